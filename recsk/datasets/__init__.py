@@ -1,0 +1,6 @@
+"""Synthetic data with a known truth, and readers of the formats in use."""
+
+from recsk.datasets._mmrec import load_mmrec
+from recsk.datasets._synthetic import make_multimodal
+
+__all__ = ["load_mmrec", "make_multimodal"]

@@ -1,0 +1,219 @@
+"""Reader of the dataset folders of MMRec."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils import Bunch
+
+from recsk.interactions import Interactions
+
+_COLUMN_NAMES = {
+    "user": ("userid", "user_id", "user"),
+    "item": ("itemid", "item_id", "item"),
+    "label": ("x_label",),
+    "value": ("rating",),
+    "timestamp": ("timestamp",),
+}
+_OPTIONAL = ("value", "timestamp")
+_SPLITS = ("train", "valid", "test")  # the place is the value of x_label
+_MODALITY_NAMES = {"image_feat": "v", "text_feat": "t", "audio_feat": "a"}
+
+
+def load_mmrec(
+    folder: str | PathLike[str], *, features: Sequence[str] = ("image_feat", "text_feat")
+) -> Bunch:
+    r"""Load a dataset folder in the form that MMRec distributes.
+
+    The folder holds one `NAME.inter`, tab-separated under a header with at
+    least the columns `userID`, `itemID` and `x_label` (0 for training, 1 for
+    validation, 2 for test; `rating` and `timestamp` are read where present),
+    and one `.npy` array per modality whose row *i* describes item *i*. Headers
+    that carry types, as in `userID:token`, are read as well.
+
+    Parameters
+    ----------
+    folder : str or path-like
+        The folder.
+    features : sequence of str, default=("image_feat", "text_feat")
+        Feature files to read, with or without `.npy`. `image_feat` becomes
+        modality `"v"`, `text_feat` `"t"` and `audio_feat` `"a"`; any other
+        file gives its own name. Pass `()` to read interactions only.
+
+    Returns
+    -------
+    data : :class:`~sklearn.utils.Bunch`
+        Dictionary-like object, with the attributes:
+
+        train, valid, test : :class:`~recsk.Interactions`
+            The three parts, in one space of `n_users` users and `n_items`
+            items.
+        item_features : dict of str to ndarray of shape (n_items, n_features), float32
+            Features by modality.
+        n_users, n_items : int
+            One more than the largest id in any of the files; where a feature
+            array has more rows than items occur, `n_items` is its length.
+        name : str
+            `NAME`, the name of the dataset.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder, its `.inter` file or a feature file is not there.
+    ValueError
+        If there are several `.inter` files and none is named like the folder,
+        a column is missing, an id is not a non-negative integer, `x_label` is
+        not 0, 1 or 2, there is no training interaction, or a feature array is
+        not two-dimensional, not numeric, or has another number of rows than
+        there are items.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> import numpy as np
+    >>> from recsk.datasets import load_mmrec
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     lines = ["userID\titemID\tx_label", "0\t0\t0", "0\t1\t2", "1\t2\t0"]
+    ...     _ = Path(folder, "toy.inter").write_text("\n".join(lines))
+    ...     np.save(Path(folder, "text_feat.npy"), np.ones((3, 5)))
+    ...     data = load_mmrec(folder, features=["text_feat"])
+    >>> data.name, len(data.train), len(data.valid), len(data.test)
+    ('toy', 2, 0, 1)
+    >>> data.item_features["t"].shape
+    (3, 5)
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"folder must be an existing directory, got {str(folder)!r}.")
+    if isinstance(features, str):
+        raise ValueError(
+            f"features must be a sequence of file names, got the string {features!r}; "
+            f"for one file pass [{features!r}]."
+        )
+
+    inter = _find_inter(folder)
+    columns = _read_inter(inter)
+    user, item = _to_ids(columns["user"], "user", inter), _to_ids(columns["item"], "item", inter)
+    label = columns["label"]
+    if not np.isin(label, range(len(_SPLITS))).all():
+        wrong = label[~np.isin(label, range(len(_SPLITS)))][0]
+        raise ValueError(
+            f"{inter}: x_label must be 0 (training), 1 (validation) or 2 (test), got {wrong:g}."
+        )
+    if not (label == 0).any():
+        raise ValueError(f"{inter}: no row has x_label 0, so there is nothing to train on.")
+
+    item_features, n_items = _read_features(folder, features, int(item.max()) + 1, inter)
+    n_users = int(user.max()) + 1
+    parts = {}
+    for place, split in enumerate(_SPLITS):
+        rows = label == place
+        extra = {name: columns[name][rows] for name in _OPTIONAL if name in columns}
+        parts[split] = Interactions(
+            user[rows], item[rows], n_users=n_users, n_items=n_items, **extra
+        )
+    return Bunch(
+        **parts, item_features=item_features, n_users=n_users, n_items=n_items, name=inter.stem
+    )
+
+
+def _find_inter(folder: Path) -> Path:
+    found = sorted(folder.glob("*.inter"))
+    if not found:
+        held = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise FileNotFoundError(
+            f"{folder} must hold a file NAME.inter with the interactions, found {held}."
+        )
+    if len(found) == 1:
+        return found[0]
+    like_folder = folder / f"{folder.resolve().name}.inter"
+    if like_folder in found:
+        return like_folder
+    raise ValueError(
+        f"{folder} must hold one .inter file, or one named {like_folder.name}, "
+        f"got {', '.join(path.name for path in found)}."
+    )
+
+
+def _read_inter(path: Path) -> dict[str, npt.NDArray[np.float64]]:
+    """Columns by our names; the optional ones only where the file has them."""
+    with path.open(encoding="utf-8-sig") as file:
+        header = [name.split(":")[0].strip() for name in file.readline().split("\t")]
+        lowered = [name.lower() for name in header]
+        places = {}
+        for ours, names in _COLUMN_NAMES.items():
+            matches = [lowered.index(name) for name in names if name in lowered]
+            if matches:
+                places[ours] = matches[0]
+            elif ours not in _OPTIONAL:
+                raise ValueError(
+                    f"{path}: the header must have a column {' or '.join(names)} "
+                    f"(tab-separated), got {header}."
+                )
+        lines = [line for line in file if line.strip()]
+    if not lines:
+        raise ValueError(f"{path}: expected interactions below the header, got none.")
+    try:
+        table = np.loadtxt(
+            lines, delimiter="\t", comments=None, usecols=list(places.values()), ndmin=2
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: every value in the columns {[header[p] for p in places.values()]} "
+            f"must be a number; {error}."
+        ) from error
+    return dict(zip(places, table.T, strict=True))
+
+
+def _to_ids(values: npt.NDArray[np.float64], kind: str, path: Path) -> npt.NDArray[np.int64]:
+    wrong = ~(np.isfinite(values) & (values >= 0) & (values == np.floor(values)))
+    if wrong.any():
+        raise ValueError(
+            f"{path}: {kind} ids must be integers from 0, got {values[wrong][0]:g} "
+            f"in interaction {int(np.flatnonzero(wrong)[0])}."
+        )
+    return values.astype(np.int64)
+
+
+def _read_features(
+    folder: Path, files: Sequence[str], n_named: int, inter: Path
+) -> tuple[dict[str, npt.NDArray[np.float32]], int]:
+    """Feature arrays by modality, and the number of items they agree on."""
+    item_features: dict[str, npt.NDArray[np.float32]] = {}
+    rows: dict[str, int] = {}
+    for file in files:
+        stem = file.removesuffix(".npy")
+        path = folder / f"{stem}.npy"
+        if not path.is_file():
+            held = ", ".join(sorted(other.name for other in folder.glob("*.npy"))) or "none"
+            raise FileNotFoundError(
+                f"features names {file!r}, but there is no {path}. Feature files in this "
+                f"folder: {held}; pass features=() to read interactions only."
+            )
+        try:
+            array = np.load(path, allow_pickle=False)
+        except ValueError as error:
+            raise ValueError(f"{path} must be a plain numeric .npy array; {error}") from error
+        if array.ndim != 2 or array.dtype.kind not in "fiu":
+            raise ValueError(
+                f"{path} must be a numeric array of shape (n_items, n_features), "
+                f"got shape {array.shape} and dtype {array.dtype}."
+            )
+        if len(array) < n_named:
+            raise ValueError(
+                f"{path} has {len(array)} rows, but {inter.name} names items up to "
+                f"{n_named - 1}: at least {n_named} rows were expected, one per item."
+            )
+        name = _MODALITY_NAMES.get(stem, stem)
+        item_features[name] = array.astype(np.float32, copy=False)
+        rows[path.name] = len(array)
+    if len(set(rows.values())) > 1:
+        listed = ", ".join(f"{name} has {count}" for name, count in rows.items())
+        raise ValueError(
+            f"{folder}: all feature files must have the same number of rows, one per item; "
+            f"{listed}, and {inter.name} names {n_named} items."
+        )
+    return item_features, next(iter(rows.values()), n_named)

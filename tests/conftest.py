@@ -1,0 +1,42 @@
+"""What several tests need: real data, and a reason to skip where something is absent."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+def _data_folder() -> Path:
+    return Path(os.environ.get("RECSK_DATA") or _ROOT.parent / "shared" / "data")
+
+
+def pytest_collection_modifyitems(items):
+    without_gpu = None
+    for item in items:
+        if item.get_closest_marker("gpu"):
+            if without_gpu is None:
+                import torch
+
+                without_gpu = not torch.cuda.is_available()
+            if without_gpu:
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device, none here"))
+        if item.get_closest_marker("realdata") and not _data_folder().is_dir():
+            reason = f"needs real data, but {_data_folder()} does not exist (set RECSK_DATA)"
+            item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture
+def real_data():
+    """A function from a name, such as "tiktok", to the arrays of that data set."""
+
+    def load(name: str) -> dict[str, np.ndarray]:
+        path = _data_folder() / f"{name}.npz"
+        if not path.is_file():
+            pytest.skip(f"needs real data, but {path} does not exist (set RECSK_DATA)")
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+    return load
