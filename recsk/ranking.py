@@ -1,0 +1,333 @@
+"""The best items by inner product: exact, with exclusions, in blocks of bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from numbers import Integral
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from implicit.cpu.topk import topk as _implicit_topk
+from scipy import sparse
+
+__all__ = ["rank_given", "similar", "top_k"]
+
+Ranking = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+
+# implicit scores at most this many rows at once; fewer when the catalogue is so large that
+# their scores would take more than the bytes below.
+_ENGINE_ROWS = 100
+_BLOCK_BYTES = 2**26
+_MASKED = -np.finfo(np.float32).max  # what implicit writes over an excluded score
+
+
+def top_k(
+    user_vectors: npt.ArrayLike,
+    item_vectors: npt.ArrayLike,
+    k: int,
+    *,
+    exclude: Any = None,
+    items: npt.ArrayLike | None = None,
+    filter_items: npt.ArrayLike | None = None,
+    n_threads: int = 0,
+    block_size: int | None = None,
+) -> Ranking:
+    """Rank the items of largest inner product with each user.
+
+    Parameters
+    ----------
+    user_vectors : array-like of shape (n, d)
+        One query per row; finite.
+    item_vectors : array-like of shape (n_items, d)
+        The catalogue; finite.
+    k : int
+        Length of the lists, 1 or more. It may exceed the number of items.
+    exclude : sparse matrix or array of shape (n, n_items), default=None
+        Items that row ``i`` must not get: the nonzeros of its row ``i``.
+    items : array-like of int, default=None
+        Only these items compete, for every row. Order and repeats do not matter.
+    filter_items : array-like of int, default=None
+        Items that nobody gets; stronger than `items`.
+    n_threads : int, default=0
+        Threads that rank blocks of users; 0 is as many as OpenMP allows.
+    block_size : int, default=None
+        Users scored at once by one thread, 100 at most: that many times n_items floats are
+        the extra memory. ``None``: as many as keep within 64 MiB.
+
+    Returns
+    -------
+    ids : ndarray of shape (n, k), int64
+        Best first. Items of one score are ordered by id. Where fewer than `k` items are
+        allowed the row ends in -1.
+    scores : ndarray of shape (n, k), float32
+        Their inner products; -inf where the id is -1.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match or `k` or `block_size` is below 1.
+    TypeError
+        If `k` or an item id is no integer.
+    IndexError
+        If an id in `items` or `filter_items` is not in the catalogue.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from recsk.ranking import top_k
+    >>> ids, scores = top_k([[1.0, 0.0]], np.eye(2), k=3)
+    >>> ids
+    array([[ 0,  1, -1]])
+    >>> scores
+    array([[  1.,   0., -inf]], dtype=float32)
+    """
+    users = _vectors(user_vectors, "user_vectors")
+    catalogue = _vectors(item_vectors, "item_vectors")
+    n_items = len(catalogue)
+    if users.shape[1] != catalogue.shape[1]:
+        raise ValueError(
+            f"user_vectors and item_vectors must have one width; got {users.shape[1]} and "
+            f"{catalogue.shape[1]}"
+        )
+    k = _at_least_one(k, "k")
+    if block_size is not None:
+        block_size = _at_least_one(block_size, "block_size")
+    seen = _Seen.from_sparse(exclude, (len(users), n_items))
+    banned = None if filter_items is None else _item_ids(filter_items, n_items, "filter_items")
+    candidates = None
+    if items is not None:
+        candidates = np.unique(_item_ids(items, n_items))
+        if banned is not None:
+            candidates, banned = np.setdiff1d(candidates, banned), None
+        catalogue = catalogue[candidates]
+        if seen is not None:
+            seen = seen.among(candidates, n_items)
+    if not catalogue.shape[1]:  # all scores are 0, but BLAS takes no vectors of width 0
+        users, catalogue = (np.zeros((len(x), 1), np.float32) for x in (users, catalogue))
+
+    ids = np.full((len(users), k), -1, dtype=np.int64)
+    scores = np.full((len(users), k), -np.inf, dtype=np.float32)
+    if not len(catalogue):
+        return ids, scores
+    for rows in _blocks(len(users), len(catalogue), block_size):
+        block_seen = None if seen is None else seen[rows]
+        best = _rank(users[rows], catalogue, k, block_seen, banned, n_threads)
+        width = best[0].shape[1]
+        ids[rows, :width], scores[rows, :width] = best
+    if candidates is not None:
+        ids = np.where(ids < 0, -1, candidates[ids])
+    return ids, scores
+
+
+def rank_given(
+    user_vectors: npt.ArrayLike,
+    item_vectors: npt.ArrayLike,
+    items: npt.ArrayLike,
+    *,
+    n_threads: int = 0,
+) -> Ranking:
+    """Rank exactly the given items for each user.
+
+    Parameters
+    ----------
+    user_vectors : array-like of shape (n, d)
+        One query per row; finite.
+    item_vectors : array-like of shape (n_items, d)
+        The catalogue; finite.
+    items : array-like of int
+        The items to rank; repeats count once.
+    n_threads : int, default=0
+        As in :func:`top_k`.
+
+    Returns
+    -------
+    ids, scores : ndarray of shape (n, number of different items), int64 and float32
+        All of `items`, best first.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match or `items` is empty.
+    IndexError
+        If an id in `items` is not in the catalogue.
+
+    Examples
+    --------
+    >>> from recsk.ranking import rank_given
+    >>> rank_given([[1.0]], [[0.1], [0.2], [0.3]], items=[0, 2])[0]
+    array([[2, 0]])
+    """
+    given = np.unique(_item_ids(items, len(_vectors(item_vectors, "item_vectors"))))
+    if not given.size:
+        raise ValueError("items must name at least one item; got none")
+    return top_k(user_vectors, item_vectors, len(given), items=given, n_threads=n_threads)
+
+
+def similar(
+    vectors: npt.ArrayLike, query_ids: npt.ArrayLike, k: int, *, n_threads: int = 0
+) -> Ranking:
+    """Find the nearest rows by cosine.
+
+    Parameters
+    ----------
+    vectors : array-like of shape (n, d)
+        Finite. A row of zeros has cosine 0 with everything.
+    query_ids : array-like of int, shape (m,)
+        Rows whose neighbours are wanted.
+    k : int
+        Number of neighbours, 1 or more.
+    n_threads : int, default=0
+        As in :func:`top_k`.
+
+    Returns
+    -------
+    ids : ndarray of shape (m, k), int64
+        Nearest first, the row itself left out; ends in -1 if there are not `k` others.
+    scores : ndarray of shape (m, k), float32
+        The cosines; -inf where the id is -1.
+
+    Raises
+    ------
+    ValueError
+        If `k` is below 1 or `vectors` has not two axes.
+    IndexError
+        If an id in `query_ids` is out of range.
+
+    Examples
+    --------
+    >>> from recsk.ranking import similar
+    >>> ids, cosines = similar([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0]], [0], k=1)
+    >>> ids, cosines
+    (array([[1]]), array([[1.]], dtype=float32))
+    """
+    array = _vectors(vectors, "vectors")
+    queries = _item_ids(query_ids, len(array), "query_ids")
+    norms = np.linalg.norm(array, axis=1, keepdims=True)
+    unit = array / np.where(norms > 0, norms, 1)
+    itself = sparse.csr_array(
+        (np.ones(len(queries), "f4"), queries, np.arange(len(queries) + 1)),
+        shape=(len(queries), len(array)),
+    )
+    return top_k(unit[queries], unit, k, exclude=itself, n_threads=n_threads)
+
+
+class _Row(NamedTuple):
+    indices: npt.NDArray[Any]
+
+
+class _Seen:
+    """Rows of a CSR matrix for implicit, which asks for ``matrix[row].indices`` one by one.
+
+    scipy builds a whole matrix for each such question: slower than the ranking itself.
+    """
+
+    def __init__(self, indices: npt.NDArray[Any], indptr: npt.NDArray[Any]) -> None:
+        self.indices, self.indptr = indices, indptr
+
+    @classmethod
+    def from_sparse(cls, exclude: Any, shape: tuple[int, int]) -> _Seen | None:
+        if exclude is None:
+            return None
+        if not sparse.issparse(exclude):
+            raise TypeError(f"exclude must be a sparse matrix; got {type(exclude).__name__}")
+        if exclude.shape != shape:
+            raise ValueError(
+                f"exclude must have shape {shape}, a row for each user vector and a column for "
+                f"each item; got {exclude.shape}"
+            )
+        X = exclude.tocsr()
+        if not X.data.all():
+            X = X.copy()
+            X.eliminate_zeros()
+        return cls(X.indices, X.indptr)
+
+    def among(self, candidates: npt.NDArray[np.int64], n_items: int) -> _Seen:
+        """Return the same in positions among the sorted `candidates`."""
+        position = np.full(n_items, -1, dtype=np.int64)
+        position[candidates] = np.arange(len(candidates))
+        indices = position[self.indices]
+        kept = np.concatenate([[0], np.cumsum(indices >= 0)])
+        return _Seen(indices[indices >= 0], kept[self.indptr])
+
+    def __getitem__(self, row: Any) -> Any:
+        if isinstance(row, slice):
+            return _Seen(self.indices, self.indptr[row.start : row.stop + 1])
+        return _Row(self.indices[self.indptr[row] : self.indptr[row + 1]])
+
+
+def _rank(
+    users: npt.NDArray[np.float32],
+    catalogue: npt.NDArray[np.float32],
+    k: int,
+    seen: _Seen | None,
+    banned: npt.NDArray[np.int64] | None,
+    n_threads: int,
+) -> Ranking:
+    """Rank one block; lists may be shorter than `k`, for implicit fills up with item 0."""
+    # One more than asked for shows whether equal scores straddle the end of the list.
+    width = min(k + 1, len(catalogue))
+    found, scores = _implicit_topk(
+        catalogue,
+        users,
+        width,
+        filter_query_items=seen,
+        filter_items=banned,
+        num_threads=n_threads,
+    )
+    ids = found.astype(np.int64)
+    masked = scores <= _MASKED
+    ids[masked], scores[masked] = -1, -np.inf
+    # implicit leaves to its heap how equal scores are ordered and which of them get in.
+    tied = (scores[:, 1:] == scores[:, :-1]) & ~masked[:, 1:]
+    for row in np.flatnonzero(tied.any(axis=1)):
+        n = int(width - masked[row].sum())
+        if width > k and tied[row, -1]:
+            every = catalogue @ users[row]
+            if seen is not None:
+                every[seen[row].indices] = -np.inf
+            if banned is not None:
+                every[banned] = -np.inf
+            among = np.flatnonzero(every >= np.partition(every, -n)[-n])
+            ids[row] = among[np.argsort(-every[among], kind="stable")[:n]]
+            scores[row] = every[ids[row]]
+        else:
+            order = np.lexsort((ids[row, :n], -scores[row, :n]))
+            ids[row, :n] = ids[row, order]
+    return ids[:, :k], scores[:, :k]
+
+
+def _blocks(n: int, n_items: int, block_size: int | None) -> Iterator[slice]:
+    rows = _BLOCK_BYTES // (4 * n_items) if block_size is None else block_size
+    # From here on implicit makes the blocks, and shares them among threads; the outer step
+    # then only bounds its 32-bit copy of the answer.
+    step = 2**16 if rows >= _ENGINE_ROWS else max(rows, 1)
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def _vectors(vectors: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
+    array = np.ascontiguousarray(vectors, dtype=np.float32)
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have 2 axes, one row each; got shape {np.shape(vectors)}")
+    return array
+
+
+def _item_ids(ids: npt.ArrayLike, n_items: int, name: str = "items") -> npt.NDArray[np.int64]:
+    array = np.asarray(ids)
+    if array.size == 0:
+        return np.empty(0, dtype=np.int64)
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must hold integer ids; got dtype {array.dtype}")
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be 1-D; got shape {array.shape}")
+    if (bad := (array < 0) | (array >= n_items)).any():
+        raise IndexError(f"{name} holds {array[np.argmax(bad)]}; ids go from 0 to {n_items - 1}")
+    return array.astype(np.int64, copy=False)
+
+
+def _at_least_one(number: Any, name: str) -> int:
+    if not isinstance(number, Integral) or isinstance(number, bool):
+        raise TypeError(f"{name} must be an int; got {number!r}")
+    if number < 1:
+        raise ValueError(f"{name} must be 1 or more; got {number}")
+    return int(number)
