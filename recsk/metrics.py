@@ -58,7 +58,7 @@ def _precision(hits: Bools, h: Floats) -> Floats:
 
 
 def _hit_rate(hits: Bools, h: Floats) -> Floats:
-    return hits.any(axis=1).astype(np.float64)
+    return np.asarray(hits.any(axis=1), dtype=np.float64)
 
 
 def _mrr(hits: Bools, h: Floats) -> Floats:
@@ -421,7 +421,7 @@ def evaluate(
     metrics = [metrics] if isinstance(metrics, str) else list(metrics)
     for metric in metrics:
         check_metric(metric)
-    cuts = [_check_k(cut) for cut in (k if isinstance(k, Sequence) else [k])]
+    cuts = [check_k(cut) for cut in (k if isinstance(k, Sequence) else [k])]
     if not metrics or not cuts:
         raise ValueError(f"metrics and k must not be empty; got metrics={metrics}, k={cuts}")
     if not hasattr(est, "recommend"):
@@ -513,7 +513,7 @@ def _as_ranked(ranked: Any, n_items: int, k: int | None) -> npt.NDArray[np.int64
         raise ValueError(f"ranked must have 2 axes, n x k; got shape {array.shape}")
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"ranked must hold integer ids; got dtype {array.dtype}")
-    k = array.shape[1] if k is None else _check_k(k)
+    k = array.shape[1] if k is None else check_k(k)
     if not 1 <= k <= array.shape[1]:
         raise ValueError(f"k={k}, but ranked has {array.shape[1]} columns; pad lists with -1")
     array = array[:, :k].astype(np.int64, copy=False)
@@ -524,7 +524,7 @@ def _as_ranked(ranked: Any, n_items: int, k: int | None) -> npt.NDArray[np.int64
     return array
 
 
-def _check_k(k: Any) -> int:
+def check_k(k: Any) -> int:
     if not isinstance(k, Integral) or isinstance(k, bool):
         raise TypeError(f"k must be an int; got {k!r}")
     if k < 1:
