@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
+
+from recsk import Interactions
 
 _ROOT = Path(__file__).resolve().parents[1]
 
@@ -40,3 +43,20 @@ def real_data():
             return dict(arrays)
 
     return load
+
+
+@pytest.fixture
+def checkerboard():
+    """Users like the items of their own parity; the diagonal is withheld for them to find."""
+    board = (np.add.outer(np.arange(20), np.arange(20)) % 2 == 0).astype(np.float32)
+    np.fill_diagonal(board, 0)
+    return csr_array(board)
+
+
+@pytest.fixture
+def interactions():
+    """800 random interactions of 60 users with 40 items, no pair twice, in random order."""
+    rng = np.random.default_rng(0)
+    user, item = np.divmod(rng.choice(60 * 40, 800, replace=False), 40)
+    timestamp = rng.integers(0, 500, 800)  # some at the same time
+    return Interactions(user, item, timestamp=timestamp, n_users=60, n_items=40)
