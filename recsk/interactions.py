@@ -165,6 +165,8 @@ class Interactions:
         """
         if isinstance(index, tuple) and len(index) == 2 and index[1] is Ellipsis:
             index = index[0]  # how sklearn.utils indexes whatever has a shape
+        if isinstance(index, tuple):
+            raise IndexError(f"Interactions have one axis; got {len(index)} indices")
         if isinstance(index, Integral) and not isinstance(index, bool | np.bool_):
             index = [index]
         if not isinstance(index, slice):
@@ -173,8 +175,8 @@ class Interactions:
                 index = index.astype(np.intp)  # the empty list arrives as float64
             if index.ndim != 1:
                 raise IndexError(
-                    f"Interactions have one axis; expected an int, a slice, a mask or a 1-D array "
-                    f"of positions, got {index.ndim} dimensions"
+                    "expected an int, a slice, or a 1-D array of positions or bools; got an "
+                    f"array of {index.ndim} axes"
                 )
         columns = {
             name: column[index] for name in _COLUMNS if (column := getattr(self, name)) is not None
@@ -519,7 +521,10 @@ def _as_1d(column: Any, name: str) -> npt.NDArray[Any]:
             f"{name} must be 1-D; got a sparse {column.format} matrix. "
             "Interactions.from_csr takes matrices"
         )
-    array = np.asarray(column)
+    try:
+        array = np.asarray(column)
+    except ValueError as error:
+        raise ValueError(f"{name} must be 1-D; got sequences of several lengths") from error
     if array.ndim != 1:
         raise ValueError(f"{name} must be 1-D; got shape {array.shape}")
     return array
