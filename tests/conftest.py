@@ -55,8 +55,10 @@ def checkerboard():
 
 @pytest.fixture
 def interactions():
-    """800 random interactions of 60 users with 40 items, no pair twice, in random order."""
+    """800 interactions of 60 users with 40 items, the first ones popular; no pair twice."""
     rng = np.random.default_rng(0)
-    user, item = np.divmod(rng.choice(60 * 40, 800, replace=False), 40)
+    weight = np.tile(1 / np.arange(5, 45), 60)
+    pairs = rng.choice(60 * 40, 800, replace=False, p=weight / weight.sum())
+    user, item = np.divmod(rng.permutation(pairs), 40)
     timestamp = rng.integers(0, 500, 800)  # some at the same time
     return Interactions(user, item, timestamp=timestamp, n_users=60, n_items=40)
