@@ -1,0 +1,403 @@
+"""The contract that every recommender of recsk keeps, written once."""
+
+from __future__ import annotations
+
+import warnings
+from abc import ABCMeta, abstractmethod
+from collections.abc import Iterable, Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import Tags
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from recsk._describe import describe
+from recsk.interactions import Interactions, interaction_matrix
+from recsk.metrics import evaluate
+from recsk.ranking import rank_given, similar, top_k
+
+__all__ = ["BaseRecommender", "resolve_device", "warn_if_unfinished"]
+
+IdsAndScores = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+
+
+class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
+    """Everything that recommenders share once they have a vector for every user and item.
+
+    A subclass writes ``fit``, which must end with `_set_fitted`, and `_fold_in`, which turns the
+    histories of people unknown to the model into user vectors.
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        "score_k": [Interval(Integral, 1, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "early_stopping": [StrOptions({"auto"}), "boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "eval_metric": [str],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # ------------------------------------------------------------------ what a subclass provides
+
+    @abstractmethod
+    def _fold_in(self, histories: Interactions) -> np.ndarray:
+        """Vectors of shape (histories.n_users, width) for users who are not in training."""
+
+    def _set_fitted(
+        self, seen: sp.csr_matrix, user_embedding: np.ndarray, item_embedding: np.ndarray
+    ) -> None:
+        """Keep what recommending needs, as CPU arrays so that any machine can load them."""
+        self.n_users_ = seen.shape[0]
+        self.interactions_ = seen
+        self.user_embedding_ = np.ascontiguousarray(user_embedding, dtype=np.float32)
+        self.item_embedding_ = np.ascontiguousarray(item_embedding, dtype=np.float32)
+
+    # ------------------------------------------------------------------------------ what it gives
+
+    def recommend(
+        self,
+        user_ids: npt.ArrayLike | None = None,
+        k: int = 10,
+        *,
+        user_items: Any = None,
+        exclude_seen: bool = True,
+        items: npt.ArrayLike | None = None,
+        filter_items: npt.ArrayLike | None = None,
+    ) -> IdsAndScores:
+        """Recommend the items with the highest scores.
+
+        Parameters
+        ----------
+        user_ids : int or array-like of int of shape (n,), default=None
+            Users known from training. None, without `user_items`, is every user in order.
+        k : int, default=10
+            Items per user. More than the catalogue is allowed; the rest is padding.
+        user_items : sparse matrix of shape (n, n_items), Interactions or list of lists, \
+                default=None
+            In place of `user_ids`: the histories of people who were not in training (lists of
+            item ids, oldest first). They are folded in without retraining.
+        exclude_seen : bool, default=True
+            Leave out what the user met in training, or in the history given here.
+        items : array-like of int, default=None
+            Only these items may be recommended.
+        filter_items : array-like of int, default=None
+            These items may not be recommended.
+
+        Returns
+        -------
+        ids : ndarray of shape (n, k), int64
+            Items, best first; -1 where fewer than `k` are allowed. A scalar user gives (k,).
+        scores : ndarray of shape (n, k), float32
+            Their scores; -inf beside an id of -1.
+
+        Raises
+        ------
+        IndexError
+            If a user or an item is negative or unknown; the first one is named.
+        TypeError
+            If ids are not integers, or `user_items` is none of the forms above.
+        ValueError
+            If `k` is below 1, a shape is wrong, or `user_ids` and `user_items` are both given.
+        """
+        check_is_fitted(self)
+        k = _check_k(k)
+        if not isinstance(exclude_seen, bool | np.bool_):
+            raise TypeError(f"exclude_seen must be a bool, got {exclude_seen!r}")
+        items = None if items is None else self._check_items(items, "items")
+        filter_items = (
+            None if filter_items is None else self._check_items(filter_items, "filter_items")
+        )
+        scalar = False
+        if user_items is not None:
+            if user_ids is not None:
+                raise ValueError(
+                    "user_ids names users known from training and user_items brings the histories "
+                    "of others: give one of them, not both"
+                )
+            histories = self._check_histories(user_items)
+            vectors, seen = self._fold_in(histories), histories.to_csr()
+        else:
+            users, scalar = self._check_users(user_ids)
+            vectors, seen = self.user_embedding_[users], None
+            if exclude_seen:
+                seen = self.interactions_[users]
+        ids, scores = top_k(
+            vectors,
+            self.item_embedding_,
+            k,
+            exclude=seen if exclude_seen else None,
+            items=items,
+            filter_items=filter_items,
+        )
+        return (ids[0], scores[0]) if scalar else (ids, scores)
+
+    def score(self, X: Any, y: Any = None) -> float:
+        """NDCG at `score_k` on held-out interactions.
+
+        Parameters
+        ----------
+        X : sparse matrix of shape (n_users, n_items) or Interactions
+            Held-out interactions of the users of training.
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        float
+            Mean over the users with held-out items. Training interactions are never
+            recommended, so that a perfect model scores 1 only where `X` repeats none of them.
+        """
+        check_is_fitted(self)
+        held_out = self._check_interactions(X, reset=False).to_csr()
+        name = f"ndcg@{self.score_k}"
+        return evaluate(self, held_out, metrics=("ndcg",), k=(self.score_k,))[name]
+
+    def rank_items(self, user_ids: npt.ArrayLike, items: npt.ArrayLike) -> IdsAndScores:
+        """Order given items for each user, whether seen before or not.
+
+        Parameters
+        ----------
+        user_ids : int or array-like of int of shape (n,)
+            Users known from training.
+        items : array-like of int of shape (n_candidates,) or (n, n_candidates)
+            The items to order, the same for every user or a row for each.
+
+        Returns
+        -------
+        ids : ndarray of shape (n, n_candidates), int64
+            The items, best first. A scalar user gives (n_candidates,).
+        scores : ndarray of shape (n, n_candidates), float32
+        """
+        check_is_fitted(self)
+        users, scalar = self._check_users(user_ids)
+        candidates = self._check_items(items, "items", max_dimensions=2)
+        ids, scores = rank_given(self.user_embedding_[users], self.item_embedding_, candidates)
+        return (ids[0], scores[0]) if scalar else (ids, scores)
+
+    def similar_items(self, item_ids: npt.ArrayLike, k: int = 10) -> IdsAndScores:
+        """Find the items nearest to given items by the cosine of their vectors.
+
+        Parameters
+        ----------
+        item_ids : int or array-like of int of shape (n,)
+        k : int, default=10
+
+        Returns
+        -------
+        ids : ndarray of shape (n, k), int64
+            Nearest first, never the item itself; -1 as padding. A scalar item gives (k,).
+        scores : ndarray of shape (n, k), float32
+        """
+        check_is_fitted(self)
+        queries = self._check_items(item_ids, "item_ids", min_dimensions=0)
+        ids, scores = similar(self.item_embedding_, queries.reshape(-1), _check_k(k))
+        return (ids[0], scores[0]) if queries.ndim == 0 else (ids, scores)
+
+    def similar_users(self, user_ids: npt.ArrayLike, k: int = 10) -> IdsAndScores:
+        """Find the users nearest to given users by the cosine of their vectors.
+
+        Parameters
+        ----------
+        user_ids : int or array-like of int of shape (n,)
+        k : int, default=10
+
+        Returns
+        -------
+        ids : ndarray of shape (n, k), int64
+            Nearest first, never the user themselves; -1 as padding. A scalar user gives (k,).
+        scores : ndarray of shape (n, k), float32
+        """
+        check_is_fitted(self)
+        users, scalar = self._check_users(user_ids)
+        ids, scores = similar(self.user_embedding_, users, _check_k(k))
+        return (ids[0], scores[0]) if scalar else (ids, scores)
+
+    # ------------------------------------------------------------------------------------- checks
+
+    def _check_interactions(self, X: Any, *, reset: bool, name: str = "X") -> Interactions:
+        """Whatever `X` is, as interactions in the space of the model."""
+        if isinstance(X, Interactions):
+            if reset:
+                self.n_features_in_ = X.n_items
+                # A model fitted on a data frame before must not keep its column names.
+                if hasattr(self, "feature_names_in_"):
+                    del self.feature_names_in_
+            interactions = X
+        else:
+            matrix = validate_data(
+                self,
+                X,
+                accept_sparse=True,
+                dtype=np.float64,
+                ensure_min_samples=1,
+                reset=reset,
+            )
+            matrix = interaction_matrix(sp.csr_array(matrix), "X")
+            interactions = self._from_matrix(matrix)
+        if reset and not len(interactions):
+            raise ValueError(
+                f"X has no interactions: {interactions.n_users} users x {interactions.n_items} "
+                "items and not one entry that is not zero"
+            )
+        if not reset:
+            if interactions.n_items != self.n_features_in_:
+                raise ValueError(
+                    f"{name} has {interactions.n_items} items (columns), but "
+                    f"{type(self).__name__} was fitted with {self.n_features_in_}; {name} is "
+                    "n_users x n_items"
+                )
+            if interactions.n_users > self.n_users_:
+                raise ValueError(
+                    f"{name} has {interactions.n_users} users (rows), but "
+                    f"{type(self).__name__} was fitted with {self.n_users_}; {name} is n_users x "
+                    "n_items"
+                )
+        return interactions
+
+    def _from_matrix(self, matrix: sp.csr_matrix) -> Interactions:
+        """Read a matrix; a model of sequences takes its values for the order."""
+        return Interactions.from_csr(matrix, values_as=None)
+
+    def _check_users(self, user_ids: npt.ArrayLike | None) -> tuple[np.ndarray, bool]:
+        if user_ids is None:
+            return np.arange(self.n_users_), False
+        users = _as_ids(user_ids, "user_ids", self.n_users_, "users", (0, 1))
+        return users.reshape(-1), users.ndim == 0
+
+    def _check_items(
+        self,
+        items: npt.ArrayLike,
+        name: str,
+        *,
+        min_dimensions: int = 1,
+        max_dimensions: int = 1,
+    ) -> np.ndarray:
+        dimensions = tuple(range(min_dimensions, max_dimensions + 1))
+        return _as_ids(items, name, self.n_features_in_, "items", dimensions)
+
+    def _check_histories(self, user_items: Any) -> Interactions:
+        """Histories of users unknown to the model, in the item space of the model."""
+        n_items = self.n_features_in_
+        if isinstance(user_items, Interactions) or sp.issparse(user_items):
+            if user_items.shape[1] != n_items:
+                raise ValueError(
+                    f"user_items has {user_items.shape[1]} items (columns), but "
+                    f"{type(self).__name__} was fitted with {n_items}"
+                )
+            if isinstance(user_items, Interactions):
+                return user_items
+            return self._from_matrix(interaction_matrix(user_items, "user_items"))
+        if not isinstance(user_items, list | tuple) or any(
+            not isinstance(history, Sequence | np.ndarray) or isinstance(history, str)
+            for history in user_items
+        ):
+            raise TypeError(
+                "user_items must be a sparse matrix of shape (n, n_items), Interactions, or a "
+                f"list with one list of item ids per user, such as [[3, 17]]; got "
+                f"{describe(user_items)}"
+            )
+        histories = [
+            _as_ids(history, f"user_items[{row}]", n_items, "items", (1,))
+            for row, history in enumerate(user_items)
+        ]
+        lengths = [len(history) for history in histories]
+        flat = np.concatenate(histories) if histories else np.empty(0, dtype=np.int64)
+        return Interactions(
+            np.repeat(np.arange(len(histories)), lengths),
+            flat,
+            timestamp=np.arange(len(flat)),
+            n_users=len(histories),
+            n_items=n_items,
+        )
+
+    def __sklearn_tags__(self) -> Tags:
+        """Say what X may be: sparse, and never negative."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = True
+        tags.target_tags.required = False
+        return tags
+
+
+def resolve_device(device: str) -> torch.device:
+    """Turn the parameter `device` into a torch device.
+
+    Parameters
+    ----------
+    device : str
+        ``"auto"`` is CUDA where there is one, else the CPU; otherwise a name as torch knows it,
+        such as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+
+    Raises
+    ------
+    ValueError
+        If the name means nothing to torch, or the device is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError as error:
+        raise ValueError(
+            f"device must be 'auto', 'cpu' or 'cuda' (or 'cuda:1' ...); got {device!r}"
+        ) from error
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA "
+            "devices; device='auto' takes one where there is one"
+        )
+    return resolved
+
+
+def warn_if_unfinished(stopped_by: str, best_iter: int, non_finite: str | None) -> None:
+    """Say so when a fit ended before its time."""
+    if stopped_by == "interrupt":
+        reason = "fit was interrupted"
+    elif stopped_by == "non-finite":
+        reason = f"the loss term {non_finite!r} was not finite (try a lower learning_rate)"
+    else:
+        return
+    state = f"the weights of epoch {best_iter}" if best_iter else "its initial weights"
+    warnings.warn(f"{reason}; the estimator keeps {state}", ConvergenceWarning, stacklevel=3)
+
+
+def _check_k(k: Any) -> int:
+    if not isinstance(k, Integral) or isinstance(k, bool):
+        raise TypeError(f"k must be an int, got {k!r}")
+    if k < 1:
+        raise ValueError(f"k must be at least 1, got {k}")
+    return int(k)
+
+
+def _as_ids(
+    ids: Any, name: str, size: int, what: str, dimensions: Iterable[int]
+) -> npt.NDArray[np.int64]:
+    """Integer ids in range(size), or an error that names the first one that is not."""
+    array = np.asarray(ids)
+    if array.size == 0 and array.ndim == 1:
+        array = array.astype(np.int64)  # the empty list arrives as float64
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integers, got {describe(ids)}")
+    if array.ndim not in dimensions:
+        raise ValueError(
+            f"{name} must have {' or '.join(map(str, dimensions))} dimensions, got an array of "
+            f"shape {array.shape}"
+        )
+    wrong = (array < 0) | (array >= size)
+    if wrong.any():
+        raise IndexError(
+            f"{name} has {array[wrong].flat[0]}, but the model knows {what} 0 to {size - 1}"
+        )
+    return array.astype(np.int64)

@@ -1,0 +1,138 @@
+"""Vectors for users who were not in training, from what they met."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from recsk.graphs import cooccurrence_graph
+
+__all__ = ["FoldIn", "fuse"]
+
+
+def fuse(nodes: np.ndarray, preference: np.ndarray, *, fusion: str, similarity: str) -> np.ndarray:
+    """Join the modalities of nodes, as the network does but in NumPy.
+
+    Parameters
+    ----------
+    nodes : ndarray of shape (n, n_modalities * n_factors)
+    preference : ndarray of shape (n, n_modalities)
+    fusion : {"concat", "sum"}
+    similarity : {"dot", "cosine"}
+
+    Returns
+    -------
+    ndarray of shape (n, width), float32
+    """
+    weighted = nodes.reshape(*preference.shape, -1) * preference[:, :, None]
+    fused = weighted.reshape(len(nodes), -1) if fusion == "concat" else weighted.sum(axis=1)
+    if similarity == "cosine":
+        fused = fused / np.maximum(np.linalg.norm(fused, axis=1, keepdims=True), 1e-12)
+    return fused.astype(np.float32)
+
+
+class FoldIn:
+    r"""Propagate a trained graph model to new users without training it again.
+
+    Everything that reaches a user through the graphs is exact for a new user too:
+
+    .. math:: x_u = \frac{1}{L + 1} \Big( x_u^{(0)} + \sum_{i \in H} \frac{1}{\sqrt{|H| g_i}}
+              \sum_{l < L} x_i^{(l)} \Big)
+
+    and then the step on the user-user graph. Only what training would have learned of the user
+    alone, :math:`x_u^{(0)}` and the preference, has to be guessed: a ridge regression on the
+    known users learns to read both from the items they met.
+
+    Parameters
+    ----------
+    interactions : csr_matrix of shape (n_users, n_items)
+        Those of training.
+    initial_users : ndarray of shape (n_users, width)
+        :math:`x_u^{(0)}`, all modalities side by side.
+    preference_logits : ndarray of shape (n_users, n_modalities)
+        Softmax of these is the preference.
+    item_layers : ndarray of shape (n_items, width)
+        :math:`\sum_{l < L} x_i^{(l)}`.
+    items : ndarray of shape (n_items, width)
+        The items after all propagation: further input of the regression.
+    n_layers, user_neighbors, max_degree : int
+        Of the model.
+    """
+
+    def __init__(
+        self,
+        interactions: sp.csr_matrix,
+        *,
+        initial_users: np.ndarray,
+        preference_logits: np.ndarray,
+        item_layers: np.ndarray,
+        items: np.ndarray,
+        propagated_users: np.ndarray,
+        n_layers: int,
+        user_neighbors: int,
+        max_degree: int | None,
+    ) -> None:
+        self.interactions = interactions
+        self.width = initial_users.shape[1]
+        self.n_layers = n_layers
+        self.user_neighbors = user_neighbors
+        self.max_degree = max_degree
+        degree = np.bincount(interactions.indices, minlength=interactions.shape[1])
+        scale = np.maximum(degree, 1)[:, None] ** -0.5
+        self.messages = (item_layers * scale).astype(np.float32)
+        self.items = items
+        self.propagated_users = propagated_users
+        known = np.diff(interactions.indptr) > 0
+        self.coefficients = _ridge(
+            self._inputs(interactions[known]),
+            np.hstack([initial_users[known], preference_logits[known]]),
+        )
+
+    def __call__(self, histories: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors and preferences of new users.
+
+        Parameters
+        ----------
+        histories : csr_matrix of shape (n, n_items)
+
+        Returns
+        -------
+        users : ndarray of shape (n, width), float32
+            All modalities side by side.
+        preference_logits : ndarray of shape (n, n_modalities), float32
+        """
+        guess = self._inputs(histories) @ self.coefficients
+        n_modalities = guess.shape[1] - self.width
+        initial = guess[:, : self.width].reshape(len(guess), n_modalities, -1)
+        initial /= np.maximum(np.linalg.norm(initial, axis=2, keepdims=True), 1e-12)
+        users = (initial.reshape(len(guess), -1) + self._received(histories)) / (self.n_layers + 1)
+        if self.user_neighbors:
+            near = cooccurrence_graph(
+                histories, self.user_neighbors, others=self.interactions, max_degree=self.max_degree
+            )
+            users = users + near @ self.propagated_users
+        return users.astype(np.float32), guess[:, self.width :].astype(np.float32)
+
+    def _received(self, histories: sp.csr_matrix) -> np.ndarray:
+        if not self.n_layers:
+            return np.zeros((histories.shape[0], self.width), dtype=np.float32)
+        return np.asarray(_row_scaled(histories) @ self.messages)
+
+    def _inputs(self, histories: sp.csr_matrix) -> np.ndarray:
+        scaled = _row_scaled(histories)
+        ones = np.ones((histories.shape[0], 1), dtype=np.float32)
+        return np.hstack([scaled @ self.messages, scaled @ self.items, ones])
+
+
+def _row_scaled(histories: sp.csr_matrix) -> sp.csr_matrix:
+    length = np.maximum(np.diff(histories.indptr), 1)
+    return sp.csr_matrix(sp.diags_array(length**-0.5) @ histories)
+
+
+def _ridge(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    # The penalty is small beside the data and only keeps the system from being singular.
+    inputs = inputs.astype(np.float64)
+    gram = inputs.T @ inputs
+    penalty = 1e-3 * np.trace(gram) / len(gram) + 1e-12
+    gram[np.diag_indices_from(gram)] += penalty
+    return np.linalg.solve(gram, inputs.T @ targets).astype(np.float32)

@@ -1,0 +1,1 @@
+"""The networks, their losses and their training: torch only, no scikit-learn."""

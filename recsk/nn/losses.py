@@ -1,0 +1,162 @@
+"""The terms of the objectives, each a plain function of tensors."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn import functional
+
+__all__ = [
+    "alignment_loss",
+    "bpr_loss",
+    "difference_loss",
+    "info_nce",
+    "sampled_softmax_loss",
+    "squared_norm",
+    "tradeoff_weights",
+]
+
+
+def bpr_loss(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
+    r"""Bayesian personalised ranking, :math:`-\log \sigma(s^+ - s^-)`, meaned (MDE, Eq. 9).
+
+    Parameters
+    ----------
+    positive, negative : Tensor of the same shape
+        Scores of the items met and of the items sampled.
+    """
+    return functional.softplus(negative - positive).mean()
+
+
+def sampled_softmax_loss(
+    positive: torch.Tensor,
+    negative: torch.Tensor,
+    *,
+    temperature: float,
+    is_positive: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Cross-entropy of the item met among sampled items, meaned.
+
+    .. math:: -\log \frac{\exp(s^+ / \tau)}{\exp(s^+ / \tau) + \sum_j \exp(s^-_j / \tau)}
+
+    Parameters
+    ----------
+    positive : Tensor of shape (n,)
+        Scores of the items met.
+    negative : Tensor of shape (n, n_negatives)
+        Scores of the items sampled.
+    temperature : float
+        :math:`\tau`.
+    is_positive : Tensor of bool of shape (n, n_negatives), default=None
+        Where a sampled item is the item met; it does not count as a negative.
+    """
+    if is_positive is not None:
+        negative = negative.masked_fill(is_positive, -torch.inf)
+    logits = torch.cat([positive[:, None], negative], dim=1) / temperature
+    return functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
+
+
+def tradeoff_weights(
+    first: torch.Tensor, second: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    r"""Turn a node's preferences into the weights of difference and alignment (MDE, Eq. 8).
+
+    .. math:: w_d = |w_v - w_t|, \qquad w_s = 1 - w_d
+
+    Parameters
+    ----------
+    first, second : Tensor of shape (n_nodes,)
+        Preferences for the two modalities of a pair.
+
+    Returns
+    -------
+    difference_weight, alignment_weight : Tensor of shape (n_nodes,)
+    """
+    difference = (first - second).abs()
+    return difference, 1 - difference
+
+
+def difference_loss(
+    first: torch.Tensor, second: torch.Tensor, weight: torch.Tensor | None = None
+) -> torch.Tensor:
+    r"""Reward what one modality says and the other does not (MDA; MDE, Eq. 6).
+
+    .. math:: -\frac{1}{n} \sum_i \sum_d W_d \odot
+              \left| \frac{X_v}{\|X_v\|} - \frac{X_t}{\|X_t\|} \right|
+
+    Parameters
+    ----------
+    first, second : Tensor of shape (n_nodes, n_factors)
+        The nodes in two modalities.
+    weight : Tensor of shape (n_nodes,), default=None
+        :math:`w_d` of each node; None is one everywhere.
+    """
+    distance = (functional.normalize(first) - functional.normalize(second)).abs().sum(dim=1)
+    return -_weighted_mean(distance, weight)
+
+
+def alignment_loss(
+    first: torch.Tensor,
+    second: torch.Tensor,
+    weight: torch.Tensor | None = None,
+    *,
+    temperature: float,
+    ids: torch.Tensor | None = None,
+) -> torch.Tensor:
+    r"""Pull a node's two modalities together, away from other nodes (MSA; MDE, Eq. 7).
+
+    .. math:: \frac{1}{n} \sum_i -w_s \log
+              \frac{\exp(\cos(x^v_i, x^t_i) / \tau)}{\sum_j \exp(\cos(x^v_i, x^t_j) / \tau)}
+
+    Parameters
+    ----------
+    first, second : Tensor of shape (n_nodes, n_factors)
+        The nodes of a batch in two modalities.
+    weight : Tensor of shape (n_nodes,), default=None
+        :math:`w_s` of each node; None is one everywhere.
+    temperature : float
+        :math:`\tau`.
+    ids : Tensor of shape (n_nodes,), default=None
+        Which node a row is. A node that occurs twice in a batch is not its own negative.
+    """
+    return _weighted_mean(info_nce(first, second, temperature=temperature, ids=ids), weight)
+
+
+def info_nce(
+    anchors: torch.Tensor,
+    targets: torch.Tensor,
+    *,
+    temperature: float,
+    ids: torch.Tensor | None = None,
+) -> torch.Tensor:
+    """Cross-entropy of finding each anchor's own row among the targets, by cosine.
+
+    Parameters
+    ----------
+    anchors, targets : Tensor of shape (n, width)
+        Row i of one belongs to row i of the other.
+    temperature : float
+        Divides the cosines.
+    ids : Tensor of shape (n,), default=None
+        Rows with the same id are not each other's negatives.
+
+    Returns
+    -------
+    Tensor of shape (n,)
+    """
+    logits = functional.normalize(anchors) @ (functional.normalize(targets) / temperature).T
+    if ids is not None:
+        twins = ids[:, None] == ids[None, :]
+        twins.fill_diagonal_(False)
+        logits = logits.masked_fill(twins, -torch.inf)
+    own = torch.arange(len(logits), device=logits.device)
+    return functional.cross_entropy(logits, own, reduction="none")
+
+
+def squared_norm(*tensors: torch.Tensor) -> torch.Tensor:
+    r"""Half the sum of squares, per row of the first tensor (:math:`\lambda`'s term, Eq. 11)."""
+    total = torch.stack([tensor.square().sum() for tensor in tensors]).sum()
+    return total / (2 * len(tensors[0]))
+
+
+def _weighted_mean(values: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
+    return values.mean() if weight is None else (weight * values).mean()

@@ -1,0 +1,98 @@
+"""Sparse propagation on fixed graphs, forward and backward."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+__all__ = ["SparseOperator", "gather", "mean_of_layers"]
+
+
+class SparseOperator:
+    """A constant sparse matrix that multiplies dense matrices and can be differentiated through.
+
+    The gradient of ``A @ X`` is ``A.T @ G``. For a symmetric matrix that is the matrix itself;
+    otherwise the transpose is stored once, so that no step ever transposes anything.
+
+    Parameters
+    ----------
+    matrix : scipy sparse array of shape (n, m)
+        The operator.
+    device : torch.device
+        Where it lives.
+    symmetric : bool, default=False
+        Whether ``matrix`` equals its transpose.
+    """
+
+    def __init__(
+        self, matrix: sp.csr_array, device: torch.device, *, symmetric: bool = False
+    ) -> None:
+        self.shape = matrix.shape
+        self.forward_matrix = _to_torch(sp.csr_array(matrix), device)
+        self.adjoint_matrix = (
+            self.forward_matrix if symmetric else _to_torch(sp.csr_array(matrix.T), device)
+        )
+
+    def __matmul__(self, dense: torch.Tensor) -> torch.Tensor:
+        return _Product.apply(dense, self.forward_matrix, self.adjoint_matrix)
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, dense: torch.Tensor, forward_matrix: torch.Tensor, adjoint_matrix: torch.Tensor
+    ) -> torch.Tensor:
+        ctx.adjoint_matrix = adjoint_matrix
+        return forward_matrix @ dense
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        return ctx.adjoint_matrix @ grad.contiguous(), None, None
+
+
+def _to_torch(matrix: sp.csr_array, device: torch.device) -> torch.Tensor:
+    # 32-bit indices halve the traffic, and are what the CPU and CUDA kernels take as they are.
+    wide = max(matrix.nnz, *matrix.shape) > np.iinfo(np.int32).max
+    index = torch.int64 if wide else torch.int32
+    with warnings.catch_warnings():
+        # torch says once per process that its CSR layout is in beta; users can do nothing about it.
+        warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
+        tensor = torch.sparse_csr_tensor(
+            torch.as_tensor(matrix.indptr, dtype=index),
+            torch.as_tensor(matrix.indices, dtype=index),
+            torch.as_tensor(matrix.data, dtype=torch.float32),
+            size=matrix.shape,
+            check_invariants=False,
+        )
+    return tensor.to(device)
+
+
+def mean_of_layers(graph: SparseOperator, nodes: torch.Tensor, n_layers: int) -> torch.Tensor:
+    r"""Average the results of 0 to ``n_layers`` propagation steps.
+
+    .. math:: \frac{1}{L + 1} \sum_{l=0}^{L} \hat A^l X
+
+    Parameters
+    ----------
+    graph : SparseOperator of shape (n, n)
+        :math:`\hat A`.
+    nodes : Tensor of shape (n, width)
+        :math:`X`, all modalities side by side.
+    n_layers : int
+        :math:`L`; with 0 the nodes come back as they are.
+    """
+    total = layer = nodes
+    for _ in range(n_layers):
+        layer = graph @ layer
+        total = total + layer
+    return total / (n_layers + 1)
+
+
+def gather(table: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+    """Select rows; unlike plain indexing, its gradient is deterministic on CUDA."""
+    rows = torch.nn.functional.embedding(ids, table.flatten(1))
+    return rows.view(len(ids), *table.shape[1:])

@@ -1,0 +1,162 @@
+"""The loop that trains any network of recsk."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable, Sized
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+
+import torch
+from tqdm import tqdm
+
+__all__ = ["TrainingLog", "train"]
+
+B = TypeVar("B")
+
+
+class _Epoch(Protocol[B], Iterable[B], Sized):  # type: ignore[misc]
+    """What gives the batches of an epoch every time it is iterated over."""
+
+
+@dataclass
+class TrainingLog:
+    """What happened in training.
+
+    Attributes
+    ----------
+    loss_curve : dict of str to list of float
+        Mean of every term of the loss by epoch.
+    validation_curve : list of float
+        The validation metric by epoch; empty without one.
+    n_iter : int
+        Finished epochs.
+    best_iter : int
+        The epoch whose weights the network has now, counted from 1.
+    stopped_by : {"max_epochs", "patience", "interrupt", "non-finite"}
+        Why it ended.
+    non_finite : str or None
+        Name of the term of the loss that was not finite.
+    """
+
+    loss_curve: dict[str, list[float]] = field(default_factory=dict)
+    validation_curve: list[float] = field(default_factory=list)
+    n_iter: int = 0
+    best_iter: int = 0
+    stopped_by: str = "max_epochs"
+    non_finite: str | None = None
+
+
+def train(
+    network: torch.nn.Module,
+    batches: _Epoch[B],
+    loss_terms: Callable[[B], dict[str, torch.Tensor]],
+    *,
+    max_epochs: int,
+    learning_rate: float,
+    learning_rate_decay: float = 1.0,
+    weight_decay: float = 0.0,
+    before_epoch: Callable[[], None] | None = None,
+    evaluate: Callable[[], float] | None = None,
+    n_iter_no_change: int = 20,
+    verbose: bool = False,
+) -> TrainingLog:
+    """Minimise the sum of the loss terms with Adam and leave the best weights in the network.
+
+    Nothing inside an epoch waits for the device: losses are summed there and read once, at the
+    end of the epoch.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        Trained in place. Afterwards it has the weights of the best epoch by `evaluate`, or of
+        the last epoch without it.
+    batches : sized iterable
+        Gives the batches of an epoch every time it is iterated over.
+    loss_terms : callable
+        From a batch to the terms of its loss, by name; their sum is minimised.
+    max_epochs : int
+    learning_rate : float
+    learning_rate_decay : float, default=1.0
+        Factor of the learning rate after each epoch.
+    weight_decay : float, default=0.0
+        Adam's.
+    before_epoch : callable, default=None
+        Called before each epoch, such as to draw a new graph.
+    evaluate : callable, default=None
+        Called after each epoch without arguments; gives a validation metric, higher is better.
+    n_iter_no_change : int, default=20
+        Epochs without a better metric before training stops.
+    verbose : bool, default=False
+        Show a progress bar.
+
+    Returns
+    -------
+    TrainingLog
+    """
+    log = TrainingLog()
+    optimizer = torch.optim.Adam(
+        network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
+    )
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, learning_rate_decay)
+    best_metric, best_state = -math.inf, _snapshot(network)
+    progress = tqdm(range(1, max_epochs + 1), desc="fit", unit="epoch", disable=not verbose)
+    try:
+        for epoch in progress:
+            if before_epoch is not None:
+                before_epoch()
+            network.train()
+            means = _run_epoch(batches, loss_terms, optimizer)
+            schedule.step()
+            log.non_finite = next((n for n, v in means.items() if not math.isfinite(v)), None)
+            if log.non_finite is not None:
+                log.stopped_by = "non-finite"
+                break
+            for name, value in means.items():
+                log.loss_curve.setdefault(name, []).append(value)
+            network.eval()
+            if evaluate is None:
+                metric = float(epoch)  # the last epoch is the best
+            else:
+                metric = evaluate()
+                log.validation_curve.append(metric)
+            log.n_iter = epoch
+            if metric > best_metric:
+                best_metric, best_state, log.best_iter = metric, _snapshot(network), epoch
+            progress.set_postfix(
+                loss=sum(means.values()), **({} if evaluate is None else {"metric": metric})
+            )
+            if epoch - log.best_iter >= n_iter_no_change:
+                log.stopped_by = "patience"
+                break
+    except KeyboardInterrupt:
+        log.stopped_by = "interrupt"
+    finally:
+        progress.close()
+    network.load_state_dict(best_state)
+    network.eval()
+    return log
+
+
+def _run_epoch(
+    batches: Iterable[B],
+    loss_terms: Callable[[B], dict[str, torch.Tensor]],
+    optimizer: torch.optim.Optimizer,
+) -> dict[str, float]:
+    totals: dict[str, torch.Tensor] = {}
+    n_batches = 0
+    for batch in batches:
+        terms = loss_terms(batch)
+        optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(terms.values())).sum().backward()
+        optimizer.step()
+        for name, term in terms.items():
+            value = term.detach()
+            totals[name] = totals[name] + value if name in totals else value
+        n_batches += 1
+    return {name: float(total) / n_batches for name, total in totals.items()}
+
+
+def _snapshot(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return copy.deepcopy(network.state_dict())
