@@ -443,7 +443,8 @@ def interaction_matrix(X: Any, name: str = "X") -> sparse.csr_array:
     X = _canonical_csr(X, name)
     if X.dtype.kind in "if" and X.nnz and (low := X.data.min()) < 0:
         raise ValueError(
-            f"{name} holds {low:g}; entries of an interaction matrix must not be negative"
+            f"Negative values in data: {name} holds {low:g}; entries of an interaction matrix must "
+            "not be negative"
         )
     ones = np.ones(X.nnz, dtype=np.float32)
     return sparse.csr_array((ones, X.indices, X.indptr), shape=X.shape)
@@ -461,6 +462,8 @@ def _canonical_csr(X: Any, name: str) -> sparse.csr_array:
     if X.dtype.kind not in "biuf":
         raise TypeError(f"{name} must hold numbers; got dtype {X.dtype}")
     # In this order, for a sum of duplicates may be zero, and a copy, for both work in place.
+    if X.dtype.kind in "biu":
+        X = X.astype(np.int64)  # else duplicates may sum up to more than the type can hold
     X = sparse.csr_array(X, copy=True)
     X.sum_duplicates()
     X.eliminate_zeros()
