@@ -102,7 +102,10 @@ def _check_name(name: Any) -> str:
 
 def _check_modality(name: str, features: Any, n_items: int) -> np.ndarray:
     label = f"item_features[{name!r}]"
-    features = features.toarray() if sp.issparse(features) else np.asarray(features)
+    try:
+        features = features.toarray() if sp.issparse(features) else np.asarray(features)
+    except ValueError as error:  # rows of several lengths
+        raise ValueError(f"{label} must be one array, got {describe(features)}") from error
     if features.dtype.kind not in "fiub":
         raise TypeError(f"{label} must be an array of numbers; got dtype {features.dtype}")
     if features.ndim != 2:
