@@ -14,7 +14,7 @@ import scipy.sparse as sp
 import torch
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import Tags
+from sklearn.utils import Tags, check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -24,6 +24,11 @@ from recsk.metrics import evaluate
 from recsk.ranking import rank_given, similar, top_k
 
 __all__ = ["BaseRecommender", "resolve_device", "warn_if_unfinished"]
+
+# What scikit-learn's checks may pass on as it is. Other formats and types have no duplicates or
+# are widened to float64 first, so that no sum of duplicates overflows.
+_FORMATS = ["csr", "csc", "coo", "bsr", "dia"]
+_DTYPES = [np.float64, np.float32, np.int64, np.int32]
 
 IdsAndScores = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
@@ -59,10 +64,19 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         self, seen: sp.csr_matrix, user_embedding: np.ndarray, item_embedding: np.ndarray
     ) -> None:
         """Keep what recommending needs, as CPU arrays so that any machine can load them."""
+        if not (np.isfinite(user_embedding).all() and np.isfinite(item_embedding).all()):
+            raise ValueError(
+                "training diverged: the vectors of users or items are not finite; lower "
+                f"learning_rate={self.learning_rate}"
+            )
         self.n_users_ = seen.shape[0]
         self.interactions_ = seen
         self.user_embedding_ = np.ascontiguousarray(user_embedding, dtype=np.float32)
         self.item_embedding_ = np.ascontiguousarray(item_embedding, dtype=np.float32)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        # Validation sets n_features_in_ and the like before training has even begun.
+        return hasattr(self, "item_embedding_")
 
     # ------------------------------------------------------------------------------ what it gives
 
@@ -127,7 +141,9 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
                     "of others: give one of them, not both"
                 )
             histories = self._check_histories(user_items)
-            vectors, seen = self._fold_in(histories), histories.to_csr()
+            vectors, seen = self.user_embedding_[:0], histories.to_csr()
+            if histories.n_users:
+                vectors = self._fold_in(histories)
         else:
             users, scalar = self._check_users(user_ids)
             vectors, seen = self.user_embedding_[users], None
@@ -171,8 +187,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         ----------
         user_ids : int or array-like of int of shape (n,)
             Users known from training.
-        items : array-like of int of shape (n_candidates,) or (n, n_candidates)
-            The items to order, the same for every user or a row for each.
+        items : array-like of int of shape (n_candidates,)
+            The items to order, the same for every user; repeats count once.
 
         Returns
         -------
@@ -182,7 +198,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         """
         check_is_fitted(self)
         users, scalar = self._check_users(user_ids)
-        candidates = self._check_items(items, "items", max_dimensions=2)
+        candidates = self._check_items(items, "items")
         ids, scores = rank_given(self.user_embedding_[users], self.item_embedding_, candidates)
         return (ids[0], scores[0]) if scalar else (ids, scores)
 
@@ -201,7 +217,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         scores : ndarray of shape (n, k), float32
         """
         check_is_fitted(self)
-        queries = self._check_items(item_ids, "item_ids", min_dimensions=0)
+        queries = self._check_items(item_ids, "item_ids", (0, 1))
         ids, scores = similar(self.item_embedding_, queries.reshape(-1), _check_k(k))
         return (ids[0], scores[0]) if queries.ndim == 0 else (ids, scores)
 
@@ -228,29 +244,23 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
 
     def _check_interactions(self, X: Any, *, reset: bool, name: str = "X") -> Interactions:
         """Whatever `X` is, as interactions in the space of the model."""
+        if reset:
+            # A fit that fails must not leave half of an older model behind.
+            self.__dict__.pop("item_embedding_", None)
         if isinstance(X, Interactions):
             if reset:
                 self.n_features_in_ = X.n_items
                 # A model fitted on a data frame before must not keep its column names.
-                if hasattr(self, "feature_names_in_"):
-                    del self.feature_names_in_
-            interactions = X
+                self.__dict__.pop("feature_names_in_", None)
+            interactions = _without_zeros(X, name)
         else:
-            matrix = validate_data(
-                self,
-                X,
-                accept_sparse=True,
-                dtype=np.float64,
-                ensure_min_samples=1,
-                reset=reset,
-            )
-            matrix = interaction_matrix(sp.csr_array(matrix), "X")
-            interactions = self._from_matrix(matrix)
-        if reset and not len(interactions):
-            raise ValueError(
-                f"X has no interactions: {interactions.n_users} users x {interactions.n_items} "
-                "items and not one entry that is not zero"
-            )
+            checks: dict[str, Any] = {"accept_sparse": _FORMATS, "dtype": _DTYPES}
+            if name == "X":
+                matrix = validate_data(self, X, reset=reset, **checks)
+            else:  # scikit-learn would speak of X when it counts the columns
+                matrix = check_array(X, input_name=name, **checks)
+            matrix = matrix if sp.issparse(matrix) else sp.csr_array(matrix)
+            interactions = self._from_matrix(matrix, name)
         if not reset:
             if interactions.n_items != self.n_features_in_:
                 raise ValueError(
@@ -264,11 +274,16 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
                     f"{type(self).__name__} was fitted with {self.n_users_}; {name} is n_users x "
                     "n_items"
                 )
+        if not len(interactions):
+            raise ValueError(
+                f"{name} has no interactions: {interactions.n_users} users x "
+                f"{interactions.n_items} items and not one entry that is not zero"
+            )
         return interactions
 
-    def _from_matrix(self, matrix: sp.csr_matrix) -> Interactions:
-        """Read a matrix; a model of sequences takes its values for the order."""
-        return Interactions.from_csr(matrix, values_as=None)
+    def _from_matrix(self, matrix: Any, name: str) -> Interactions:
+        """Read a sparse matrix; a model of sequences takes its values for the order."""
+        return Interactions.from_csr(interaction_matrix(matrix, name), values_as=None)
 
     def _check_users(self, user_ids: npt.ArrayLike | None) -> tuple[np.ndarray, bool]:
         if user_ids is None:
@@ -280,11 +295,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         self,
         items: npt.ArrayLike,
         name: str,
-        *,
-        min_dimensions: int = 1,
-        max_dimensions: int = 1,
+        dimensions: Iterable[int] = (1,),
     ) -> np.ndarray:
-        dimensions = tuple(range(min_dimensions, max_dimensions + 1))
         return _as_ids(items, name, self.n_features_in_, "items", dimensions)
 
     def _check_histories(self, user_items: Any) -> Interactions:
@@ -297,8 +309,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
                     f"{type(self).__name__} was fitted with {n_items}"
                 )
             if isinstance(user_items, Interactions):
-                return user_items
-            return self._from_matrix(interaction_matrix(user_items, "user_items"))
+                return _without_zeros(user_items, "user_items")
+            return self._from_matrix(user_items, "user_items")
         if not isinstance(user_items, list | tuple) or any(
             not isinstance(history, Sequence | np.ndarray) or isinstance(history, str)
             for history in user_items
@@ -337,22 +349,24 @@ def resolve_device(device: str) -> torch.device:
     Parameters
     ----------
     device : str
-        ``"auto"`` is CUDA where there is one, else the CPU; otherwise a name as torch knows it,
-        such as ``"cpu"``, ``"cuda"`` or ``"cuda:1"``.
+        ``"auto"`` is CUDA where there is one, else the CPU; ``"cpu"``, ``"cuda"`` or
+        ``"cuda:1"`` choose.
 
     Raises
     ------
     ValueError
-        If the name means nothing to torch, or the device is not there.
+        If it is none of these, or the device is not there.
     """
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         resolved = torch.device(device)
-    except RuntimeError as error:
+    except RuntimeError:
+        resolved = None
+    if resolved is None or resolved.type not in ("cpu", "cuda"):
         raise ValueError(
             f"device must be 'auto', 'cpu' or 'cuda' (or 'cuda:1' ...); got {device!r}"
-        ) from error
+        )
     if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
         raise ValueError(
             f"device={device!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA "
@@ -373,6 +387,16 @@ def warn_if_unfinished(stopped_by: str, best_iter: int, non_finite: str | None) 
     warnings.warn(f"{reason}; the estimator keeps {state}", ConvergenceWarning, stacklevel=3)
 
 
+def _without_zeros(interactions: Interactions, name: str) -> Interactions:
+    """Leave out what has the value 0: as in a matrix, it is no interaction."""
+    value = interactions.value
+    if value is None or value.min(initial=1) > 0:
+        return interactions
+    if (low := value.min()) < 0:
+        raise ValueError(f"{name} holds {low:g}; values of interactions must not be negative")
+    return interactions[value > 0]
+
+
 def _check_k(k: Any) -> int:
     if not isinstance(k, Integral) or isinstance(k, bool):
         raise TypeError(f"k must be an int, got {k!r}")
@@ -385,7 +409,10 @@ def _as_ids(
     ids: Any, name: str, size: int, what: str, dimensions: Iterable[int]
 ) -> npt.NDArray[np.int64]:
     """Integer ids in range(size), or an error that names the first one that is not."""
-    array = np.asarray(ids)
+    try:
+        array = np.asarray(ids)
+    except ValueError as error:  # rows of several lengths
+        raise ValueError(f"{name} must be one array of integers, got {describe(ids)}") from error
     if array.size == 0 and array.ndim == 1:
         array = array.astype(np.int64)  # the empty list arrives as float64
     if array.dtype.kind not in "iu":
