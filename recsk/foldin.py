@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from recsk.graphs import cooccurrence_graph
+from recsk.graphs import cooccurrence_graph, nearest_histories
 
 __all__ = ["FoldIn", "fuse"]
+
+# Chosen on TikTok and ML-100K by how near the lists of known users come to their own when they
+# are folded in, their own history among the similar ones or not.
+_N_SIMILAR = 50
+_SHARPNESS = 8
+_SHRINKAGE = 0.1
 
 
 def fuse(nodes: np.ndarray, preference: np.ndarray, *, fusion: str, similarity: str) -> np.ndarray:
@@ -41,7 +47,8 @@ class FoldIn:
 
     and then the step on the user-user graph. Only what training would have learned of the user
     alone, :math:`x_u^{(0)}` and the preference, has to be guessed: a ridge regression on the
-    known users learns to read both from the items they met.
+    known users learns to read both from the items they met, and what it misses is taken from
+    the known users with the most similar histories, weighted by a power of the cosine.
 
     Parameters
     ----------
@@ -83,10 +90,10 @@ class FoldIn:
         self.items = items
         self.propagated_users = propagated_users
         known = np.diff(interactions.indptr) > 0
-        self.coefficients = _ridge(
-            self._inputs(interactions[known]),
-            np.hstack([initial_users[known], preference_logits[known]]),
-        )
+        learned = np.hstack([initial_users, preference_logits])
+        inputs = self._inputs(interactions)
+        self.coefficients = _ridge(inputs[known], learned[known])
+        self.residuals = (learned - inputs @ self.coefficients).astype(np.float32)
 
     def __call__(self, histories: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
         """Vectors and preferences of new users.
@@ -101,7 +108,7 @@ class FoldIn:
             All modalities side by side.
         preference_logits : ndarray of shape (n, n_modalities), float32
         """
-        guess = self._inputs(histories) @ self.coefficients
+        guess = self._guess(histories)
         n_modalities = guess.shape[1] - self.width
         initial = guess[:, : self.width].reshape(len(guess), n_modalities, -1)
         initial /= np.maximum(np.linalg.norm(initial, axis=2, keepdims=True), 1e-12)
@@ -112,6 +119,15 @@ class FoldIn:
             )
             users = users + near @ self.propagated_users
         return users.astype(np.float32), guess[:, self.width :].astype(np.float32)
+
+    def _guess(self, histories: sp.csr_matrix) -> np.ndarray:
+        """What training would have learned of these users alone."""
+        near = nearest_histories(
+            histories, self.interactions, _N_SIMILAR, max_degree=self.max_degree
+        )
+        near.data **= _SHARPNESS
+        total = np.asarray(near.sum(axis=1)).reshape(-1, 1) + _SHRINKAGE
+        return self._inputs(histories) @ self.coefficients + (near @ self.residuals) / total
 
     def _received(self, histories: sp.csr_matrix) -> np.ndarray:
         if not self.n_layers:

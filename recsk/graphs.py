@@ -12,6 +12,7 @@ import scipy.sparse as sp
 __all__ = [
     "cooccurrence_graph",
     "interaction_graph",
+    "nearest_histories",
     "neighbor_graph",
     "normalize_symmetric",
 ]
@@ -151,9 +152,71 @@ def cooccurrence_graph(
     csr_array of shape (n_users, n_others), float32
         Rows sum to one (softmax of the counts of the neighbours kept) or are empty.
     """
-    interactions = sp.csr_array(interactions, dtype=np.float32)
-    itself = others is None
-    target = interactions if others is None else sp.csr_array(others, dtype=np.float32)
+    counts = _largest_products(
+        sp.csr_array(interactions, dtype=np.float32),
+        None if others is None else sp.csr_array(others, dtype=np.float32),
+        n_neighbors,
+        max_degree=max_degree,
+        block_size=block_size,
+    )
+    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    if len(rows):
+        # Less the largest of its row, so that the exponential stays in range.
+        starts = counts.indptr[:-1][np.diff(counts.indptr) > 0]
+        peaks = np.maximum.reduceat(counts.data, starts)
+        counts.data -= np.repeat(peaks, np.diff(np.append(starts, counts.nnz)))
+        counts.data = np.exp(counts.data)
+        counts.data /= np.bincount(rows, weights=counts.data)[rows].astype(np.float32)
+    return counts
+
+
+def nearest_histories(
+    histories: sp.csr_array,
+    others: sp.csr_array,
+    n_neighbors: int,
+    *,
+    max_degree: int | None = 1000,
+    block_size: int = 4096,
+) -> sp.csr_array:
+    """Link histories to the most similar of others by the cosine of what was met.
+
+    Parameters
+    ----------
+    histories : csr_array of shape (n, n_items)
+        One where an item was met.
+    others : csr_array of shape (n_others, n_items)
+        The same of the users to be linked to.
+    n_neighbors, max_degree, block_size : int
+        As in `cooccurrence_graph`.
+
+    Returns
+    -------
+    csr_array of shape (n, n_others), float32
+        Cosines in (0, 1].
+    """
+    return _largest_products(
+        _unit_rows(histories),
+        _unit_rows(others),
+        n_neighbors,
+        max_degree=max_degree,
+        block_size=block_size,
+    )
+
+
+def _largest_products(
+    left: sp.csr_array,
+    right: sp.csr_array | None,
+    n_neighbors: int,
+    *,
+    max_degree: int | None,
+    block_size: int,
+) -> sp.csr_array:
+    """Keep the largest entries of every row of ``left @ right.T``.
+
+    Without `right` it is `left` itself, and the diagonal does not count. Among equals the lower
+    column is kept.
+    """
+    target = left if right is None else right
     if max_degree is not None:
         degree = np.bincount(target.indices, minlength=target.shape[1])
         if (degree > max_degree).any():
@@ -161,38 +224,34 @@ def cooccurrence_graph(
             target = sp.csr_array(target @ keep)
             target.eliminate_zeros()
     transposed = sp.csr_array(target.T)
-    blocks = [
-        _softmax_of_largest(
-            sp.csr_array(interactions[start : start + block_size] @ transposed),
-            n_neighbors,
-            first_row=start if itself else None,
-        )
-        for start in range(0, interactions.shape[0], block_size)
-    ]
+    blocks = []
+    for start in range(0, left.shape[0], block_size):
+        block = sp.csr_array(left[start : start + block_size] @ transposed)
+        own = start if right is None else None
+        blocks.append(_largest_of_rows(block, n_neighbors, own_column=own))
     return sp.csr_array(sp.vstack(blocks, format="csr", dtype=np.float32))
 
 
-def _softmax_of_largest(
-    counts: sp.csr_array, n_neighbors: int, *, first_row: int | None
+def _largest_of_rows(
+    matrix: sp.csr_array, n_largest: int, *, own_column: int | None
 ) -> sp.csr_array:
-    """Keep the largest counts of every row and turn them into weights that sum to one."""
-    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
-    columns, values = counts.indices.astype(np.int64), counts.data
-    if first_row is not None:
-        foreign = columns != rows + first_row
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    columns, values = matrix.indices.astype(np.int64), matrix.data
+    if own_column is not None:
+        foreign = columns != rows + own_column
         rows, columns, values = rows[foreign], columns[foreign], values[foreign]
     order = np.lexsort((columns, -values, rows))
-    rows, columns, values = rows[order], columns[order], values[order]
-    starts = np.searchsorted(rows, np.arange(counts.shape[0] + 1))
-    keep = np.arange(len(rows)) - starts[rows] < n_neighbors
-    # The first entry of a row is its largest: subtracting it keeps the exponential in range.
-    peaks = values[starts[rows]]
-    rows, columns, values = rows[keep], columns[keep], np.exp(values - peaks)[keep]
-    totals = np.bincount(rows, weights=values, minlength=counts.shape[0])
-    values = (values / totals[rows]).astype(np.float32)
-    graph = sp.coo_array((values, (rows, columns)), shape=counts.shape).tocsr()
+    starts = np.searchsorted(rows, np.arange(matrix.shape[0]))  # sorting leaves the rows in place
+    order = order[np.arange(len(rows)) - starts[rows] < n_largest]
+    largest = sp.coo_array((values[order], (rows[order], columns[order])), shape=matrix.shape)
+    graph = sp.csr_array(largest)
     graph.sort_indices()
     return graph
+
+
+def _unit_rows(histories: sp.csr_array) -> sp.csr_array:
+    length = np.maximum(np.diff(histories.indptr), 1)
+    return sp.csr_array(sp.diags_array((length**-0.5).astype(np.float32)) @ histories)
 
 
 def _inverse_sqrt(degree: np.ndarray) -> np.ndarray:
