@@ -32,7 +32,7 @@ _CONSTRAINTS = {
 
 
 def make_multimodal(
-    n_users: int = 1000,
+    n_users: int = 2000,
     n_items: int = 2000,
     *,
     modalities: Sequence[str] = ("v", "t"),
@@ -69,7 +69,7 @@ def make_multimodal(
 
     Parameters
     ----------
-    n_users : int, default=1000
+    n_users : int, default=2000
         Number of users. Everyone has at least one interaction.
     n_items : int, default=2000
         Number of items. Some may have no interaction.

@@ -21,13 +21,13 @@ def utility(data):
 
 def test_shapes_and_types(data):
     interactions = data.interactions
-    assert (interactions.n_users, interactions.n_items) == (1000, 2000)
+    assert (interactions.n_users, interactions.n_items) == (2000, 2000)
     assert list(data.item_features) == data.modality_names == ["v", "t"]
     for features in data.item_features.values():
         assert features.shape == (2000, 32)
         assert features.dtype == np.float32
         assert np.isfinite(features).all()
-    assert data.user_preference.shape == (1000, 2)
+    assert data.user_preference.shape == (2000, 2)
     np.testing.assert_allclose(data.user_preference.sum(axis=1), 1)
     assert data.popularity.shape == (2000,)
     np.testing.assert_allclose(data.popularity.sum(), 1)
