@@ -34,8 +34,11 @@ from recsk.metrics import evaluate
 LIGHTGCN = {
     "loss": "bpr",
     "similarity": "dot",
+    "normalize": False,
     "user_neighbors": 0,
     "n_layers": 2,
+    "n_iter_no_change": 20,
+    "max_epochs": 500,
     "reg_lambda": 1e-4,
 }
 # Each of recsk's models: the class method that makes it, its parameters, and its modalities.

@@ -73,6 +73,8 @@ class MDERecommender(BaseRecommender):
         Width of the encoder's hidden layer as a multiple of `n_factors`; 0 is a linear encoder.
     standardize : bool, default=True
         Bring every feature column to mean 0 and deviation 1 first. Paper: False.
+    normalize : bool, default=True
+        Bring the initial vectors of users and items to length one, before any propagation.
     id_embedding : {"none", "add", "gate"}, default="add"
         Whether every item also has a learned vector: added to its encoded features, or gated
         by them (as MGCN purifies features). Paper: "none".
@@ -201,6 +203,7 @@ class MDERecommender(BaseRecommender):
         "max_degree": [Interval(Integral, 1, None, closed="left"), None],
         "hidden_factor": [Interval(Integral, 0, None, closed="left")],
         "standardize": ["boolean"],
+        "normalize": ["boolean"],
         "id_embedding": [StrOptions({"none", "add", "gate"})],
         "fusion": [StrOptions({"concat", "sum"})],
         "preference": [StrOptions({"learned"}), "array-like"],
@@ -229,6 +232,7 @@ class MDERecommender(BaseRecommender):
         max_degree: int | None = 1000,
         hidden_factor: int = 4,
         standardize: bool = True,
+        normalize: bool = True,
         id_embedding: Literal["none", "add", "gate"] = "add",
         fusion: Literal["concat", "sum"] = "concat",
         preference: Literal["learned"] | npt.ArrayLike = "learned",
@@ -264,6 +268,7 @@ class MDERecommender(BaseRecommender):
         self.max_degree = max_degree
         self.hidden_factor = hidden_factor
         self.standardize = standardize
+        self.normalize = normalize
         self.id_embedding = id_embedding
         self.fusion = fusion
         self.preference = preference
@@ -427,6 +432,7 @@ class MDERecommender(BaseRecommender):
             n_factors=self.n_factors,
             n_layers=self.n_layers,
             hidden=self.hidden_factor * self.n_factors,
+            normalize=self.normalize,
             fusion=self.fusion,
             similarity=self.similarity,
             id_embedding=self.id_embedding,

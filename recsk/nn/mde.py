@@ -70,6 +70,8 @@ class MDENetwork(nn.Module):
     n_users, n_items, n_factors, n_layers : int
     hidden : int
         Width of the encoder's hidden layer; 0 is a linear encoder.
+    normalize : bool
+        Whether the initial vectors are brought to length one.
     fusion : {"concat", "sum"}
     similarity : {"dot", "cosine"}
         What a score is.
@@ -94,6 +96,7 @@ class MDENetwork(nn.Module):
         n_factors: int,
         n_layers: int,
         hidden: int,
+        normalize: bool,
         fusion: Literal["concat", "sum"],
         similarity: Literal["dot", "cosine"],
         id_embedding: Literal["none", "add", "gate"],
@@ -107,6 +110,7 @@ class MDENetwork(nn.Module):
         self.n_users, self.n_items, self.n_factors = n_users, n_items, n_factors
         self.n_modalities = max(len(self.modalities), 1)
         self.n_layers = n_layers
+        self.normalize = normalize
         self.fusion, self.similarity = fusion, similarity
         self.id_embedding = id_embedding if self.modalities else "only"
         self.tradeoff = tradeoff
@@ -136,21 +140,24 @@ class MDENetwork(nn.Module):
         """Vectors before any propagation, (U + I, M * d): users first."""
         users = self.user.view(self.n_users, self.n_modalities, self.n_factors)
         if self.id_embedding == "only":
-            items = functional.normalize(self.item)
+            items = self._scale(self.item)
         else:
             items = torch.cat([self._encode(m) for m in range(self.n_modalities)], dim=1)
-        return torch.cat([functional.normalize(users, dim=2).flatten(1), items])
+        return torch.cat([self._scale(users).flatten(1), items])
+
+    def _scale(self, vectors: torch.Tensor) -> torch.Tensor:
+        return functional.normalize(vectors, dim=-1) if self.normalize else vectors
 
     def _encode(self, m: int) -> torch.Tensor:
         features, present = self.modalities[m]
         encoded = self.encoders[m](features)
         if self.id_embedding == "none":
-            return functional.normalize(encoded) * present
+            return self._scale(encoded) * present
         # Content that an item lacks leaves its id alone, and never poisons it.
         if self.id_embedding == "add":
-            return functional.normalize(functional.normalize(encoded) * present + self.item)
+            return self._scale(functional.normalize(encoded) * present + self.item)
         gate = torch.sigmoid(self.gates[m](encoded))
-        return functional.normalize(self.item * torch.where(present > 0, gate, 0.5))
+        return self._scale(self.item * torch.where(present > 0, gate, 0.5))
 
     def forward(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Propagate on all graphs.
