@@ -28,30 +28,24 @@ def bpr_loss(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
 
 
 def sampled_softmax_loss(
-    positive: torch.Tensor,
-    negative: torch.Tensor,
-    *,
-    temperature: float,
-    is_positive: torch.Tensor | None = None,
+    positive: torch.Tensor, negative: torch.Tensor, is_positive: torch.Tensor | None = None
 ) -> torch.Tensor:
     r"""Cross-entropy of the item met among sampled items, meaned.
 
-    .. math:: -\log \frac{\exp(s^+ / \tau)}{\exp(s^+ / \tau) + \sum_j \exp(s^-_j / \tau)}
+    .. math:: -\log \frac{\exp(s^+)}{\exp(s^+) + \sum_j \exp(s^-_j)}
 
     Parameters
     ----------
     positive : Tensor of shape (n,)
-        Scores of the items met.
+        Scores of the items met, already divided by the temperature.
     negative : Tensor of shape (n, n_negatives)
-        Scores of the items sampled.
-    temperature : float
-        :math:`\tau`.
+        Scores of the items sampled, likewise.
     is_positive : Tensor of bool of shape (n, n_negatives), default=None
         Where a sampled item is the item met; it does not count as a negative.
     """
     if is_positive is not None:
         negative = negative.masked_fill(is_positive, -torch.inf)
-    logits = torch.cat([positive[:, None], negative], dim=1) / temperature
+    logits = torch.cat([positive[:, None], negative], dim=1)
     return functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
 
 

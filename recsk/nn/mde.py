@@ -269,13 +269,16 @@ class MDEObjective:
             gather(item_preference, batch.negative),
         ]
         fused = [network.fuse(*pair) for pair in zip(nodes, preferences, strict=True)]
-        terms = {"ranking": self._rank(fused, batch)}
+        is_positive = None
+        if self.ranking == "softmax":
+            is_positive = batch.positive[:, None] == batch.negative[None, :]
+        terms = {"ranking": self._rank(fused, is_positive)}
         if network.n_modalities > 1:
             if self.modality_weight:
                 single = [network.comparable(part) for part in nodes]
                 terms["modality_ranking"] = self.modality_weight * _sum(
                     [
-                        self._rank([part[:, m] for part in single], batch)
+                        self._rank([part[:, m] for part in single], is_positive)
                         for m in range(network.n_modalities)
                     ]
                 )
@@ -291,17 +294,14 @@ class MDEObjective:
             terms["regularization"] = self.reg_lambda * squared_norm(*nodes)
         return terms
 
-    def _rank(self, vectors: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
+    def _rank(
+        self, vectors: Sequence[torch.Tensor], is_positive: torch.Tensor | None
+    ) -> torch.Tensor:
         user, positive, negative = vectors
-        own = (user * positive).sum(dim=1)
         if self.ranking == "bpr":
-            return bpr_loss(own, (user * negative).sum(dim=1))
-        return sampled_softmax_loss(
-            own,
-            user @ negative.T,
-            temperature=self.score_temperature,
-            is_positive=batch.positive[:, None] == batch.negative[None, :],
-        )
+            return bpr_loss((user * positive).sum(dim=1), (user * negative).sum(dim=1))
+        user = user / self.score_temperature  # cheaper here than on the scores
+        return sampled_softmax_loss((user * positive).sum(dim=1), user @ negative.T, is_positive)
 
     def _differ(
         self, nodes: torch.Tensor, preference: torch.Tensor, ids: torch.Tensor, side: str
