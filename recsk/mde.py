@@ -29,6 +29,10 @@ __all__ = ["MDERecommender"]
 
 # Where the paper and the defaults differ.
 _PAPER: dict[str, Any] = {
+    "user_neighbors": 40,
+    "hidden_factor": 4,
+    "alpha": 0.1,
+    "beta": 0.1,
     "standardize": False,
     "id_embedding": "none",
     "loss": "bpr",
@@ -60,17 +64,18 @@ class MDERecommender(BaseRecommender):
         Width d of a vector in one modality.
     n_layers : int, default=2
         Propagation steps L on the user-item graph; the mean of layers 0 to L is taken (Eq. 3).
-    user_neighbors : int, default=40
+    user_neighbors : int, default=0
         Links per user in the user-user graph (Eq. 4), the users with the most items in common.
-        0 leaves the graph out.
+        0 leaves the graph out. Paper: 40.
     item_neighbors : int, default=10
         Links per item and modality in the item-item graphs (Eq. 4), by cosine of the features.
         0 leaves them out.
     max_degree : int or None, default=1000
         Items met by more users than this are not counted for the user-user graph: they tell
         little about who is alike and cost the square of that number. None counts all.
-    hidden_factor : int, default=4
+    hidden_factor : int, default=0
         Width of the encoder's hidden layer as a multiple of `n_factors`; 0 is a linear encoder.
+        Paper: 4 (our choice; the text leaves it open).
     standardize : bool, default=True
         Bring every feature column to mean 0 and deviation 1 first. Paper: False.
     normalize : bool, default=True
@@ -87,10 +92,10 @@ class MDERecommender(BaseRecommender):
         Weights of difference and alignment for each node: :math:`w_d = |w_v - w_t|` and
         :math:`w_s = 1 - w_d` from its preference (NLT, Eq. 8), one for all (without NLT), or two
         free weights per node (variant B).
-    alpha : float, default=0.1
-        Weight of the difference loss MDA (Eq. 6); 0 leaves it out.
-    beta : float, default=0.1
-        Weight of the alignment loss MSA (Eq. 7); 0 leaves it out.
+    alpha : float, default=0.01
+        Weight of the difference loss MDA (Eq. 6); 0 leaves it out. Paper: tuned, from 0.1.
+    beta : float, default=0.01
+        Weight of the alignment loss MSA (Eq. 7); 0 leaves it out. Paper: tuned, from 0.1.
     reg_lambda : float, default=1e-4
         Weight of the squared norm of the vectors in a batch.
     temperature : float, default=0.2
@@ -227,18 +232,18 @@ class MDERecommender(BaseRecommender):
         *,
         n_factors: int = 64,
         n_layers: int = 2,
-        user_neighbors: int = 40,
+        user_neighbors: int = 0,
         item_neighbors: int = 10,
         max_degree: int | None = 1000,
-        hidden_factor: int = 4,
+        hidden_factor: int = 0,
         standardize: bool = True,
         normalize: bool = True,
         id_embedding: Literal["none", "add", "gate"] = "add",
         fusion: Literal["concat", "sum"] = "concat",
         preference: Literal["learned"] | npt.ArrayLike = "learned",
         tradeoff: Literal["preference", "uniform", "independent"] = "preference",
-        alpha: float = 0.1,
-        beta: float = 0.1,
+        alpha: float = 0.01,
+        beta: float = 0.01,
         reg_lambda: float = 1e-4,
         temperature: float = 0.2,
         max_alignment: int = 512,
