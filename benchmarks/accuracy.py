@@ -103,15 +103,13 @@ def summary(runs: list[dict], part: str) -> dict[str, tuple[float, float]]:
 
 def print_table(results: dict[str, list[dict]], part: str) -> None:
     print(f"\n{part}: mean +- standard deviation over seeds")
-    print(f"{'model':<14}" + "".join(f"{name:>17}" for name in SHOWN) + "   epoch  s/epoch")
+    print(f"{'model':<16}" + "".join(f"{name:>17}" for name in SHOWN) + "   epoch  s/epoch")
     for model, runs in results.items():
-        cells = "".join(
-            f"  {m:.4f} +- {s:.4f}"[:17].rjust(17)
-            for m, s in (summary(runs, part)[name] for name in SHOWN)
-        )
+        found = summary(runs, part)
+        cells = "".join(f"{f'{m:.4f} +- {s:.4f}':>17}" for m, s in (found[name] for name in SHOWN))
         epochs = np.mean([run.get("best_iter", np.nan) for run in runs])
         seconds = np.mean([run.get("epoch_seconds", np.nan) for run in runs])
-        print(f"{model:<14}{cells}   {epochs:5.0f}  {seconds:7.2f}", flush=True)
+        print(f"{model:<16}{cells}   {epochs:5.0f}  {seconds:7.2f}", flush=True)
 
 
 def parse_change(text: str) -> tuple[str, Any]:
