@@ -33,14 +33,14 @@ _CONSTRAINTS = {
 
 def make_multimodal(
     n_users: int = 2000,
-    n_items: int = 2000,
+    n_items: int = 4000,
     *,
     modalities: Sequence[str] = ("v", "t"),
     n_features: int | Mapping[str, int] = 32,
-    n_factors: int = 8,
+    n_factors: int = 16,
     interactions_per_user: float = 10.0,
-    strength: float = 3.0,
-    popularity: float = 0.6,
+    strength: float = 5.0,
+    popularity: float = 0.4,
     correlation: float = 0.3,
     concentration: float = 0.5,
     sequential: float = 0.0,
@@ -71,20 +71,20 @@ def make_multimodal(
     ----------
     n_users : int, default=2000
         Number of users. Everyone has at least one interaction.
-    n_items : int, default=2000
+    n_items : int, default=4000
         Number of items. Some may have no interaction.
     modalities : sequence of str, default=("v", "t")
         Names of the modalities, one or more, all different.
     n_features : int or dict of str to int, default=32
         Number of features of every modality, or of each by its name.
-    n_factors : int, default=8
+    n_factors : int, default=16
         Number of hidden factors of each modality.
     interactions_per_user : float, default=10.0
         Mean number of interactions of a user. Single users vary about it
         (one plus a negative binomial), and have `n_items` at most.
-    strength : float, default=3.0
+    strength : float, default=5.0
         How far taste decides: 0 leaves popularity and chance alone.
-    popularity : float, default=0.6
+    popularity : float, default=0.4
         Exponent of the power law of item popularity: 0 makes all items
         equally famous.
     correlation : float, default=0.3

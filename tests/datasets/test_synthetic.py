@@ -20,23 +20,24 @@ def utility(data):
 
 
 def test_shapes_and_types(data):
+    n_users, n_items = 2000, 4000
     interactions = data.interactions
-    assert (interactions.n_users, interactions.n_items) == (2000, 2000)
+    assert (interactions.n_users, interactions.n_items) == (n_users, n_items)
     assert list(data.item_features) == data.modality_names == ["v", "t"]
     for features in data.item_features.values():
-        assert features.shape == (2000, 32)
+        assert features.shape == (n_items, 32)
         assert features.dtype == np.float32
         assert np.isfinite(features).all()
-    assert data.user_preference.shape == (2000, 2)
+    assert data.user_preference.shape == (n_users, 2)
     np.testing.assert_allclose(data.user_preference.sum(axis=1), 1)
-    assert data.popularity.shape == (2000,)
+    assert data.popularity.shape == (n_items,)
     np.testing.assert_allclose(data.popularity.sum(), 1)
-    assert data.successors.shape == (2000, 5)
-    assert data.shared_item_factors.shape == (2000, 8)
+    assert data.successors.shape == (n_items, 5)
+    assert data.shared_item_factors.shape == (n_items, 16)
     for factors in (data.item_factors, data.specific_item_factors):
         assert {name: array.shape for name, array in factors.items()} == {
-            "v": (2000, 8),
-            "t": (2000, 8),
+            "v": (n_items, 16),
+            "t": (n_items, 16),
         }
 
 
@@ -114,7 +115,7 @@ def test_modalities_correlate_as_asked(correlation):
 def test_popularity_follows_its_exponent():
     def gini(exponent):
         data = make_multimodal(strength=0.0, popularity=exponent, random_state=0)
-        counts = np.sort(np.bincount(data.interactions.item, minlength=2000))
+        counts = np.sort(np.bincount(data.interactions.item, minlength=data.interactions.n_items))
         return 1 - 2 * np.mean(np.cumsum(counts) / counts.sum())
 
     assert gini(0.0) < gini(0.6) < gini(1.2)
@@ -133,7 +134,7 @@ def test_interactions_follow_their_predecessor_as_often_as_asked():
     def follows(sequential):
         data = make_multimodal(sequential=sequential, n_successors=30, random_state=0)
         user, item = data.interactions.user, data.interactions.item
-        assert len(np.unique(user * 2000 + item)) == len(user)
+        assert len(np.unique(user * data.interactions.n_items + item)) == len(user)
         successor = (data.successors[item[:-1]] == item[1:, None]).any(axis=1)
         return successor[np.diff(user) == 0].mean()
 
