@@ -1,9 +1,9 @@
 """Recommend with pictures and texts, and see what they are worth.
 
 Makes a small world whose users choose by what an item's picture ("v") and text
-("t") show, fits MDERecommender, and sets it beside a popularity ranking and
-implicit's ALS, tuned, which both see clicks only. Runs offline, in under two minutes
-on two CPU cores:
+("t") show, fits MDERecommender, and sets it beside a popularity ranking and a
+tuned ALS from implicit, which both see clicks only. Runs offline, in under two
+minutes on two CPU cores:
 
     python examples/quickstart.py
 """
@@ -163,7 +163,8 @@ def main():
     mde = MDERecommender(early_stopping=True, random_state=args.seed)
     models["MDE (recsk)"] = mde.fit(train, item_features=data.item_features)
     print(
-        f"MDERecommender (as it comes) stopped after {mde.n_iter_} epochs and kept number {mde.best_iter_}.\n"
+        f"MDERecommender: no tuning, stopped after {mde.n_iter_} epochs and kept "
+        f"number {mde.best_iter_}.\n"
     )
 
     print("Recommendations, best first:")
