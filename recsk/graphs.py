@@ -100,8 +100,7 @@ def neighbor_graph(
     n_neighbors = min(n_neighbors, len(members) - 1)
     if n_neighbors < 1:
         return sp.csr_array((n_items, n_items), dtype=np.float32)
-    unit = np.asarray(features[members], dtype=np.float32)
-    unit = unit / np.maximum(np.linalg.norm(unit, axis=1, keepdims=True), 1e-12)
+    unit = _unit(np.asarray(features[members], dtype=np.float32))
     columns = np.empty((len(members), n_neighbors), dtype=np.int64)
     weights = np.empty((len(members), n_neighbors), dtype=np.float32)
     for start in range(0, len(members), block_size):
@@ -247,6 +246,13 @@ def _largest_of_rows(
     graph = sp.csr_array(largest)
     graph.sort_indices()
     return graph
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    # To a largest entry of one first: the squares of very large or small values leave float32.
+    peak = np.abs(rows).max(axis=1, keepdims=True)
+    rows = rows / np.where(peak > 0, peak, np.float32(1))
+    return rows / np.where(peak > 0, np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1))
 
 
 def _unit_rows(histories: sp.csr_array) -> sp.csr_array:
