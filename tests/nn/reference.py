@@ -1,0 +1,259 @@
+"""The equations of MDE (arXiv 2502.18481) in slow, obvious NumPy, one number at a time.
+
+Dense float64 arrays throughout; written from the equations, not from the package.
+"""
+
+from itertools import combinations
+
+import numpy as np
+
+# ------------------------------------------------------------------------------------------- graphs
+
+
+def symmetric(A):
+    """D^-1/2 A D^-1/2; nodes without edges stay without."""
+    out = np.zeros(A.shape)
+    for i, j in np.argwhere(A):
+        out[i, j] = A[i, j] / np.sqrt(A[i].sum() * A[:, j].sum())
+    return out
+
+
+def interaction_graph(R):
+    """Eq. 2-3."""
+    n_users, n_items = R.shape
+    return symmetric(np.block([[np.zeros((n_users,) * 2), R], [R.T, np.zeros((n_items,) * 2)]]))
+
+
+def _softmax(x):
+    weights = np.exp(x - np.max(x))
+    return weights / weights.sum()
+
+
+def user_graph(R, n_neighbors, others=None, max_degree=None):
+    """Eq. 4: softmax over the counts of common items of those who have most of them in common."""
+    itself, others = others is None, R if others is None else others
+    counted = [
+        i for i in range(R.shape[1]) if max_degree is None or others[:, i].sum() <= max_degree
+    ]
+    out = np.zeros((len(R), len(others)))
+    for u in range(len(R)):
+        common = {v: sum(R[u, i] * others[v, i] for i in counted) for v in range(len(others))}
+        near = [v for v in common if common[v] > 0 and not (itself and v == u)]
+        near = sorted(near, key=lambda v: (-common[v], v))[:n_neighbors]
+        if near:
+            out[u, near] = _softmax(np.array([common[v] for v in near]))
+    return out
+
+
+def item_graph(F, n_neighbors, present=None):
+    """Eq. 4: the most similar items by cosine, symmetrically normalised."""
+    members = np.arange(len(F)) if present is None else np.flatnonzero(present)
+    out = np.zeros((len(F), len(F)))
+    for i in members:
+        cosine = {
+            j: F[i] @ F[j] / max(np.linalg.norm(F[i]) * np.linalg.norm(F[j]), 1e-300)
+            for j in members
+            if j != i
+        }
+        for j in sorted(cosine, key=cosine.get, reverse=True)[:n_neighbors]:
+            out[i, j] = max(cosine[j], 0)
+    return symmetric(out)
+
+
+# -------------------------------------------------------------------------------------- propagation
+
+
+def unit(X):
+    """Rows of length one; a row of zeros stays."""
+    length = np.linalg.norm(X, axis=-1, keepdims=True)
+    return np.divide(X, length, out=np.zeros_like(X), where=length > 0)
+
+
+def propagate(A, X, n_layers):
+    """Eq. 3: the mean of layers 0 to L."""
+    return np.mean([np.linalg.matrix_power(A, layer) @ X for layer in range(n_layers + 1)], axis=0)
+
+
+def fuse(X, preference, how):
+    """Eq. 5, for (n, M, d) vectors and (n, M) preferences."""
+    weighted = [
+        [w * x for w, x in zip(*node, strict=True)] for node in zip(preference, X, strict=True)
+    ]
+    join = {"concat": np.concatenate, "sum": lambda parts: np.sum(parts, axis=0)}[how]
+    return np.array([join(parts) for parts in weighted])
+
+
+# ------------------------------------------------------------------------------------------- losses
+
+
+def bpr(positive, negative):
+    """Eq. 9."""
+    return np.mean(
+        [-np.log(1 / (1 + np.exp(-(p - n)))) for p, n in zip(positive, negative, strict=True)]
+    )
+
+
+def sampled_softmax(positive, negative, is_positive=None):
+    """Cross-entropy of the item met among those drawn that are not the item met."""
+    losses = []
+    for r, p in enumerate(positive):
+        others = [
+            n for c, n in enumerate(negative[r]) if is_positive is None or not is_positive[r][c]
+        ]
+        losses.append(-np.log(_softmax(np.array([p, *others]))[0]))
+    return np.mean(losses)
+
+
+def difference(first, second, weight):
+    """MDA, Eq. 6."""
+    pairs = zip(weight, unit(first), unit(second), strict=True)
+    return -np.mean([np.sum(w * np.abs(v - t)) for w, v, t in pairs])
+
+
+def info_nce(first, second, temperature, ids=None):
+    """Eq. 7 before its weight: another row of the same node is no negative."""
+    v, t = unit(first), unit(second)
+    losses = []
+    for i in range(len(v)):
+        others = [j for j in range(len(v)) if j != i and (ids is None or ids[j] != ids[i])]
+        cosines = np.array([v[i] @ t[j] for j in [i, *others]])
+        losses.append(-np.log(_softmax(cosines / temperature)[0]))
+    return np.array(losses)
+
+
+def alignment(first, second, weight, temperature, ids=None):
+    """MSA, Eq. 7."""
+    return np.mean(weight * info_nce(first, second, temperature, ids))
+
+
+def tradeoff(first, second):
+    """NLT, Eq. 8."""
+    w_d = np.abs(first - second)
+    return w_d, 1 - w_d
+
+
+def squared_norm(*tables):
+    """Half the squares of a batch's rows, for each of its interactions."""
+    return sum(np.sum(table**2) for table in tables) / (2 * len(tables[0]))
+
+
+# ---------------------------------------------------------------------------------- the whole model
+
+
+def _sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def _encode(p, m, F):
+    def linear(name, x):
+        return x @ p[f"{name}.weight"].T + p[f"{name}.bias"]
+
+    if f"encoders.{m}.weight" in p:
+        return linear(f"encoders.{m}", F)
+    hidden = linear(f"encoders.{m}.0", F)
+    return linear(f"encoders.{m}.2", np.where(hidden > 0, hidden, 0.01 * hidden))
+
+
+def initial(p, problem):
+    """Vectors before propagation: (U, M, d) and (I, M, d)."""
+    scale = unit if problem.normalize else (lambda x: x)
+    n_modalities = max(len(problem.features), 1)
+    users = p["user"].reshape(len(p["user"]), n_modalities, -1)
+    if not problem.features:
+        return scale(users), scale(p["item"])[:, None]
+    items = np.zeros((problem.R.shape[1], n_modalities, users.shape[2]))
+    for m, (F, present) in enumerate(zip(problem.features, problem.present, strict=True)):
+        encoded = _encode(p, m, F)
+        for i in range(len(items)):
+            if problem.id_embedding == "none":
+                items[i, m] = scale(encoded[i]) if present[i] else 0
+            elif problem.id_embedding == "add":
+                items[i, m] = scale(p["item"][i] + (unit(encoded[i]) if present[i] else 0))
+            else:
+                gate = _sigmoid(p[f"gates.{m}.weight"] @ encoded[i] + p[f"gates.{m}.bias"])
+                items[i, m] = scale(p["item"][i] * (gate if present[i] else 0.5))
+    return scale(users), items
+
+
+def forward(p, problem):
+    """Eq. 2-4: (U, M, d) users and (I, M, d) items."""
+    n_users, n_items = problem.R.shape
+    users, items = initial(p, problem)
+    n_modalities = users.shape[1]
+    A = interaction_graph(problem.R)
+    users, items = np.empty_like(users), np.empty_like(items)
+    start = np.concatenate(initial(p, problem))
+    for m in range(n_modalities):
+        nodes = propagate(A, start[:, m], problem.n_layers)
+        users[:, m], items[:, m] = nodes[:n_users], nodes[n_users:]
+        if problem.user_neighbors:
+            users[:, m] += user_graph(problem.R, problem.user_neighbors) @ users[:, m]
+        if problem.item_neighbors and problem.features:
+            near = item_graph(problem.features[m], problem.item_neighbors, problem.present[m])
+            items[:, m] += near @ items[:, m]
+    assert len(items) == n_items
+    return users, items
+
+
+def preferences(p, problem):
+    """Eq. 5: (U, M) and (I, M), rows sum to one."""
+    if "fixed_preference" in p:
+        return tuple(np.tile(p["fixed_preference"], (n, 1)) for n in problem.R.shape)
+    return tuple(
+        np.array([_softmax(row) for row in p[f"{x}_preference"]]) for x in ("user", "item")
+    )
+
+
+def embeddings(p, problem):
+    """What scores are inner products of."""
+    scale = unit if problem.similarity == "cosine" else (lambda x: x)
+    pairs = zip(forward(p, problem), preferences(p, problem), strict=True)
+    return tuple(scale(fuse(X, preference, problem.fusion)) for X, preference in pairs)
+
+
+def objective(p, problem, batch, c):
+    """Eq. 9-11: every term with its weight, by name, for (user, positive, negative) ids."""
+    user, positive, negative = batch
+    users, items = forward(p, problem)
+    user_preference, item_preference = preferences(p, problem)
+    scale = unit if problem.similarity == "cosine" else (lambda x: x)
+    nodes = [users[user], items[positive], items[negative]]
+    chosen = [user_preference[user], item_preference[positive], item_preference[negative]]
+
+    def rank(u, i, j):
+        u, i, j = scale(u), scale(i), scale(j)
+        own = np.array([a @ b for a, b in zip(u, i, strict=True)])
+        if c["ranking"] == "bpr":
+            return bpr(own, np.array([a @ b for a, b in zip(u, j, strict=True)]))
+        tau = c["score_temperature"]
+        return sampled_softmax(own / tau, u @ j.T / tau, positive[:, None] == negative)
+
+    fused = [fuse(X, w, problem.fusion) for X, w in zip(nodes, chosen, strict=True)]
+    terms = {
+        "ranking": rank(*fused),
+        "regularization": c["reg_lambda"] * squared_norm(*nodes),
+    }
+    n_modalities = users.shape[1]
+    if n_modalities == 1:
+        return terms
+    terms["modality_ranking"] = c["modality_weight"] * sum(
+        rank(*(X[:, m] for X in nodes)) for m in range(n_modalities)
+    )
+    terms["difference"] = terms["alignment"] = 0.0
+    for side, ids, X, w in (
+        ("user", user, nodes[0], chosen[0]),
+        ("item", positive, nodes[1], chosen[1]),
+    ):
+        for pair, (a, b) in enumerate(combinations(range(n_modalities), 2)):
+            if problem.tradeoff == "preference":
+                w_d, w_s = tradeoff(w[:, a], w[:, b])
+            elif problem.tradeoff == "uniform":
+                w_d = w_s = np.ones(len(X))
+            else:
+                w_d, w_s = _sigmoid(p[f"{side}_tradeoff"][ids, 2 * pair : 2 * pair + 2]).T
+            terms["difference"] += c["alpha"] * difference(X[:, a], X[:, b], w_d)
+            head = slice(c["max_alignment"])
+            terms["alignment"] += c["beta"] * alignment(
+                X[head, a], X[head, b], w_s[head], c["temperature"], ids[head]
+            )
+    return terms
