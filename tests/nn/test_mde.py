@@ -1,0 +1,387 @@
+from dataclasses import dataclass, replace
+from itertools import count, product
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+
+from recsk.features import check_item_features, prepare
+from recsk.nn.mde import Graphs, MDENetwork, MDEObjective, Modality
+from recsk.nn.propagation import SparseOperator
+from recsk.nn.sampling import Batch, InteractionSampler
+from recsk.nn.training import train
+from tests.nn import reference
+
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
+U, I, D = 6, 8, 3  # noqa: E741
+RNG = np.random.default_rng(0)
+R = (RNG.random((U, I)) < 0.4).astype(float)
+R[4], R[:, 5] = 0, 0  # a user and an item whom nobody met
+FEATURES = [RNG.normal(size=(I, p)) for p in (4, 2, 5)]
+PRESENT = [np.arange(I) % 4 != m for m in range(3)]  # items 0 and 4 lack the first, and so on
+WEIGHTS = {
+    "score_temperature": 0.3,
+    "modality_weight": 0.7,
+    "alpha": 0.4,
+    "beta": 0.6,
+    "reg_lambda": 0.2,
+    "temperature": 0.5,
+    "max_alignment": 5,
+}
+
+
+@dataclass
+class Problem:
+    """Everything that the reference and the network both have to know."""
+
+    n_modalities: int = 2
+    id_embedding: str = "none"
+    preference: str = "learned"
+    tradeoff: str = "preference"
+    similarity: str = "dot"
+    fusion: str = "concat"
+    normalize: bool = True
+    hidden: int = 4
+    n_layers: int = 2
+    user_neighbors: int = 2
+    item_neighbors: int = 2
+    R = R
+
+    @property
+    def features(self):
+        return FEATURES[: self.n_modalities]
+
+    @property
+    def present(self):
+        return PRESENT[: self.n_modalities]
+
+    def network(self, device="cpu", seed=0, initial=False):
+        """The network on the reference's graphs, every parameter random unless `initial`."""
+
+        def operator(graph, **options):
+            return SparseOperator(sp.csr_array(graph), torch.device(device), **options)
+
+        items = [
+            operator(reference.item_graph(F, self.item_neighbors, present))
+            for F, present in zip(self.features, self.present, strict=True)
+        ]
+        users = reference.user_graph(R, max(self.user_neighbors, 1))
+        fixed = np.arange(1, max(self.n_modalities, 1) + 1, dtype=np.float32)
+        generator = torch.Generator().manual_seed(seed)
+        network = MDENetwork(
+            [
+                Modality(
+                    torch.as_tensor(F, dtype=torch.float32, device=device),
+                    torch.as_tensor(present[:, None], dtype=torch.float32, device=device),
+                )
+                for F, present in zip(self.features, self.present, strict=True)
+            ],
+            Graphs(
+                operator(reference.interaction_graph(R), symmetric=True),
+                operator(users) if self.user_neighbors else None,
+                items if self.item_neighbors and self.features else None,
+            ),
+            n_users=U,
+            n_items=I,
+            n_factors=D,
+            n_layers=self.n_layers,
+            hidden=self.hidden,
+            normalize=self.normalize,
+            fusion=self.fusion,
+            similarity=self.similarity,
+            id_embedding=self.id_embedding,
+            preference=torch.as_tensor(fixed / fixed.sum()) if self.preference == "fixed" else None,
+            tradeoff=self.tradeoff,
+            generator=generator,
+        )
+        if not initial:
+            for parameter in network.parameters():
+                parameter.data.normal_(generator=generator)
+        return network.to(device)
+
+
+def numbers(network):
+    return {name: x.cpu().double().numpy() for name, x in network.state_dict().items()}
+
+
+def batch_for(ranking, seed=0):
+    """Seven interactions in which a user and an item occur more than once."""
+    rng = np.random.default_rng(seed)
+    user, positive = np.argwhere(R)[[0, 1, 1, 5, 6, 9, 12]].T
+    # Four shared items, one of them met by somebody, or one for each interaction.
+    negative = np.array([positive[0], 5, 7, 2]) if ranking == "softmax" else rng.integers(0, I, 7)
+    return user, positive, negative
+
+
+def terms_of(network, ranking="bpr", **weights):
+    objective = MDEObjective(network, ranking=ranking, **{**WEIGHTS, **weights})
+    device = network.user.device
+    return objective(Batch(*(torch.as_tensor(x, device=device) for x in batch_for(ranking))))
+
+
+def same(actual, expected):
+    np.testing.assert_allclose(actual.detach().cpu(), expected, rtol=1e-5, atol=1e-5)
+
+
+def variants():
+    """Every combination of the main switches; the others take turns."""
+    turns = {
+        "fusion": ["concat", "sum"],
+        "normalize": [True, True, False],
+        "hidden": [4, 0, 4, 4, 0],
+        "n_layers": [2, 1, 0, 3, 2, 1, 2],
+        "user_neighbors": [2, 0, 2, 3, 1, 0, 2, 2, 3, 4, 1],
+        "item_neighbors": [2, 2, 3, 0, 1, 2, 3, 1, 0, 2, 1, 3, 2],
+    }
+    for i, (m, ids, preference, tradeoff, similarity) in enumerate(
+        product(
+            [1, 2, 3],
+            ["none", "add", "gate"],
+            ["learned", "fixed"],
+            ["preference", "uniform", "independent"],
+            ["dot", "cosine"],
+        )
+    ):
+        others = {name: values[i % len(values)] for name, values in turns.items()}
+        yield Problem(m, ids, preference, tradeoff, similarity, **others)
+    yield Problem(0)
+    yield Problem(0, similarity="cosine", user_neighbors=0, normalize=False)
+
+
+def describe(problem):
+    return "-".join(str(value) for value in vars(problem).values())
+
+
+# ------------------------------------------------------------------------------------ the equations
+
+
+@pytest.mark.parametrize("problem", list(variants()), ids=describe)
+def test_every_equation(problem):
+    network = problem.network()
+    p = numbers(network)
+    for given, expected in zip(network(), reference.forward(p, problem), strict=True):
+        same(given, expected)
+    for given, expected in zip(
+        network.preferences(), reference.preferences(p, problem), strict=True
+    ):
+        same(given, expected)
+    for given, expected in zip(network.embeddings(), reference.embeddings(p, problem), strict=True):
+        same(given, expected)
+    for ranking in ("bpr", "softmax"):
+        terms = terms_of(network, ranking)
+        expected = reference.objective(
+            p, problem, batch_for(ranking), WEIGHTS | {"ranking": ranking}
+        )
+        assert terms.keys() == expected.keys()
+        for name, term in terms.items():
+            same(term, expected[name])
+
+
+GRADIENTS = [
+    Problem(),
+    Problem(1, "gate", tradeoff="independent"),
+    Problem(2, "add", similarity="cosine", fusion="sum", hidden=0),
+    Problem(2, "gate", "fixed", "independent", normalize=False),
+    Problem(3, "gate", "learned", "independent", "cosine"),
+    Problem(3, "add", "learned", "preference", "dot", "sum"),
+    Problem(3, "none", "fixed", "uniform", "cosine"),
+    Problem(0),
+]
+
+
+@pytest.mark.parametrize("ranking", ["bpr", "softmax"])
+@pytest.mark.parametrize("problem", GRADIENTS, ids=describe)
+def test_gradient_of_every_parameter(problem, ranking):
+    """Along a random direction of each, against central differences of the reference."""
+    network = problem.network()
+    sum(terms_of(network, ranking).values()).backward()
+    p, rng, step = numbers(network), np.random.default_rng(0), 1e-5
+
+    def loss(p):
+        terms = reference.objective(p, problem, batch_for(ranking), WEIGHTS | {"ranking": ranking})
+        return sum(terms.values())
+
+    for name, parameter in network.named_parameters():
+        direction = rng.normal(size=parameter.shape)
+        ahead = loss(p | {name: p[name] + step * direction})
+        behind = loss(p | {name: p[name] - step * direction})
+        grad = parameter.grad
+        along = 0 if grad is None else (grad.double().numpy() * direction).sum()
+        assert along == pytest.approx((ahead - behind) / (2 * step), rel=1e-3, abs=1e-5), name
+
+
+def test_no_features_and_no_user_graph_is_lightgcn():
+    problem = Problem(0, user_neighbors=0, normalize=False)
+    network = problem.network()
+    p = numbers(network)
+    nodes = reference.propagate(
+        reference.interaction_graph(R), np.concatenate([p["user"], p["item"]]), 2
+    )
+    users, items = network.embeddings()
+    same(users, nodes[:U])
+    same(items, nodes[U:])
+    assert set(terms_of(network)) == {"ranking", "regularization"}
+
+
+# ------------------------------------------------------------------------------------- the switches
+
+
+@pytest.mark.parametrize(
+    ("weight", "term"),
+    [
+        ("modality_weight", "modality_ranking"),
+        ("alpha", "difference"),
+        ("beta", "alignment"),
+        ("reg_lambda", "regularization"),
+    ],
+)
+def test_a_weight_of_zero_leaves_its_term_out_and_others_as_they_are(weight, term):
+    network = Problem(3).network()
+    full, without = terms_of(network), terms_of(network, **{weight: 0})
+    assert full.keys() - without.keys() == {term}
+    for name in without:
+        assert without[name] == full[name]
+    doubled = terms_of(network, **{weight: 2 * WEIGHTS[weight]})[term]
+    torch.testing.assert_close(doubled, 2 * full[term])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_learned_preferences_start_even(seed):
+    for preference in Problem(3).network(seed=seed, initial=True).preferences():
+        same(preference, np.full(preference.shape, 1 / 3))
+
+
+def test_the_seed_decides_the_initial_weights():
+    problem = Problem(2, "gate")
+    first, again, other = (numbers(problem.network(seed=s, initial=True)) for s in (1, 1, 2))
+    for name in first:
+        np.testing.assert_array_equal(first[name], again[name])
+        # All but the preferences, which start even.
+        assert (first[name] != other[name]).any() or not first[name].any(), name
+
+
+# ------------------------------------------------------------------------------------ missing items
+
+
+def with_features(problem, features, standardize=False):
+    """The network's initial items for raw features with rows of NaN."""
+    network = problem.network()
+    checked = check_item_features({str(m): F for m, F in enumerate(features)}, I)
+    network.modalities = [
+        Modality(torch.as_tensor(values), torch.as_tensor(present[:, None]).float())
+        for values, present in (prepare(F, standardize=standardize) for F in checked.values())
+    ]
+    return network
+
+
+def raw(missing):
+    features = [F.copy() for F in FEATURES[:2]]
+    for m, items in enumerate(missing):
+        features[m][items] = np.nan
+    return features
+
+
+@pytest.mark.parametrize("id_embedding", ["none", "add", "gate"])
+def test_missing_items_never_reach_the_initial_vectors_of_others(id_embedding):
+    problem = Problem(2, id_embedding)
+    before = with_features(problem, raw([[1], []])).initial_nodes()
+    after = with_features(problem, raw([[1, 3], [3, 6]])).initial_nodes()
+    changed = set((before != after).any(dim=1).nonzero().ravel().tolist())
+    assert changed == {U + 3, U + 6}
+
+    # What the features of a missing item are is never looked at.
+    network = problem.network()
+    before = network.initial_nodes()
+    for features, present in network.modalities:
+        features[present[:, 0] == 0] = 1e6
+    assert torch.equal(network.initial_nodes(), before)
+
+
+@pytest.mark.parametrize("problem", GRADIENTS[:6], ids=describe)
+@pytest.mark.parametrize("ranking", ["bpr", "softmax"])
+def test_nan_never_gets_anywhere(problem, ranking):
+    problem = replace(problem, n_modalities=2)
+    # Item 5 has neither features nor interactions; items 1 and 2 lack one modality.
+    network = with_features(problem, raw([[1, 5], [2, 5]]), standardize=True)
+    for vectors in (*network(), *network.embeddings(), *network.fold_in_parts().values()):
+        assert torch.isfinite(vectors).all()
+    terms = terms_of(network, ranking)
+    assert all(torch.isfinite(term) for term in terms.values())
+    sum(terms.values()).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is None or torch.isfinite(parameter.grad).all(), name
+
+
+# ------------------------------------------------------------------------------- training, and CUDA
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("ranking", ["bpr", "softmax"])
+@pytest.mark.parametrize("problem", GRADIENTS, ids=describe)
+def test_cuda_gives_what_the_cpu_gives(problem, ranking):
+    results = []
+    for device in ("cpu", "cuda"):
+        network = problem.network(device)
+        terms = terms_of(network, ranking)
+        sum(terms.values()).backward()
+        grads = {n: x.grad for n, x in network.named_parameters() if x.grad is not None}
+        results.append({**terms, **grads})
+    on_cpu, on_cuda = results
+    assert on_cpu.keys() == on_cuda.keys()
+    for name, value in on_cpu.items():
+        torch.testing.assert_close(on_cuda[name].cpu(), value, rtol=1e-4, atol=1e-4)
+
+
+class Watched:
+    """Batches in whose epochs nothing may wait for the device, from the second one on."""
+
+    def __init__(self, batches):
+        self.batches, self.epochs = batches, count()
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        # The first epoch may: libraries are loaded and memory is taken then.
+        if next(self.epochs):
+            torch.cuda.set_sync_debug_mode("error")
+        try:
+            yield from self.batches
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
+
+
+def trained(problem, ranking, device="cpu", watch=lambda batches: batches, **options):
+    network = problem.network(device, initial=True)
+    user, item = (torch.as_tensor(x, device=device) for x in R.nonzero())
+    batches = InteractionSampler(
+        user,
+        item,
+        n_items=I,
+        batch_size=4,
+        n_shared=3 if ranking == "softmax" else None,
+        generator=torch.Generator(device).manual_seed(0),
+    )
+    objective = MDEObjective(network, ranking=ranking, **WEIGHTS)
+    return network, train(network, watch(batches), objective, learning_rate=0.02, **options)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("ranking", ["bpr", "softmax"])
+@pytest.mark.parametrize("problem", GRADIENTS, ids=describe)
+def test_training_lowers_the_loss_and_can_be_repeated(problem, ranking, device):
+    network, log = trained(problem, ranking, device, max_epochs=8)
+    total = np.sum(list(log.loss_curve.values()), axis=0)
+    assert total[-3:].mean() < total[:3].mean()
+    again, _ = trained(problem, ranking, device, max_epochs=8)
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, again.state_dict()[name]), name
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("ranking", ["bpr", "softmax"])
+@pytest.mark.parametrize("problem", GRADIENTS, ids=describe)
+def test_an_epoch_never_waits_for_the_device(problem, ranking):
+    _, log = trained(problem, ranking, "cuda", Watched, max_epochs=3)
+    assert log.n_iter == 3

@@ -1,0 +1,164 @@
+import math
+
+import pytest
+import torch
+
+from recsk.nn.training import train
+
+
+class Walker(torch.nn.Module):
+    """One weight that Adam moves up by the learning rate at every step."""
+
+    def __init__(self):
+        super().__init__()
+        self.place = torch.nn.Parameter(torch.zeros(1))
+        self.register_buffer("steps", torch.zeros(1))
+        self.modes = []
+
+    def terms(self, batch):
+        self.modes.append(self.training)
+        self.steps += 1
+        return {"climb": -self.place.sum(), "batch": torch.tensor(float(batch))}
+
+
+def run(network, *, terms=None, batches=(1, 4), max_epochs=5, learning_rate=1.0, **options):
+    return train(
+        network,
+        batches,
+        terms or network.terms,
+        max_epochs=max_epochs,
+        learning_rate=learning_rate,
+        **options,
+    )
+
+
+@pytest.fixture
+def walker():
+    return Walker()
+
+
+def scripted(walker, metrics):
+    """An evaluation with these results, which notes where the walker is."""
+    left = iter(metrics)
+
+    def evaluate():
+        assert not walker.training
+        return next(left)
+
+    return evaluate
+
+
+def test_the_last_epoch_stays_without_validation(walker):
+    log = run(walker)
+    assert walker.place.item() == pytest.approx(10, abs=1e-4)  # two batches, five epochs
+    assert (log.n_iter, log.best_iter, log.stopped_by) == (5, 5, "max_epochs")
+    assert log.validation_curve == [] and log.non_finite is None
+    assert not walker.training and all(walker.modes)
+
+
+def test_loss_curve_is_the_mean_of_every_term_over_the_batches(walker):
+    curve = run(walker, max_epochs=3).loss_curve
+    assert list(curve) == ["climb", "batch"]
+    assert curve["climb"] == pytest.approx([-0.5, -2.5, -4.5], abs=1e-4)
+    assert curve["batch"] == [2.5] * 3
+
+
+@pytest.mark.parametrize(
+    ("metrics", "patience", "n_iter", "best", "stopped_by"),
+    [
+        ([0.1, 0.3, 0.2, 0.1, 0.0], 9, 5, 2, "max_epochs"),
+        ([0.1, 0.3, 0.2, 0.1, 0.4], 2, 4, 2, "patience"),
+        ([0.3, 0.2, 0.4, 0.1, 0.0], 2, 5, 3, "patience"),
+        ([0.3, 0.3, 0.3, 0.3, 0.3], 1, 2, 1, "patience"),  # no better: the first is kept
+        ([0.0, 0.0, 0.0, 0.0, 0.1], 4, 5, 5, "max_epochs"),
+        ([-1.0, -2.0, -3.0, -4.0, -5.0], 9, 5, 1, "max_epochs"),
+    ],
+)
+def test_the_best_epoch_is_kept(walker, metrics, patience, n_iter, best, stopped_by):
+    log = run(walker, evaluate=scripted(walker, metrics), n_iter_no_change=patience)
+    assert (log.n_iter, log.best_iter, log.stopped_by) == (n_iter, best, stopped_by)
+    assert log.validation_curve == metrics[:n_iter]
+    assert len(log.loss_curve["climb"]) == n_iter
+    # Weights and buffers, as they were at the end of that epoch of two steps.
+    assert walker.place.item() == pytest.approx(2 * best, abs=1e-4)
+    assert walker.steps.item() == 2 * best
+
+
+def test_learning_rate_decays_after_each_epoch(walker):
+    run(walker, max_epochs=3, learning_rate=0.1, learning_rate_decay=0.5)
+    assert walker.place.item() == pytest.approx(2 * (0.1 + 0.05 + 0.025), abs=1e-5)
+
+
+def test_weight_decay_pulls_to_zero():
+    free, held = Walker(), Walker()
+    run(free, max_epochs=50, learning_rate=0.1)
+    run(held, max_epochs=50, learning_rate=0.1, weight_decay=1.0)  # -1 + place = 0
+    assert free.place.item() > 5 and held.place.item() == pytest.approx(1, abs=0.3)
+
+
+def test_before_epoch(walker):
+    seen = []
+    run(walker, max_epochs=3, before_epoch=lambda: seen.append(walker.steps.item()))
+    assert seen == [0, 2, 4]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2, 5])
+def test_an_interrupt_keeps_the_best_so_far(walker, steps):
+    def terms(batch):
+        if walker.steps == steps:
+            raise KeyboardInterrupt
+        return walker.terms(batch)
+
+    finished = steps // 2
+    log = run(walker, terms=terms, evaluate=scripted(walker, [0.5, 0.1, 0.1]))
+    best = min(finished, 1)
+    assert (log.n_iter, log.best_iter, log.stopped_by) == (finished, best, "interrupt")
+    assert walker.place.item() == pytest.approx(2 * best, abs=1e-4)
+    assert not walker.training
+
+
+def test_an_interrupt_of_the_evaluation(walker):
+    def evaluate():
+        if walker.steps == 4:
+            raise KeyboardInterrupt
+        return 0.5
+
+    log = run(walker, evaluate=evaluate)
+    assert (log.n_iter, log.best_iter, log.stopped_by) == (1, 1, "interrupt")
+    assert walker.place.item() == pytest.approx(2, abs=1e-4)
+
+
+def test_other_errors_are_not_swallowed(walker):
+    def terms(batch):
+        raise RuntimeError("out of memory")
+
+    with pytest.raises(RuntimeError, match="out of memory"):
+        run(walker, terms=terms)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_loss_that_is_not_finite_is_named(walker, value):
+    def terms(batch):
+        terms = walker.terms(batch)
+        return terms | {"odd": walker.place.sum() * (value if walker.steps == 6 else 0.0)}
+
+    log = run(walker, terms=terms)
+    assert (log.stopped_by, log.non_finite) == ("non-finite", "odd")
+    assert (log.n_iter, log.best_iter) == (2, 2)
+    assert walker.place.item() == pytest.approx(4, abs=1e-4)
+    assert {len(curve) for curve in log.loss_curve.values()} == {2}
+
+
+def test_a_validation_metric_that_is_nan_is_never_the_best(walker):
+    metrics = [math.nan, 0.2, math.nan, math.nan, 0.1]
+    log = run(walker, evaluate=scripted(walker, metrics))
+    assert log.best_iter == 2 and walker.place.item() == pytest.approx(4, abs=1e-4)
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_verbose(walker, verbose, capfd):
+    run(walker, verbose=verbose, evaluate=scripted(walker, [0.25] * 5))
+    out, err = capfd.readouterr()
+    assert out == "" and bool(err) == verbose
+    if verbose:
+        assert "5/5" in err and "metric=0.25" in err
