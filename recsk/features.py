@@ -51,8 +51,7 @@ def prepare(features: np.ndarray, *, standardize: bool) -> Features:
         # In float64: float32 overflows on the squares of large, still finite values.
         rows = values[present].astype(np.float64)
         mean, deviation = rows.mean(axis=0), rows.std(axis=0)
-        deviation[deviation <= 1e-12 * np.abs(mean)] = 1  # constant up to rounding
-        deviation[deviation == 0] = 1
+        deviation[deviation == 0] = 1  # constant: float64 sums up equal float32 values exactly
         values[present] = (rows - mean) / deviation
     return Features(values, present)
 
