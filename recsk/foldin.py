@@ -62,7 +62,7 @@ class FoldIn:
         :math:`\sum_{l < L} x_i^{(l)}`.
     items : ndarray of shape (n_items, width)
         The items after all propagation: further input of the regression.
-    n_layers, user_neighbors, max_degree : int
+    n_layers, user_neighbors, max_degree, normalize
         Of the model.
     """
 
@@ -78,12 +78,14 @@ class FoldIn:
         n_layers: int,
         user_neighbors: int,
         max_degree: int | None,
+        normalize: bool,
     ) -> None:
         self.interactions = interactions
         self.width = initial_users.shape[1]
         self.n_layers = n_layers
         self.user_neighbors = user_neighbors
         self.max_degree = max_degree
+        self.normalize = normalize
         degree = np.bincount(interactions.indices, minlength=interactions.shape[1])
         scale = np.maximum(degree, 1)[:, None] ** -0.5
         self.messages = (item_layers * scale).astype(np.float32)
@@ -111,7 +113,8 @@ class FoldIn:
         guess = self._guess(histories)
         n_modalities = guess.shape[1] - self.width
         initial = guess[:, : self.width].reshape(len(guess), n_modalities, -1)
-        initial /= np.maximum(np.linalg.norm(initial, axis=2, keepdims=True), 1e-12)
+        if self.normalize:
+            initial /= np.maximum(np.linalg.norm(initial, axis=2, keepdims=True), 1e-12)
         users = (initial.reshape(len(guess), -1) + self._received(histories)) / (self.n_layers + 1)
         if self.user_neighbors:
             near = cooccurrence_graph(

@@ -522,6 +522,7 @@ class MDERecommender(BaseRecommender):
             n_layers=self.n_layers,
             user_neighbors=self.user_neighbors,
             max_degree=self.max_degree,
+            normalize=self.normalize,
         )
         known = np.diff(train_set.indptr) > 0
         self._average_user = user_vectors[known].mean(axis=0)
