@@ -1,0 +1,494 @@
+"""What every recommender must do, written once.
+
+An estimator joins by a class of a few lines in `test_contract.py`::
+
+    class TestMine(RecommenderContract):
+        estimator = MyRecommender(max_epochs=2, random_state=0)
+"""
+
+import functools
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+from recsk import Interactions
+from recsk.early_stopping import Validation
+from recsk.metrics import evaluate
+from recsk.model_selection import make_ranking_scorer
+
+N_USERS, N_ITEMS = 30, 24
+COLD_USER, COLD_ITEM, ITEM_WITHOUT_TEXT = 7, 11, 5
+
+
+def _problem():
+    rng = np.random.default_rng(0)
+    alike = (np.add.outer(np.arange(N_USERS), np.arange(N_ITEMS)) % 3 == 0) * 0.5
+    met = rng.random((N_USERS, N_ITEMS)) < 0.15 + alike
+    met[COLD_USER] = met[:, COLD_ITEM] = False
+    user, item = met.nonzero()
+    time = rng.permutation(len(user))
+    held_out = rng.random(len(user)) < 0.2
+    X = Interactions(user, item, timestamp=time, n_users=N_USERS, n_items=N_ITEMS)
+    features = {
+        "v": rng.normal(size=(N_ITEMS, 6)).astype(np.float32),
+        "t": rng.normal(size=(N_ITEMS, 4)).astype(np.float32),
+    }
+    features["t"][ITEM_WITHOUT_TEXT] = np.nan
+    return X[~held_out], X[held_out], features
+
+
+TRAIN, TEST, FEATURES = _problem()
+SEEN = TRAIN.to_csr().toarray() > 0
+HISTORIES = [[3, 0, 17], [9], [22, 1, 2, 3, 4, 5], [], [23, 0]]
+
+
+def as_matrix(interactions):
+    """Who met what; the values are the order, 1 for the oldest, for models that ask for it."""
+    matrix = np.zeros((interactions.n_users, interactions.n_items))
+    for user, items in enumerate(interactions.sequences()):
+        matrix[user, items] = np.arange(1, len(items) + 1)
+    return sparse.csr_array(matrix)
+
+
+def assert_same(a, b):
+    """The same recommendations, up to rounding of the scores."""
+    np.testing.assert_array_equal(a[0], b[0])
+    np.testing.assert_allclose(a[1], b[1], rtol=1e-5, atol=1e-6)
+
+
+def answers(model):
+    """Something of everything that a model can be asked."""
+    everybody = np.arange(model.n_users_)
+    return [
+        model.recommend(k=5),
+        model.recommend(user_items=HISTORIES, k=5),
+        model.rank_items(everybody, [0, 2, 4]),
+        model.similar_items([0, 1], k=3),
+        model.similar_users([0, 1], k=3),
+    ]
+
+
+def assert_same_model(a, b):
+    for one, other in zip(answers(a), answers(b), strict=True):
+        assert_same(one, other)
+
+
+@functools.cache
+def _fitted(contract, device):
+    estimator = clone(contract.estimator).set_params(device=device)
+    return estimator.fit(TRAIN, item_features=contract.item_features)
+
+
+def _formats():
+    X = as_matrix(TRAIN)
+    for name in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil"):
+        yield f"{name}_array", X.asformat(name)
+        yield f"{name}_matrix", getattr(sparse, f"{name}_matrix")(X)
+    for dtype in (np.int8, np.uint16, np.int64, np.float32):
+        yield np.dtype(dtype).name, X.astype(dtype)
+    yield "bool", X.astype(bool)
+    yield "dense", X.toarray()
+    yield "64-bit indices", _with_index(X, np.int64)
+
+    coo = X.tocoo()
+    zeros = np.flatnonzero(X.toarray().ravel() == 0)[::7]
+    row, column = np.divmod(zeros, N_ITEMS)
+    data, rows, columns = (
+        np.r_[coo.data, np.zeros(len(zeros))],
+        np.r_[coo.row, row],
+        np.r_[coo.col, column],
+    )
+    yield "explicit zeros", sparse.coo_array((data, (rows, columns)), shape=X.shape).tocsr()
+    halves = np.r_[coo.data, coo.data] / 2
+    twice = np.r_[coo.row, coo.row], np.r_[coo.col, coo.col]
+    yield "duplicates", sparse.coo_array((halves, twice), shape=X.shape)
+    backwards = X.copy()
+    for start, end in zip(X.indptr[:-1], X.indptr[1:], strict=True):
+        backwards.indices[start:end] = X.indices[start:end][::-1]
+        backwards.data[start:end] = X.data[start:end][::-1]
+    yield (
+        "unsorted indices",
+        sparse.csr_array((backwards.data, backwards.indices, X.indptr), shape=X.shape),
+    )
+
+
+def _with_index(X, dtype):
+    X = X.copy()
+    X.indices, X.indptr = X.indices.astype(dtype), X.indptr.astype(dtype)
+    return X
+
+
+ITEM_LISTS = st.none() | st.lists(st.integers(0, N_ITEMS - 1), max_size=N_ITEMS)
+
+
+class RecommenderContract:
+    """See the top of this file.
+
+    Attributes
+    ----------
+    estimator
+        Small, quick, with a fixed `random_state`.
+    enough : dict
+        Parameters that let it learn a 20 x 20 checkerboard by heart.
+    item_features : dict or None
+        Given to `fit`.
+    ordered : bool
+        Whether it needs to know the order of the interactions.
+    """
+
+    estimator = None
+    enough: dict = {}
+    item_features = FEATURES
+    ordered = False
+
+    @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+    def device(self, request):
+        return request.param
+
+    @pytest.fixture
+    def est(self, device):
+        """Not fitted."""
+        return clone(self.estimator).set_params(device=device)
+
+    @pytest.fixture
+    def model(self, device):
+        """Fitted on the problem above, shared by all tests."""
+        return _fitted(type(self), device)
+
+    def fit(self, est, X=TRAIN, **kwargs):
+        return est.fit(X, **{"item_features": self.item_features, **kwargs})
+
+    # ------------------------------------------------------------------------------- right answers
+
+    def test_finds_what_a_checkerboard_withholds(self, est, checkerboard):
+        user, item = checkerboard.nonzero()
+        time = np.random.default_rng(0).permutation(len(user))
+        est.set_params(**self.enough).fit(Interactions(user, item, timestamp=time))
+        ids, _ = est.recommend(k=1)
+        np.testing.assert_array_equal(ids[:, 0], np.arange(20))
+        assert est.score(sparse.csr_array(np.eye(20))) == 1
+        np.testing.assert_array_equal(est.rank_items([0, 1], [6, 7])[0], [[6, 7], [7, 6]])
+        for similar in (est.similar_items, est.similar_users):
+            ids, _ = similar(np.arange(20), k=9)
+            np.testing.assert_array_equal(np.sort(ids) % 2, np.tile(np.arange(20) % 2, (9, 1)).T)
+        new_user, _ = est.recommend(user_items=[[0, 2, 4, 6, 8]], k=5)
+        np.testing.assert_array_equal(np.sort(new_user), [[10, 12, 14, 16, 18]])
+
+    @settings(
+        max_examples=100,
+        deadline=None,
+        suppress_health_check=[
+            HealthCheck.function_scoped_fixture,
+            HealthCheck.differing_executors,
+        ],
+    )
+    @given(
+        users=st.lists(st.integers(0, N_USERS - 1), max_size=4),
+        k=st.integers(1, N_ITEMS + 5),
+        exclude_seen=st.booleans(),
+        items=ITEM_LISTS,
+        filter_items=ITEM_LISTS,
+    )
+    def test_recommends_the_best_of_what_is_allowed(
+        self, model, users, k, exclude_seen, items, filter_items
+    ):
+        ids, scores = model.recommend(
+            users, k, exclude_seen=exclude_seen, items=items, filter_items=filter_items
+        )
+        assert ids.shape == scores.shape == (len(users), k)
+        assert ids.dtype == np.int64 and scores.dtype == np.float32
+        for row, user in enumerate(users):
+            allowed = np.isin(np.arange(N_ITEMS), np.arange(N_ITEMS) if items is None else items)
+            allowed[filter_items or []] = False
+            if exclude_seen:
+                allowed &= ~SEEN[user]
+            n = min(k, allowed.sum())
+            got = ids[row, :n]
+            assert allowed[got].all() and len(set(got.tolist())) == n
+            assert (ids[row, n:] == -1).all() and (scores[row, n:] == -np.inf).all()
+
+            ranked, reference = model.rank_items(user, np.arange(N_ITEMS))
+            own_score = dict(zip(ranked.tolist(), reference, strict=True))
+            np.testing.assert_allclose(
+                scores[row, :n], [own_score[i] for i in got.tolist()], rtol=1e-5, atol=1e-6
+            )
+            np.testing.assert_allclose(
+                scores[row, :n], reference[allowed[ranked]][:n], rtol=1e-5, atol=1e-6
+            )
+
+    def test_rank_items(self, model):
+        ids, scores = model.rank_items([3, 0], [8, 2, 8, 5])
+        assert ids.shape == scores.shape == (2, 3)
+        np.testing.assert_array_equal(np.sort(ids), [[2, 5, 8], [2, 5, 8]])
+        assert (np.diff(scores) <= 0).all()
+        assert_same((ids, scores), model.recommend([3, 0], 3, items=[8, 2, 5], exclude_seen=False))
+
+    @pytest.mark.parametrize("what", ["similar_items", "similar_users"])
+    def test_similar(self, what, model):
+        n = {"similar_items": N_ITEMS, "similar_users": N_USERS}[what]
+        ids, scores = getattr(model, what)(np.arange(n), k=n + 2)
+        np.testing.assert_array_equal(ids[:, n - 1 :], -1)  # the row itself is left out
+        assert np.isneginf(scores[:, n - 1 :]).all()
+        np.testing.assert_array_equal(
+            np.sort(np.c_[ids[:, : n - 1], np.arange(n)]), np.tile(np.arange(n), (n, 1))
+        )
+        assert (np.diff(scores[:, : n - 1]) <= 0).all() and np.abs(scores[:, : n - 1]).max() < 1.01
+
+    def test_score_is_the_metric_on_held_out_interactions(self, model):
+        def metric(X):
+            return evaluate(model, X, "ndcg", model.score_k)[f"ndcg@{model.score_k}"]
+
+        matrix = as_matrix(TEST)
+        for X in (TEST, matrix, matrix.tocoo(), matrix.toarray()):
+            assert model.score(X) == metric(TEST) == make_ranking_scorer("ndcg")(model, TEST)
+        assert model.score(matrix[:20]) == metric(matrix[:20])  # fewer users than in training
+        assert 0 < model.score(TEST) <= 1
+        worthless = Interactions(
+            np.r_[TEST.user, np.arange(N_USERS)],
+            np.r_[TEST.item, np.arange(N_USERS) % N_ITEMS],
+            timestamp=np.arange(len(TEST) + N_USERS),
+            value=np.r_[np.ones(len(TEST)), np.zeros(N_USERS)],
+        )
+        assert model.score(worthless) == metric(worthless) == metric(TEST)
+
+    # ----------------------------------------------------------------------- how it may be asked
+
+    def test_a_batch_is_its_users_one_by_one(self, model):
+        asked = [
+            (model.recommend, range(N_USERS)),
+            (functools.partial(model.rank_items, items=[1, 5, 9]), range(N_USERS)),
+            (model.similar_items, range(N_ITEMS)),
+            (model.similar_users, range(N_USERS)),
+            (lambda h: model.recommend(user_items=h), HISTORIES),
+        ]
+        for ask, queries in asked:
+            ids, scores = ask(list(queries))
+            for row, query in enumerate(queries):
+                single = ask([query])
+                assert_same(single, (ids[[row]], scores[[row]]))
+                if isinstance(query, int):
+                    scalar = ask(query)
+                    assert scalar[0].ndim == scalar[1].ndim == 1
+                    assert_same(scalar, (ids[row], scores[row]))
+
+    def test_users_may_come_in_any_order_and_repeat(self, model):
+        ids, scores = model.recommend()
+        users = np.random.default_rng(0).integers(N_USERS, size=50)
+        assert_same(model.recommend(users), (ids[users], scores[users]))
+
+    @pytest.mark.parametrize(
+        "form",
+        [list, tuple, np.array, lambda x: np.array(x, np.int32), lambda x: np.array(x, np.uint8)],
+        ids=["list", "tuple", "int64", "int32", "uint8"],
+    )
+    def test_ids_of_every_integer_type(self, form, model):
+        users, items = [4, 0, 9], [6, 3, 20, 7]
+        assert_same(
+            model.recommend(form(users), items=form(items), filter_items=form([3])),
+            model.recommend(users, items=items, filter_items=[3]),
+        )
+        assert_same(model.rank_items(form(users), form(items)), model.rank_items(users, items))
+        assert_same(model.similar_items(form(items)), model.similar_items(items))
+        scalar = np.asarray(form(users))[0]
+        assert_same(model.recommend(scalar), model.recommend(4))
+
+    # -------------------------------------------------------------------------- people unknown
+
+    def histories(self):
+        """The same histories in every form, with the order where a form can tell it."""
+        user = np.repeat(np.arange(len(HISTORIES)), [len(h) for h in HISTORIES])
+        item = np.concatenate(HISTORIES).astype(int)
+        shape = {"n_users": len(HISTORIES), "n_items": N_ITEMS}
+        in_order = Interactions(user, item, timestamp=np.arange(len(item)), **shape)
+        yield in_order
+        for format in ("csr", "csc", "coo", "lil", "dok"):
+            yield as_matrix(in_order).asformat(format)
+        yield sparse.csr_matrix(as_matrix(in_order).astype(np.int32))
+        yield tuple(np.array(history, dtype=np.int32) for history in HISTORIES)
+        if not self.ordered:
+            yield as_matrix(in_order).astype(bool)
+            yield [history + history[:1] for history in HISTORIES]
+
+    def test_histories_in_every_form(self, model):
+        ids, scores = model.recommend(user_items=HISTORIES, k=N_ITEMS)
+        assert np.isfinite(scores[ids >= 0]).all()
+        for row, history in enumerate(HISTORIES):
+            assert sorted([*history, *ids[row][ids[row] >= 0]]) == list(range(N_ITEMS))
+        for form in self.histories():
+            assert_same(model.recommend(user_items=form, k=N_ITEMS), (ids, scores))
+        assert model.recommend(user_items=[])[0].shape == (0, 10)
+        everything = model.recommend(user_items=HISTORIES, k=N_ITEMS, exclude_seen=False)
+        assert (everything[0] >= 0).all()
+
+    def test_histories_of_interactions_worth_nothing_are_empty(self, model):
+        nothing = Interactions([0], [3], timestamp=[1], value=[0], n_items=N_ITEMS)
+        assert_same(model.recommend(user_items=nothing), model.recommend(user_items=[[]]))
+
+    # ------------------------------------------------------------------------------------ fitting
+
+    @pytest.mark.parametrize("X", [pytest.param(X, id=name) for name, X in _formats()])
+    def test_a_matrix_of_every_kind_gives_the_same_model(self, X, est, model):
+        if self.ordered and X.dtype == bool:
+            pytest.skip("the values of a matrix are the order here, and these are all alike")
+        assert_same_model(self.fit(est, X), model)
+
+    def test_what_is_worth_nothing_is_no_interaction(self, est, model):
+        unseen = np.argwhere(~SEEN)[::5]
+        worthless = Interactions(
+            np.r_[TRAIN.user, unseen[:, 0]],
+            np.r_[TRAIN.item, unseen[:, 1]],
+            timestamp=np.r_[TRAIN.timestamp, np.full(len(unseen), 5)],
+            value=np.r_[np.full(len(TRAIN), 2.5), np.zeros(len(unseen))],
+        )
+        assert_same_model(self.fit(est, worthless), model)
+
+    def test_a_second_fit_forgets_the_first(self, est, model):
+        self.fit(
+            est,
+            as_matrix(TRAIN)[:25, :20],
+            item_features=self.item_features and {"z": FEATURES["v"][:20]},
+            eval_set=as_matrix(TEST)[:25, :20],
+        )
+        assert est.n_users_ == 25 and est.n_features_in_ == 20
+        self.fit(est)
+        assert_same_model(est, model)
+        assert vars(est).keys() == vars(model).keys()
+        assert est.modality_names_ == list(self.item_features or [])
+
+    def test_a_fit_that_fails_leaves_nothing_fitted(self, est):
+        self.fit(est)
+        with pytest.raises(ValueError, match="eval_set"):
+            self.fit(est, TRAIN.to_csr()[:10], eval_set=as_matrix(TEST))
+        with pytest.raises(NotFittedError):
+            est.recommend(0)
+
+    def test_fit_changes_none_of_its_arguments(self, est, model):
+        arguments = {
+            "X": _with_index(as_matrix(TRAIN), np.int32),
+            "item_features": self.item_features and dict(self.item_features),
+            "eval_set": as_matrix(TEST).tocoo(),
+        }
+        before = pickle.dumps(arguments)
+        params = pickle.dumps(est.get_params())
+        for matrix in (arguments["X"], arguments["eval_set"]):
+            for part in ("data", "indices", "indptr", "row", "col"):
+                if hasattr(matrix, part):
+                    getattr(matrix, part).flags.writeable = False
+        if self.item_features:
+            for array in arguments["item_features"].values():
+                array.flags.writeable = False
+        assert est.fit(**arguments) is est
+        assert pickle.dumps(arguments) == before
+        assert pickle.dumps(est.get_params()) == params
+
+    def test_fitted_attributes(self, model):
+        width = model.user_embedding_.shape[1]
+        assert (model.n_users_, model.n_features_in_) == (N_USERS, N_ITEMS)
+        assert model.user_embedding_.shape == (N_USERS, width)
+        assert model.item_embedding_.shape == (N_ITEMS, width)
+        for vectors in (model.user_embedding_, model.item_embedding_):
+            assert vectors.dtype == np.float32 and np.isfinite(vectors).all()
+        assert model.modality_names_ == list(self.item_features or [])
+        assert 1 <= model.best_iter_ <= model.n_iter_ <= model.max_epochs
+        for term in model.loss_curve_.values():
+            assert len(term) == model.n_iter_ and np.isfinite(term).all()
+        np.testing.assert_array_equal(model.interactions_.toarray() > 0, SEEN)
+
+    def test_random_state(self, est, model):
+        assert_same_model(self.fit(est), model)
+        seed = est.random_state
+        for other in (seed + 1, np.random.RandomState(seed + 1)):
+            self.fit(est.set_params(random_state=other))
+            assert not np.allclose(est.item_embedding_, model.item_embedding_)
+
+    @pytest.mark.parametrize(
+        ("X", "features"),
+        [
+            pytest.param(Interactions([0], [0], timestamp=[1]), slice(1), id="one of everything"),
+            pytest.param(TRAIN[TRAIN.user == 0], slice(None), id="one user with others empty"),
+            pytest.param(as_matrix(TRAIN)[[0]], slice(None), id="one user"),
+        ],
+    )
+    def test_the_smallest_problems(self, X, features, est):
+        item_features = self.item_features and {"v": FEATURES["v"][features]}
+        self.fit(est, X, item_features=item_features)
+        ids, scores = est.recommend(0, exclude_seen=False, k=3)
+        assert np.isfinite(scores[ids >= 0]).all()
+
+    def test_nothing_warns(self, est):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            self.fit(est, as_matrix(TRAIN), eval_set=as_matrix(TEST)).score(TEST)
+            answers(est)
+
+    def test_silent_unless_asked(self, est, capfd):
+        self.fit(est).score(TEST)
+        assert capfd.readouterr() == ("", "")
+        self.fit(est.set_params(verbose=True))
+        out, err = capfd.readouterr()
+        assert not out and f"{est.max_epochs}/{est.max_epochs}" in err
+
+    @pytest.mark.parametrize("finished", [0, 1])
+    def test_an_interrupted_fit_is_usable(self, finished, est, monkeypatch):
+        calls = iter(range(100))
+        measure = Validation.__call__
+
+        def interrupted(self, users, items):
+            if next(calls) == finished:
+                raise KeyboardInterrupt
+            return measure(self, users, items)
+
+        monkeypatch.setattr(Validation, "__call__", interrupted)
+        with pytest.warns(ConvergenceWarning, match="interrupted"):
+            self.fit(est, eval_set=TEST)
+        assert est.best_iter_ == finished
+        assert np.isfinite(est.recommend(0)[1]).all()
+        assert 0 <= est.score(TEST) <= 1
+
+    # -------------------------------------------------------------------------------- scikit-learn
+
+    @pytest.mark.parametrize(
+        "ask",
+        [
+            lambda est: est.recommend(0),
+            lambda est: est.recommend(user_items=[[0]]),
+            lambda est: est.rank_items(0, [0]),
+            lambda est: est.similar_items(0),
+            lambda est: est.similar_users(0),
+            lambda est: est.score(TEST),
+        ],
+        ids=["recommend", "fold in", "rank_items", "similar_items", "similar_users", "score"],
+    )
+    def test_unfitted(self, ask, est):
+        with pytest.raises(NotFittedError, match=type(est).__name__):
+            ask(est)
+
+    def test_parameters(self, est, model):
+        copy = clone(model)
+        assert repr(copy) == repr(est) and copy.get_params().keys() == est.get_params().keys()
+        with pytest.raises(NotFittedError):
+            copy.recommend(0)
+        assert_same_model(self.fit(copy), model)
+        assert est.set_params(max_epochs=7) is est and est.get_params()["max_epochs"] == 7
+        with pytest.raises(ValueError, match="Invalid parameter 'epochs'"):
+            est.set_params(epochs=7)
+
+    @pytest.mark.parametrize("how", ["pickle", "plain", "compressed", "memory-mapped"])
+    def test_stored_and_loaded_it_answers_the_same(self, how, model, tmp_path):
+        path = tmp_path / "model.joblib"
+        if how == "pickle":
+            copy = pickle.loads(pickle.dumps(model))
+        else:
+            joblib.dump(model, path, compress=3 if how == "compressed" else 0)
+            copy = joblib.load(path, mmap_mode="r" if how == "memory-mapped" else None)
+        assert_same_model(copy, model)
+        assert copy.score(TEST) == model.score(TEST)
+        assert repr(copy) == repr(model)

@@ -1,0 +1,15 @@
+"""scikit-learn's own checks; none is expected to fail."""
+
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from recsk import MDERecommender
+
+ESTIMATORS = [
+    MDERecommender(n_factors=4, max_epochs=1),
+    MDERecommender.paper(n_factors=4, max_epochs=1, early_stopping=True),
+]
+
+
+@parametrize_with_checks(ESTIMATORS)
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
