@@ -26,7 +26,7 @@ K = 20
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> float:
-    """Share of the items that two lists have in common, meaned over users."""
+    """Share of the items that two lists have in common, averaged over users."""
     return float(
         np.mean([len(np.intersect1d(*pair)) / K for pair in zip(first, second, strict=True)])
     )

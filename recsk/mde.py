@@ -38,6 +38,7 @@ _PAPER: dict[str, Any] = {
     "loss": "bpr",
     "similarity": "dot",
     "max_alignment": 2048,
+    "batch_size": 2048,
     "n_iter_no_change": 20,
 }
 
@@ -107,7 +108,7 @@ class MDERecommender(BaseRecommender):
     loss : {"softmax", "bpr"}, default="softmax"
         Ranking loss: cross-entropy among `n_negatives` items shared by a batch, or BPR with one
         negative per interaction. Paper: "bpr".
-    n_negatives : int, default=512
+    n_negatives : int, default=256
         Negatives of the softmax, uniform over the catalogue.
     similarity : {"cosine", "dot"}, default="cosine"
         What a score is. Paper: "dot".
@@ -119,8 +120,8 @@ class MDERecommender(BaseRecommender):
         Of Adam.
     learning_rate_decay : float, default=1.0
         Factor of the learning rate after every epoch. Paper: 1.
-    batch_size : int, default=2048
-        Interactions per step.
+    batch_size : int, default=4096
+        Interactions per step. Paper: 2048.
     max_epochs : int, default=100
         Passes over the interactions, at most.
     early_stopping : bool or "auto", default="auto"
@@ -249,13 +250,13 @@ class MDERecommender(BaseRecommender):
         max_alignment: int = 512,
         modality_weight: float = 1.0,
         loss: Literal["bpr", "softmax"] = "softmax",
-        n_negatives: int = 512,
+        n_negatives: int = 256,
         similarity: Literal["dot", "cosine"] = "cosine",
         score_temperature: float = 0.2,
         edge_dropout: float = 0.0,
         learning_rate: float = 1e-3,
         learning_rate_decay: float = 1.0,
-        batch_size: int = 2048,
+        batch_size: int = 4096,
         max_epochs: int = 100,
         early_stopping: bool | Literal["auto"] = "auto",
         validation_fraction: float = 0.1,

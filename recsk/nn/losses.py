@@ -17,7 +17,7 @@ __all__ = [
 
 
 def bpr_loss(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
-    r"""Bayesian personalised ranking, :math:`-\log \sigma(s^+ - s^-)`, meaned (MDE, Eq. 9).
+    r"""Bayesian personalised ranking, :math:`-\log \sigma(s^+ - s^-)`, averaged (MDE, Eq. 9).
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def bpr_loss(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
 def sampled_softmax_loss(
     positive: torch.Tensor, negative: torch.Tensor, is_positive: torch.Tensor | None = None
 ) -> torch.Tensor:
-    r"""Cross-entropy of the item met among sampled items, meaned.
+    r"""Cross-entropy of the item met among sampled items, averaged.
 
     .. math:: -\log \frac{\exp(s^+)}{\exp(s^+) + \sum_j \exp(s^-_j)}
 
