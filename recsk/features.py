@@ -71,7 +71,7 @@ def check_item_features(
     Returns
     -------
     dict of str to ndarray of shape (n_items, n_columns), float32
-        In the order given; what was a float32 array is passed on, not copied.
+        In the order given, each in C order; what was such an array is passed on, not copied.
 
     Raises
     ------
@@ -119,7 +119,7 @@ def _check_modality(name: str, features: Any, n_items: int) -> np.ndarray:
     if features.shape[1] == 0:
         raise ValueError(f"{label} must have at least one column; got shape {features.shape}")
     with np.errstate(over="ignore"):  # what float32 cannot hold is found just below
-        features = features.astype(np.float32, copy=False)
+        features = features.astype(np.float32, order="C", copy=False)
     missing = np.isnan(features)
     whole = missing.all(axis=1)
     partly = np.flatnonzero(missing.any(axis=1) & ~whole)
