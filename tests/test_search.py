@@ -1,0 +1,195 @@
+"""MDERecommender in scikit-learn's own searches (the splitters alone: test_model_selection.py)."""
+
+import joblib
+import numpy as np
+import pytest
+import sklearn
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    ParameterGrid,
+    cross_val_score,
+    cross_validate,
+)
+from sklearn.pipeline import make_pipeline
+
+from recsk import Interactions, MDERecommender
+from recsk.model_selection import (
+    InteractionKFold,
+    LeaveLastOut,
+    RandomHoldout,
+    make_ranking_scorer,
+)
+from tests.contract import FEATURES, N_ITEMS, TRAIN, as_matrix, assert_same
+
+X = Interactions.from_csr(TRAIN.to_csr())
+GRID = {"alpha": [0.0, 0.1], "beta": [0.0, 0.1], "reg_lambda": [1e-4, 0.1]}
+CV = RandomHoldout(random_state=0)
+NDCG = make_ranking_scorer("ndcg", k=10)
+PARAMS = {"n_factors": 4, "max_epochs": 2, "learning_rate": 0.02, "random_state": 0}
+
+
+def small(**params):
+    return MDERecommender(**PARAMS, device="cpu").set_params(**params)
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "routing"])
+def est(request):
+    """With metadata routing off, and on: then `fit` asks for the features."""
+    with sklearn.config_context(enable_metadata_routing=request.param):
+        yield small().set_fit_request(item_features=True) if request.param else small()
+
+
+def grid_search(est, grid=GRID, **kwargs):
+    return GridSearchCV(est, grid, **{"cv": CV, "scoring": NDCG, "error_score": "raise", **kwargs})
+
+
+def test_grid_search(est, tmp_path):
+    search = grid_search(est).fit(X, item_features=FEATURES)
+    scores = search.cv_results_["mean_test_score"]
+    assert len(scores) == 8 and len(set(scores)) > 1 and (scores > 0).all()
+    assert search.best_score_ == scores.max()
+
+    # Each score is that of a fit by hand, and the best is fitted again on everything.
+    train, test = next(CV.split(X))
+    for params, score in zip(ParameterGrid(GRID), scores, strict=True):
+        by_hand = small(**params).fit(X[train], item_features=FEATURES)
+        assert NDCG(by_hand, X[test]) == score
+    best = search.best_estimator_
+    assert best.modality_names_ == ["v", "t"] and best.interactions_.nnz == len(X)
+    everything = small(**search.best_params_).fit(X, item_features=FEATURES)
+    assert_same(best.recommend(), everything.recommend())
+
+    joblib.dump(search, tmp_path / "search.joblib")
+    copy = joblib.load(tmp_path / "search.joblib")
+    assert_same(copy.best_estimator_.recommend(), best.recommend())
+    assert copy.best_params_ == search.best_params_
+
+
+def test_two_jobs_find_what_one_does(est):
+    one, two = (
+        grid_search(est, n_jobs=n_jobs, cv=InteractionKFold(2, random_state=0))
+        .fit(X, item_features=FEATURES)
+        .cv_results_
+        for n_jobs in (1, 2)
+    )
+    assert one["params"] == two["params"]
+    for name in one:
+        if "test_score" in name and "time" not in name:
+            np.testing.assert_array_equal(one[name], two[name])
+
+
+def test_several_scorers(est):
+    scoring = {name: make_ranking_scorer(name, k=5) for name in ("recall", "ndcg", "coverage")}
+    search = grid_search(est, {"alpha": [0.0, 0.1]}, scoring=scoring, refit="recall")
+    search.fit(X, item_features=FEATURES)
+    for name in scoring:
+        assert (search.cv_results_[f"mean_test_{name}"] > 0).all()
+    assert search.best_score_ == search.cv_results_["mean_test_recall"].max()
+    assert search.best_estimator_.recommend(0, k=3)[0].shape == (3,)
+
+
+def test_without_scoring_the_score_of_the_estimator_counts(est):
+    default, same = (
+        grid_search(est.set_params(score_k=10), {"beta": [0.0, 0.5]}, scoring=scoring)
+        .fit(X, item_features=FEATURES)
+        .cv_results_["mean_test_score"]
+        for scoring in (None, NDCG)
+    )
+    np.testing.assert_array_equal(default, same)
+
+
+def test_the_best_estimator_is_asked_through_the_search(est):
+    search = grid_search(est, {"alpha": [0.0]}).fit(X, item_features=FEATURES)
+    assert 0 <= search.score(TRAIN) <= 1
+    assert search.n_features_in_ == N_ITEMS
+
+
+def test_halving(est):
+    search = HalvingGridSearchCV(
+        est,
+        {"alpha": [0.0, 0.1], "learning_rate": [1e-4, 0.02]},
+        resource="max_epochs",
+        max_resources=4,
+        min_resources=1,
+        factor=2,
+        cv=CV,
+        scoring=NDCG,
+        error_score="raise",
+    ).fit(X, item_features=FEATURES)
+    assert search.n_resources_ == [1, 2, 4]
+    assert search.best_estimator_.max_epochs == search.best_estimator_.n_iter_ == 4
+    assert search.best_estimator_.recommend([0], k=3)[0].shape == (1, 3)
+
+
+def test_cross_validate(est):
+    kwargs = {"params": {"item_features": FEATURES}, "error_score": "raise"}
+    result = cross_validate(
+        est,
+        X,
+        cv=InteractionKFold(3, random_state=0),
+        scoring={"ndcg": NDCG, "recall": make_ranking_scorer("recall")},
+        return_estimator=True,
+        **kwargs,
+    )
+    scores = cross_val_score(
+        est, X, cv=InteractionKFold(3, random_state=0), scoring=NDCG, n_jobs=2, **kwargs
+    )
+    np.testing.assert_array_equal(result["test_ndcg"], scores)
+    assert len(scores) == len(result["test_recall"]) == 3 and (scores > 0).all()
+    assert all(fold.modality_names_ == ["v", "t"] for fold in result["estimator"])
+
+
+def test_splits_by_time(est):
+    scores = cross_val_score(
+        est, TRAIN, cv=LeaveLastOut(n_splits=2), params={"item_features": FEATURES}
+    )
+    assert len(scores) == 2 and (scores > 0).all()
+
+
+def test_eval_set_reaches_fit():
+    est = small(max_epochs=5)
+    fit_params = {"item_features": FEATURES, "eval_set": as_matrix(TRAIN)}
+    search = grid_search(est, {"alpha": [0.0]}).fit(X, **fit_params)
+    assert len(search.best_estimator_.validation_curve_) == search.best_estimator_.n_iter_
+
+
+@pytest.mark.parametrize("cv", [CV, LeaveLastOut(), InteractionKFold(2)])
+def test_a_matrix_is_refused_with_the_line_that_mends_it(cv):
+    search = grid_search(small(), cv=cv)
+    with pytest.raises(TypeError, match=r"pass Interactions\.from_csr\(X\) in place of X"):
+        search.fit(X.to_csr(), item_features=FEATURES)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_features_are_not_cut_where_their_length_is_that_of_X(n_jobs, est):
+    """scikit-learn cuts an argument of fit that has as many rows as there are samples."""
+    as_many = X[np.random.default_rng(0).permutation(len(X))[:N_ITEMS]]
+    assert len(as_many) == len(FEATURES["v"])
+    search = grid_search(est, {"alpha": [0.0, 0.1]}, n_jobs=n_jobs)
+    search.fit(as_many, item_features=FEATURES)
+    train, test = next(CV.split(as_many))
+    by_hand = small(alpha=0.0).fit(as_many[train], item_features=FEATURES)
+    assert search.cv_results_["mean_test_score"][0] == NDCG(by_hand, as_many[test])
+
+
+def test_as_many_modalities_as_interactions(est):
+    """The one case in which scikit-learn tries to cut the dict: it fails, but loudly."""
+    three = Interactions([0, 0, 0], [0, 1, 2], n_items=N_ITEMS)
+    features = {**FEATURES, "a": FEATURES["v"]}
+    with pytest.raises(KeyError):
+        grid_search(est, {"alpha": [0.0]}).fit(three, item_features=features)
+
+
+def test_a_bare_array_is_refused_in_a_search_too(est):
+    with pytest.raises(TypeError, match="item_features must be a dict"):
+        grid_search(est, {"alpha": [0.0]}).fit(X, item_features=FEATURES["v"])
+
+
+def test_at_the_end_of_a_pipeline():
+    """A pipeline has no `recommend` for a scorer to call, but it has the `score` of its end."""
+    pipeline = make_pipeline(small())
+    search = grid_search(pipeline, {"mderecommender__alpha": [0.0, 0.1]}, scoring=None)
+    search.fit(X, mderecommender__item_features=FEATURES)
+    assert search.best_estimator_[-1].modality_names_ == ["v", "t"]
