@@ -113,14 +113,14 @@ def train(
             if log.non_finite is not None:
                 log.stopped_by = "non-finite"
                 break
-            for name, value in means.items():
-                log.loss_curve.setdefault(name, []).append(value)
             network.eval()
             if evaluate is None:
                 metric = float(epoch)  # the last epoch is the best
             else:
                 metric = evaluate()
                 log.validation_curve.append(metric)
+            for name, value in means.items():
+                log.loss_curve.setdefault(name, []).append(value)
             log.n_iter = epoch
             if metric > best_metric:
                 best_metric, best_state, log.best_iter = metric, _snapshot(network), epoch
