@@ -316,6 +316,10 @@ class RecommenderContract:
         if not self.ordered:
             yield as_matrix(in_order).astype(bool)
             yield [history + history[:1] for history in HISTORIES]
+            twice = np.full(2 * len(item), 128, dtype=np.uint8)  # the sum is 0 in this type
+            yield sparse.coo_array(
+                (twice, (np.r_[user, user], np.r_[item, item])), tuple(shape.values())
+            )
 
     def test_histories_in_every_form(self, model):
         ids, scores = model.recommend(user_items=HISTORIES, k=N_ITEMS)
@@ -449,7 +453,8 @@ class RecommenderContract:
         monkeypatch.setattr(Validation, "__call__", interrupted)
         with pytest.warns(ConvergenceWarning, match="interrupted"):
             self.fit(est, eval_set=TEST)
-        assert est.best_iter_ == finished
+        assert est.best_iter_ == est.n_iter_ == len(est.validation_curve_) == finished
+        assert all(len(term) == finished for term in est.loss_curve_.values())
         assert np.isfinite(est.recommend(0)[1]).all()
         assert 0 <= est.score(TEST) <= 1
 

@@ -106,6 +106,15 @@ def test_a_missing_row_is_not_a_row_of_zeros_and_moves_the_others_little():
     assert moved.argmax() == ITEM_WITHOUT_TEXT and np.median(moved) < 0.2 * moved.max()
 
 
+@pytest.mark.parametrize("id_embedding", ["none", "add", "gate"])
+def test_without_neighbours_a_missing_modality_says_nothing(id_embedding):
+    model = small(id_embedding=id_embedding, n_layers=0, item_neighbors=0, fusion="concat")
+    items = model.fit(TRAIN, item_features=FEATURES).item_embedding_
+    silent = not items[ITEM_WITHOUT_TEXT, 4:].any()
+    assert silent == (id_embedding == "none")  # else its id speaks for it
+    assert np.isfinite(items).all() and (np.abs(items).sum(axis=1) > 0).all()
+
+
 # ----------------------------------------------------------------------------- cold items and users
 
 
@@ -245,6 +254,15 @@ def test_a_modality_without_weight_decides_nothing():
     ]
     np.testing.assert_allclose(*(m.item_embedding_ for m in models), atol=1e-6)
     assert not models[0].item_embedding_[:, 4:].any()
+
+
+def test_edges_are_dropped_in_training_only():
+    kwargs = {"learning_rate": 1e-12, "max_epochs": 1}
+    embeddings = [
+        small(edge_dropout=share, **kwargs).fit(TRAIN, item_features=FEATURES).user_embedding_
+        for share in (0.0, 0.9)
+    ]
+    np.testing.assert_allclose(*embeddings, atol=1e-6)
 
 
 def test_the_paper():
