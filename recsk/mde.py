@@ -542,7 +542,10 @@ class MDERecommender(BaseRecommender):
         """Weights of a fixed preference, scaled to sum to one, or None for a learned one."""
         if isinstance(self.preference, str):
             return None
-        weights = np.asarray(self.preference, dtype=np.float32)
+        try:
+            weights = np.asarray(self.preference, dtype=np.float32)
+        except (TypeError, ValueError):
+            weights = np.empty(0, dtype=np.float32)  # not numbers: refused just below
         if weights.shape != (n_modalities,) or not np.isfinite(weights).all():
             raise ValueError(
                 f"preference must be 'learned' or {n_modalities} finite weights, one per "
