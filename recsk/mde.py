@@ -174,7 +174,7 @@ class MDERecommender(BaseRecommender):
     Notes
     -----
     Items without interactions are ranked by their features. A user without interactions gets the
-    average user's vector, which ranks much like popularity; so does an empty history in
+    average user's vector, which leans towards popular items; so does an empty history in
     ``recommend(user_items=...)``. Histories of new users are folded in without training: all
     that reaches a user through the graphs is computed as for a known one, and what training
     would have learned for the user alone is estimated by a regression on the known users.
