@@ -31,16 +31,13 @@ def hold_out(
         Together they are `interactions`.
     """
     draw = rng.random_sample(interactions.nnz)
-    starts = interactions.indptr[:-1][np.diff(interactions.indptr) > 0]
+    length = np.diff(interactions.indptr)
+    starts = interactions.indptr[:-1][length > 0]
     smallest = np.minimum.reduceat(draw, starts) if len(starts) else draw
     # The smallest draw of each user stays, so that nobody loses everything.
-    kept_anyway = draw == np.repeat(smallest, np.diff(interactions.indptr)[_filled(interactions)])
+    kept_anyway = draw == np.repeat(smallest, length[length > 0])
     held = (draw >= 1 - fraction) & ~kept_anyway
     return _subset(interactions, ~held), _subset(interactions, held)
-
-
-def _filled(matrix: sp.csr_matrix) -> np.ndarray:
-    return np.diff(matrix.indptr) > 0
 
 
 def _subset(matrix: sp.csr_matrix, mask: np.ndarray) -> sp.csr_matrix:

@@ -56,7 +56,6 @@ def train(
     max_epochs: int,
     learning_rate: float,
     learning_rate_decay: float = 1.0,
-    weight_decay: float = 0.0,
     before_epoch: Callable[[], None] | None = None,
     evaluate: Callable[[], float] | None = None,
     n_iter_no_change: int = 20,
@@ -80,8 +79,6 @@ def train(
     learning_rate : float
     learning_rate_decay : float, default=1.0
         Factor of the learning rate after each epoch.
-    weight_decay : float, default=0.0
-        Adam's.
     before_epoch : callable, default=None
         Called before each epoch, such as to draw a new graph.
     evaluate : callable, default=None
@@ -96,9 +93,7 @@ def train(
     TrainingLog
     """
     log = TrainingLog()
-    optimizer = torch.optim.Adam(
-        network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
-    )
+    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, learning_rate_decay)
     best_metric, best_state = -math.inf, _snapshot(network)
     progress = tqdm(range(1, max_epochs + 1), desc="fit", unit="epoch", disable=not verbose)

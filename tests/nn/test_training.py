@@ -89,13 +89,6 @@ def test_learning_rate_decays_after_each_epoch(walker):
     assert walker.place.item() == pytest.approx(2 * (0.1 + 0.05 + 0.025), abs=1e-5)
 
 
-def test_weight_decay_pulls_to_zero():
-    free, held = Walker(), Walker()
-    run(free, max_epochs=50, learning_rate=0.1)
-    run(held, max_epochs=50, learning_rate=0.1, weight_decay=1.0)  # -1 + place = 0
-    assert free.place.item() > 5 and held.place.item() == pytest.approx(1, abs=0.3)
-
-
 def test_before_epoch(walker):
     seen = []
     run(walker, max_epochs=3, before_epoch=lambda: seen.append(walker.steps.item()))
