@@ -38,6 +38,7 @@ _PAPER: dict[str, Any] = {
     "loss": "bpr",
     "similarity": "dot",
     "max_alignment": 2048,
+    "weight_averaging": 0.0,
     "batch_size": 2048,
     "n_iter_no_change": 20,
 }
@@ -120,6 +121,9 @@ class MDERecommender(BaseRecommender):
         Of Adam.
     learning_rate_decay : float, default=1.0
         Factor of the learning rate after every epoch. Paper: 1.
+    weight_averaging : float, default=0.99
+        Decay per step of a moving average of the weights, which is what is kept. 0 keeps the
+        weights of the last step. Paper: 0.
     batch_size : int, default=4096
         Interactions per step. Paper: 2048.
     max_epochs : int, default=100
@@ -226,6 +230,7 @@ class MDERecommender(BaseRecommender):
         "score_temperature": [Interval(Real, 0, None, closed="neither")],
         "edge_dropout": [Interval(Real, 0, 1, closed="left")],
         "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
+        "weight_averaging": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(
@@ -256,6 +261,7 @@ class MDERecommender(BaseRecommender):
         edge_dropout: float = 0.0,
         learning_rate: float = 1e-3,
         learning_rate_decay: float = 1.0,
+        weight_averaging: float = 0.99,
         batch_size: int = 4096,
         max_epochs: int = 100,
         early_stopping: bool | Literal["auto"] = "auto",
@@ -292,6 +298,7 @@ class MDERecommender(BaseRecommender):
         self.edge_dropout = edge_dropout
         self.learning_rate = learning_rate
         self.learning_rate_decay = learning_rate_decay
+        self.weight_averaging = weight_averaging
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
@@ -499,6 +506,7 @@ class MDERecommender(BaseRecommender):
             max_epochs=self.max_epochs,
             learning_rate=self.learning_rate,
             learning_rate_decay=self.learning_rate_decay,
+            weight_averaging=self.weight_averaging,
             before_epoch=drop_edges if self.edge_dropout else None,
             evaluate=None if validation is None else evaluate,
             n_iter_no_change=self.n_iter_no_change,

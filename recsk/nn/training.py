@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
@@ -56,6 +57,7 @@ def train(
     max_epochs: int,
     learning_rate: float,
     learning_rate_decay: float = 1.0,
+    weight_averaging: float = 0.0,
     before_epoch: Callable[[], None] | None = None,
     evaluate: Callable[[], float] | None = None,
     n_iter_no_change: int = 20,
@@ -79,6 +81,9 @@ def train(
     learning_rate : float
     learning_rate_decay : float, default=1.0
         Factor of the learning rate after each epoch.
+    weight_averaging : float, default=0.0
+        Decay per step of a moving average of the weights. Where it is above 0, the average is
+        what gets evaluated and kept; training itself goes on with the weights of the last step.
     before_epoch : callable, default=None
         Called before each epoch, such as to draw a new graph.
     evaluate : callable, default=None
@@ -95,6 +100,7 @@ def train(
     log = TrainingLog()
     optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
     schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, learning_rate_decay)
+    average = _MovingAverage(network, weight_averaging)
     best_metric, best_state = -math.inf, _snapshot(network)
     progress = tqdm(range(1, max_epochs + 1), desc="fit", unit="epoch", disable=not verbose)
     try:
@@ -102,23 +108,24 @@ def train(
             if before_epoch is not None:
                 before_epoch()
             network.train()
-            means = _run_epoch(batches, loss_terms, optimizer)
+            means = _run_epoch(batches, loss_terms, optimizer, average)
             schedule.step()
             log.non_finite = next((n for n, v in means.items() if not math.isfinite(v)), None)
             if log.non_finite is not None:
                 log.stopped_by = "non-finite"
                 break
             network.eval()
-            if evaluate is None:
-                metric = float(epoch)  # the last epoch is the best
-            else:
-                metric = evaluate()
+            with average.in_place():
+                # Without a metric the last epoch is the best.
+                metric = float(epoch) if evaluate is None else evaluate()
+                state = _snapshot(network) if metric > best_metric else None
+            if evaluate is not None:
                 log.validation_curve.append(metric)
             for name, value in means.items():
                 log.loss_curve.setdefault(name, []).append(value)
             log.n_iter = epoch
-            if metric > best_metric:
-                best_metric, best_state, log.best_iter = metric, _snapshot(network), epoch
+            if state is not None:
+                best_metric, best_state, log.best_iter = metric, state, epoch
             progress.set_postfix(
                 loss=sum(means.values()), **({} if evaluate is None else {"metric": metric})
             )
@@ -134,10 +141,42 @@ def train(
     return log
 
 
+class _MovingAverage:
+    """Exponential moving average of a network's weights; a decay of 0 is the weights themselves."""
+
+    def __init__(self, network: torch.nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.weights = list(network.parameters()) if decay else []
+        self.averages = [weight.detach().clone() for weight in self.weights]
+        self.n_steps = 0
+
+    @torch.no_grad()
+    def update(self) -> None:
+        self.n_steps += 1
+        # Shorter at first, so that the initial weights are soon forgotten.
+        decay = min(self.decay, self.n_steps / (self.n_steps + 9))
+        for average, weight in zip(self.averages, self.weights, strict=True):
+            average.lerp_(weight, 1 - decay)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the network have the averages for a while."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    def _exchange(self) -> None:
+        for i, weight in enumerate(self.weights):
+            weight.data, self.averages[i] = self.averages[i], weight.data
+
+
 def _run_epoch(
     batches: Iterable[B],
     loss_terms: Callable[[B], dict[str, torch.Tensor]],
     optimizer: torch.optim.Optimizer,
+    average: _MovingAverage,
 ) -> dict[str, float]:
     totals: dict[str, torch.Tensor] = {}
     n_batches = 0
@@ -146,6 +185,7 @@ def _run_epoch(
         optimizer.zero_grad(set_to_none=True)
         torch.stack(list(terms.values())).sum().backward()
         optimizer.step()
+        average.update()
         for name, term in terms.items():
             value = term.detach()
             totals[name] = totals[name] + value if name in totals else value

@@ -89,6 +89,35 @@ def test_learning_rate_decays_after_each_epoch(walker):
     assert walker.place.item() == pytest.approx(2 * (0.1 + 0.05 + 0.025), abs=1e-5)
 
 
+@pytest.mark.parametrize("max_epochs", [1, 3, 20])
+def test_the_moving_average_is_kept_and_training_goes_on_without_it(walker, max_epochs):
+    places = []
+
+    def terms(batch):
+        places.append(walker.place.item())  # where the step before went
+        return walker.terms(batch)
+
+    run(walker, terms=terms, max_epochs=max_epochs, weight_averaging=0.5)
+    assert places == pytest.approx(range(2 * max_epochs), abs=1e-4)
+    average = 0.0
+    for step in range(1, 2 * max_epochs + 1):
+        decay = min(0.5, step / (step + 9))
+        average = decay * average + (1 - decay) * step
+    assert walker.place.item() == pytest.approx(average, abs=1e-4)
+
+
+def test_the_moving_average_is_what_is_evaluated(walker):
+    seen = []
+
+    def evaluate():
+        seen.append(walker.place.item())
+        return -abs(seen[-1] - 5)
+
+    log = run(walker, evaluate=evaluate, weight_averaging=0.9, n_iter_no_change=9)
+    assert walker.place.item() == seen[log.best_iter - 1]
+    assert seen[0] < 2 - 1e-3
+
+
 def test_before_epoch(walker):
     seen = []
     run(walker, max_epochs=3, before_epoch=lambda: seen.append(walker.steps.item()))
