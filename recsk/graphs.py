@@ -6,6 +6,9 @@ that no dense users x users or items x items array ever exists.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Literal
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -15,6 +18,7 @@ __all__ = [
     "nearest_histories",
     "neighbor_graph",
     "normalize_symmetric",
+    "relation_graph",
 ]
 
 
@@ -95,31 +99,124 @@ def neighbor_graph(
         Symmetrically normalised similarities. Not symmetric itself: that a is near b does not
         make b near a.
     """
-    n_items = features.shape[0]
-    members = np.arange(n_items) if present is None else np.flatnonzero(present)
-    n_neighbors = min(n_neighbors, len(members) - 1)
+    unit, members = _unit_features(features, present)
+    graph = _nearest_links(
+        lambda rows: unit[rows] @ unit.T, len(members), n_neighbors, block_size=block_size
+    )
+    rows, columns = members[graph.row], members[graph.col]
+    shape = (len(features), len(features))
+    return normalize_symmetric(sp.csr_array((graph.data, (rows, columns)), shape=shape))
+
+
+def relation_graph(
+    interactions: sp.csr_array,
+    features: np.ndarray | None,
+    n_neighbors: int,
+    *,
+    relation: Literal["sum", "product", "semantic", "behavior"] = "sum",
+    present: np.ndarray | None = None,
+    max_length: int | None = 1000,
+    block_size: int = 1024,
+) -> sp.csr_array:
+    r"""Link every item to the items it is related to, by behaviour and by content (MDSRec, MRGC).
+
+    .. math:: A_m = \frac{D^{-1/2} C D^{-1/2}}{\max D^{-1/2} C D^{-1/2}} + S_m
+
+    with :math:`C` the number of people who met both items and :math:`S_m` the cosine similarity
+    of their features. The largest entries of each row stay, every item is linked to itself with
+    weight one, and the result is normalised symmetrically. The search is exact, for
+    ``block_size`` items at a time.
+
+    Parameters
+    ----------
+    interactions : csr_array of shape (n_users, n_items)
+        One where a user met an item.
+    features : ndarray of shape (n_items, n_columns) or None
+        :math:`F_m`; None for ``relation="behavior"`` only.
+    n_neighbors : int
+        Links per item beside the one to itself. Affinities that are not above zero are dropped.
+    relation : {"sum", "product", "semantic", "behavior"}, default="sum"
+        What is joined how: :math:`C + S`, :math:`C S`, :math:`S` alone or :math:`C` alone.
+    present : ndarray of bool of shape (n_items,), default=None
+        Items that have this modality; the others have a similarity of zero with every item.
+    max_length : int or None, default=1000
+        People with more items than this are not counted in :math:`C`: they say little about
+        which items belong together, and n items cost n^2 operations. None counts all.
+    block_size : int, default=1024
+        Items compared at a time; ``block_size * n_items`` floats are held at once.
+
+    Returns
+    -------
+    csr_array of shape (n_items, n_items), float32
+        Not symmetric: that a is near b does not make b near a.
+    """
+    n_items = interactions.shape[1]
+    together = _items_together(interactions, max_length) if relation != "semantic" else None
+    unit = np.zeros((n_items, 1), dtype=np.float32)
+    if relation != "behavior":
+        assert features is not None
+        found, members = _unit_features(features, present)
+        unit = np.zeros((n_items, found.shape[1]), dtype=np.float32)
+        unit[members] = found
+
+    def affinity(rows: np.ndarray) -> np.ndarray:
+        if together is None:
+            return unit[rows] @ unit.T
+        behavior = together[rows].toarray()
+        if relation == "behavior":
+            return behavior
+        semantic = unit[rows] @ unit.T
+        return behavior * semantic if relation == "product" else behavior + semantic
+
+    links = _nearest_links(affinity, n_items, n_neighbors, block_size=block_size)
+    own = sp.eye_array(n_items, dtype=np.float32, format="csr")
+    return normalize_symmetric(sp.csr_array(links) + own)
+
+
+def _items_together(interactions: sp.csr_array, max_length: int | None) -> sp.csr_array:
+    """Co-occurrence of items, symmetrically normalised and scaled to [0, 1]."""
+    met = sp.csr_array(interactions, dtype=np.float32)
+    if max_length is not None:
+        keep = np.diff(met.indptr) <= max_length
+        met = met[np.flatnonzero(keep)]
+    counts = sp.csr_array(met.T @ met)
+    counts.setdiag(0)
+    counts.eliminate_zeros()
+    counts = normalize_symmetric(counts)
+    if counts.nnz:
+        counts.data /= counts.data.max()
+    return counts
+
+
+def _unit_features(
+    features: np.ndarray, present: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Features of length one of the items that have them, and which these are."""
+    members = np.arange(len(features)) if present is None else np.flatnonzero(present)
+    return _unit(np.asarray(features[members], dtype=np.float32)), members
+
+
+def _nearest_links(
+    affinity: Callable[[np.ndarray], np.ndarray], n: int, n_neighbors: int, *, block_size: int
+) -> sp.coo_array:
+    """Largest positive entries of each row of an n x n affinity, which is given by blocks of rows.
+
+    The diagonal does not count.
+    """
+    n_neighbors = min(n_neighbors, n - 1)
     if n_neighbors < 1:
-        return sp.csr_array((n_items, n_items), dtype=np.float32)
-    unit = _unit(np.asarray(features[members], dtype=np.float32))
-    columns = np.empty((len(members), n_neighbors), dtype=np.int64)
-    weights = np.empty((len(members), n_neighbors), dtype=np.float32)
-    for start in range(0, len(members), block_size):
-        rows = np.arange(start, min(start + block_size, len(members)))
-        similarity = unit[rows] @ unit.T
-        similarity[rows - start, rows] = -np.inf
-        nearest = np.argpartition(similarity, -n_neighbors, axis=1)[:, -n_neighbors:]
+        return sp.coo_array((n, n), dtype=np.float32)
+    columns = np.empty((n, n_neighbors), dtype=np.int64)
+    weights = np.empty((n, n_neighbors), dtype=np.float32)
+    for start in range(0, n, block_size):
+        rows = np.arange(start, min(start + block_size, n))
+        block = affinity(rows)
+        block[rows - start, rows] = -np.inf
+        nearest = np.argpartition(block, -n_neighbors, axis=1)[:, -n_neighbors:]
         columns[rows] = nearest
-        weights[rows] = np.take_along_axis(similarity, nearest, axis=1)
-    graph = sp.coo_array(
-        (
-            np.maximum(weights, 0).ravel(),
-            (np.repeat(members, n_neighbors), members[columns.ravel()]),
-        ),
-        shape=(n_items, n_items),
-    ).tocsr()
-    graph.eliminate_zeros()
-    graph.sort_indices()
-    return normalize_symmetric(graph)
+        weights[rows] = np.take_along_axis(block, nearest, axis=1)
+    row, rank = np.nonzero(weights > 0)
+    return sp.coo_array((weights[row, rank], (row, columns[row, rank])), shape=(n, n))
 
 
 def cooccurrence_graph(

@@ -11,8 +11,9 @@ from recsk.graphs import (
     nearest_histories,
     neighbor_graph,
     normalize_symmetric,
+    relation_graph,
 )
-from tests.nn import reference
+from tests.nn import reference, reference_mdsrec
 
 clicks = hnp.arrays(
     np.float32,
@@ -183,6 +184,89 @@ def test_nearest_histories(R, seed, n_neighbors, max_degree):
         np.testing.assert_allclose(found[found > 0], row[found > 0], atol=1e-6)
 
 
+# --------------------------------------------------------------------- items by both (MDSRec, MRGC)
+
+RELATIONS = ["sum", "product", "semantic", "behavior"]
+histories = hnp.arrays(bool, st.tuples(st.integers(1, 8), st.just(9)))
+
+
+def check_relations(graph, A, n_neighbors):
+    """Against the reference, whichever of several equals is kept."""
+    kept = graph.toarray() > 0
+    np.fill_diagonal(kept, False)
+    best = reference_mdsrec.nearest(A, n_neighbors)
+    for a, own, expected in zip(A, kept, best, strict=True):
+        np.testing.assert_allclose(np.sort(a[own]), np.sort(a[expected]), atol=1e-6)
+    same(graph, reference_mdsrec.relation_graph(A, kept))
+
+
+@pytest.mark.parametrize("block_size", [2, 1024])
+@pytest.mark.parametrize("relation", RELATIONS)
+@given(
+    R=histories,
+    seed=seeds,
+    n_neighbors=st.integers(0, 10),
+    max_length=st.none() | st.integers(1, 5),
+    data=st.data(),
+)
+def test_relation_graph(relation, block_size, R, seed, n_neighbors, max_length, data):
+    F = content(seed)
+    present = data.draw(st.none() | hnp.arrays(bool, len(F)))
+    graph = relation_graph(
+        sp.csr_array(R.astype(np.float32)),
+        F,
+        n_neighbors,
+        relation=relation,
+        present=present,
+        max_length=max_length,
+        block_size=block_size,
+    )
+    A = reference_mdsrec.affinity(R, F.astype(float), relation, present, max_length)
+    check_relations(graph, A, n_neighbors)
+    assert (graph.diagonal() > 0).all()
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_relations_do_not_depend_on_the_block(relation):
+    R = sp.csr_array((np.random.default_rng(0).random((40, 9)) < 0.4).astype(np.float32))
+    graphs = [
+        relation_graph(R, content(0), 3, relation=relation, block_size=size) for size in (1, 4, 9)
+    ]
+    for graph in graphs[1:]:
+        same(graph, graphs[0].toarray())
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_what_an_absent_item_is_like_is_never_looked_at(relation):
+    R = sp.csr_array((np.random.default_rng(0).random((40, 9)) < 0.4).astype(np.float32))
+    F, present = content(0), np.arange(9) % 3 > 0
+    graph = relation_graph(R, F, 3, relation=relation, present=present).toarray()
+    F[~present] = np.nan
+    same(relation_graph(R, F, 3, relation=relation, present=present), graph)
+    if relation in ("semantic", "product"):  # alone with itself
+        np.testing.assert_array_equal(graph[~present], np.eye(9)[~present])
+
+
+@pytest.mark.parametrize("relation", RELATIONS)
+def test_relations_of_items_that_nobody_met(relation):
+    graph = relation_graph(sp.csr_array((3, 9), dtype=np.float32), content(0), 3, relation=relation)
+    F = content(0).astype(float)
+    A = reference_mdsrec.affinity(np.zeros((3, 9)), F, relation)
+    check_relations(graph, A, 3)
+    assert (graph.nnz > 9) == (relation in ("sum", "semantic"))
+
+
+def test_behavior_needs_no_features():
+    R = sp.csr_array((np.random.default_rng(0).random((40, 9)) < 0.4).astype(np.float32))
+    graph = relation_graph(R, None, 3, relation="behavior")
+    same(graph, relation_graph(R, content(0), 3, relation="behavior").toarray())
+
+
+def test_relations_of_one_item():
+    graph = relation_graph(sp.csr_array(np.ones((2, 1), np.float32)), content(0, 1), 3)
+    same(graph, [[1]])
+
+
 # ---------------------------------------------------------------------------------- for all of them
 
 
@@ -194,6 +278,8 @@ def test_nearest_histories(R, seed, n_neighbors, max_degree):
         lambda R: cooccurrence_graph(R, 2, max_degree=1),
         lambda R: nearest_histories(R, R, 2, max_degree=1),
         lambda R: neighbor_graph(R.toarray(), 2),
+        lambda R: relation_graph(R, content(0, 5), 2, max_length=2),
+        lambda R: relation_graph(R, None, 2, relation="behavior", max_length=None),
     ],
 )
 def test_what_comes_in_stays_as_it_is(build):
@@ -210,3 +296,12 @@ def test_nobody_met_anything(form):
     R = form((3, 4), dtype=np.float32)
     for graph in (interaction_graph(R), cooccurrence_graph(R, 2), nearest_histories(R, R, 2)):
         assert graph.nnz == 0
+
+
+def test_features_stay_as_they_are():
+    F = content(0)
+    F.flags.writeable = False
+    R = sp.csr_array(np.ones((2, 9), np.float32))
+    neighbor_graph(F, 2)
+    relation_graph(R, F, 2)
+    np.testing.assert_array_equal(F, content(0))
