@@ -2,7 +2,8 @@
 
 from recsk.interactions import Interactions
 from recsk.mde import MDERecommender
+from recsk.mdsrec import MDSRecRecommender
 
 __version__ = "0.1.0"
 
-__all__ = ["Interactions", "MDERecommender", "__version__"]
+__all__ = ["Interactions", "MDERecommender", "MDSRecRecommender", "__version__"]

@@ -60,6 +60,10 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
     def _fold_in(self, histories: Interactions) -> np.ndarray:
         """Vectors of shape (histories.n_users, width) for users who are not in training."""
 
+    def _similarity_vectors(self) -> np.ndarray:
+        """The part of the item vectors that says which items are alike."""
+        return self.item_embedding_
+
     def _set_fitted(
         self, seen: sp.csr_matrix, user_embedding: np.ndarray, item_embedding: np.ndarray
     ) -> None:
@@ -218,7 +222,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         """
         check_is_fitted(self)
         queries = self._check_items(item_ids, "item_ids", (0, 1))
-        ids, scores = similar(self.item_embedding_, queries.reshape(-1), _check_k(k))
+        ids, scores = similar(self._similarity_vectors(), queries.reshape(-1), _check_k(k))
         return (ids[0], scores[0]) if queries.ndim == 0 else (ids, scores)
 
     def similar_users(self, user_ids: npt.ArrayLike, k: int = 10) -> IdsAndScores:

@@ -370,7 +370,7 @@ class RecommenderContract:
     def test_a_fit_that_fails_leaves_nothing_fitted(self, est):
         self.fit(est)
         with pytest.raises(ValueError, match="eval_set"):
-            self.fit(est, TRAIN.to_csr()[:10], eval_set=as_matrix(TEST))
+            self.fit(est, as_matrix(TRAIN)[:10], eval_set=as_matrix(TEST))
         with pytest.raises(NotFittedError):
             est.recommend(0)
 

@@ -3,10 +3,13 @@
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from recsk import MDERecommender
+from recsk.mdsrec import MDSRecRecommender
 
 ESTIMATORS = [
     MDERecommender(n_factors=4, max_epochs=1),
     MDERecommender.paper(n_factors=4, max_epochs=1, early_stopping=True),
+    MDSRecRecommender(n_factors=4, max_epochs=1),
+    MDSRecRecommender(n_factors=4, max_epochs=1, early_stopping=True, n_negatives=2),
 ]
 
 

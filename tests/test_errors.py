@@ -12,11 +12,15 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
 from recsk import Interactions, MDERecommender
+from recsk.mdsrec import MDSRecRecommender
 from recsk.nn import training
 from tests.contract import FEATURES, N_ITEMS, N_USERS, TRAIN
 
 # A new estimator joins here.
-ESTIMATORS = [MDERecommender(n_factors=4, max_epochs=1, random_state=0, device="cpu")]
+ESTIMATORS = [
+    make(n_factors=4, max_epochs=1, random_state=0, device="cpu")
+    for make in (MDERecommender, MDSRecRecommender)
+]
 X = TRAIN.to_csr()
 V = FEATURES["v"]
 
@@ -190,6 +194,29 @@ class TestFit:
     )
     def test_parameters_of_mde(self, params, message):
         est = MDERecommender(max_epochs=1).set_params(**params)
+        check_fit_is_refused(est, ValueError, message, item_features=FEATURES)
+
+    @pytest.mark.parametrize(
+        ("params", "message"),
+        [
+            ({"n_factors": 0}, "'n_factors' parameter of MDSRecRecommender must be an int"),
+            ({"max_length": 0}, "'max_length' parameter"),
+            ({"n_blocks": 0}, "'n_blocks' parameter"),
+            ({"dropout": 1.0}, "'dropout' parameter .* must be a float in the range"),
+            ({"relation": "both"}, "'relation' parameter .* Got 'both'"),
+            ({"n_neighbors": -1}, "'n_neighbors' parameter"),
+            ({"n_interests": -1}, "'n_interests' parameter"),
+            ({"fusion": None}, "'fusion' parameter"),
+            ({"tau": 0.0}, "'tau' parameter"),
+            ({"item_vectors": "both"}, "'item_vectors' parameter"),
+            ({"similarity": "euclidean"}, "'similarity' parameter"),
+            ({"score_temperature": 0.0}, "'score_temperature' parameter"),
+            ({"n_negatives": 0}, "'n_negatives' parameter"),
+            ({"n_factors": 6, "n_heads": 4}, "multiple of n_heads; got n_factors=6 and n_heads=4"),
+        ],
+    )
+    def test_parameters_of_mdsrec(self, params, message):
+        est = MDSRecRecommender(max_epochs=1).set_params(**params)
         check_fit_is_refused(est, ValueError, message, item_features=FEATURES)
 
 

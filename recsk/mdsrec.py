@@ -1,0 +1,606 @@
+"""MDSRecRecommender: what comes next, by relations and interests in every modality."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any, Literal
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from recsk.base import BaseRecommender, resolve_device, warn_if_unfinished
+from recsk.early_stopping import Validation, parse_metric
+from recsk.encoding import StoredEncoder
+from recsk.features import Features, check_item_features, prepare
+from recsk.graphs import relation_graph
+from recsk.interactions import Interactions, interaction_matrix
+from recsk.nn.mde import Modality
+from recsk.nn.mdsrec import (
+    Interests,
+    MDSRecNetwork,
+    MDSRecObjective,
+    SequenceEncoder,
+    last_states,
+)
+from recsk.nn.propagation import SparseOperator
+from recsk.nn.sequences import SequenceSampler
+from recsk.nn.training import TrainingLog, train
+
+__all__ = ["MDSRecRecommender"]
+
+
+class MDSRecRecommender(BaseRecommender):
+    r"""Next items by relations and interests in every modality (MDSRec).
+
+    Every item has one learned vector, which is propagated along a relation graph for each
+    modality (MRGC): a link joins items that the same people meet and whose features are alike. To
+    it a projection of the item's features is added. Sequences of these vectors go through
+    causal transformer blocks, one stack per modality, whose attention compares interests
+    (clusters of the features, ICA) beside items. The states at the end of a sequence, weighted by
+    how much this user listens to each modality, are compared with the items.
+
+    .. math:: L = -\frac{1}{n} \sum_{u, t} \log
+              \frac{\exp(s(u_t, i_{t+1}) / \tau_s)}{\sum_j \exp(s(u_t, j) / \tau_s)}
+
+    Without features it is SASRec. The defaults are those that served best on real data (see the
+    benchmarks in the docs), which is not the paper in every point.
+
+    Parameters
+    ----------
+    n_factors : int, default=64
+        Width d of a vector in one modality.
+    max_length : int, default=50
+        Most recent items of a history that count.
+    n_blocks : int, default=2
+        Transformer blocks per modality.
+    n_heads : int, default=2
+        Attention heads; must divide `n_factors`.
+    dropout : float, default=0.5
+        Share dropped of embeddings, attention and the outputs of layers, in training.
+    relation : {"sum", "product", "semantic", "behavior"} or None, default="sum"
+        How co-occurrence in histories and similarity of features make the relation graphs
+        (MRGC), see `recsk.graphs.relation_graph`. None leaves the graphs out.
+    n_neighbors : int, default=10
+        Links per item and modality in the relation graphs (the paper's H).
+    max_degree : int or None, default=1000
+        Histories with more distinct items than this are not counted for the relation graphs:
+        n items cost n^2 operations and say little about each other. None counts all.
+    project_features : bool, default=True
+        Add a linear projection of the features to the vectors of the items. Paper: False.
+    standardize : bool, default=False
+        Bring every feature column to mean 0 and deviation 1 first.
+    n_interests : int, default=16
+        Clusters of items per modality that attention compares (ICA, the paper's k); 0 leaves
+        them out.
+    fusion : {"gumbel", "softmax", "mean"}, default="gumbel"
+        Weights of the modalities in a user: Gumbel-Softmax (random in training only), softmax,
+        or all the same.
+    tau : float, default=1.0
+        Temperature of these weights.
+    item_vectors : {"modality", "mean", "id"}, default="modality"
+        What users are compared with. "modality": a user's part of each modality with the items
+        in this modality. "mean", "id": the sum of the parts with the mean of an item over the
+        modalities, or with its learned vector.
+    similarity : {"cosine", "dot"}, default="cosine"
+        What a score is.
+    score_temperature : float, default=0.1
+        :math:`\tau_s`, divides scores in the softmax. 1 goes with ``similarity="dot"``.
+    n_negatives : int or None, default=None
+        Items that a batch shares as negatives, drawn uniformly; None takes the whole catalogue,
+        which is better where it is affordable (up to some 50,000 items).
+    learning_rate : float, default=2e-3
+        Of Adam.
+    learning_rate_decay : float, default=1.0
+        Factor of the learning rate after every epoch.
+    weight_averaging : float, default=0.0
+        Decay per step of a moving average of the weights, which is what is kept. 0 keeps the
+        weights of the last step.
+    batch_size : int, default=512
+        Sequences per step.
+    max_epochs : int, default=100
+        Passes over the sequences, at most.
+    early_stopping : bool or "auto", default="auto"
+        Whether to watch held-out interactions, stop when they get no better and keep the best
+        epoch. "auto" does so if there is an `eval_set` or at least 10,000 interactions.
+    validation_fraction : float, default=0.2
+        Share of the users whose last item is held out for it when no `eval_set` is given. Once
+        training is over, their histories include it again.
+    n_iter_no_change : int, default=10
+        Epochs without improvement before it stops.
+    eval_metric : str, default="ndcg@10"
+        What it watches: a metric of `recsk.metrics` and its cut-off.
+    score_k : int, default=10
+        Cut-off of the NDCG that `score` gives.
+    device : str, default="auto"
+        "auto" takes CUDA where there is one; "cpu", "cuda" or "cuda:1" choose.
+    random_state : int, RandomState or None, default=None
+        An int gives the same model every time on the same kind of device.
+    verbose : bool or int, default=False
+        Show a progress bar.
+
+    Attributes
+    ----------
+    user_embedding_ : ndarray of shape (n_users, width + 1), float32
+        What follows each user's sequence; a score is the inner product with an item's vector.
+        The width is n_modalities * n_factors if ``item_vectors="modality"``, else n_factors.
+        The last column is 1 for users without a history and 0 for all others.
+    item_embedding_ : ndarray of shape (n_items, width + 1), float32
+        The items. The last column is their popularity, the most popular 1.
+    user_preference_ : ndarray of shape (n_users, n_modalities), float32
+        How much each user listens to which modality; rows sum to 1.
+    modality_names_ : list of str
+        Names of the modalities in the order of the preferences; empty without features.
+    loss_curve_ : dict of str to list of float
+        Mean of every term of the loss by epoch.
+    validation_curve_ : list of float
+        `eval_metric` by epoch; empty without early stopping.
+    n_iter_ : int
+        Epochs run.
+    best_iter_ : int
+        Epoch whose weights were kept, counted from 1.
+    n_users_ : int
+        Rows of X.
+    n_features_in_ : int
+        Columns of X, that is items.
+    interactions_ : csr_matrix of shape (n_users, n_items)
+        What was met in `fit`, one per pair.
+
+    Notes
+    -----
+    ``recommend(user_ids)`` continues the histories of training, and
+    ``recommend(user_items=[[...], ...])`` any others: oldest item first, repeats allowed, cut to
+    the last `max_length`. An empty history, and a user without one in training, gets the most
+    popular items. People do buy again: ``exclude_seen=False`` lets them.
+
+    References
+    ----------
+    Multimodal Difference Learning for Sequential Recommendation, arXiv 2412.08103.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from recsk import Interactions, MDSRecRecommender
+    >>> rng = np.random.default_rng(0)
+    >>> user, item = rng.integers(30, size=300), rng.integers(20, size=300)
+    >>> X = Interactions(user, item, timestamp=np.arange(300))
+    >>> image = rng.normal(size=(20, 8))
+    >>> model = MDSRecRecommender(n_factors=8, max_epochs=3, random_state=0)
+    >>> model = model.fit(X, item_features={"image": image})
+    >>> ids, scores = model.recommend(user_items=[[3, 14, 15], [9]], k=5)
+    >>> ids.shape, scores.dtype
+    ((2, 5), dtype('float32'))
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **BaseRecommender._parameter_constraints,
+        "n_factors": [Interval(Integral, 1, None, closed="left")],
+        "max_length": [Interval(Integral, 1, None, closed="left")],
+        "n_blocks": [Interval(Integral, 1, None, closed="left")],
+        "n_heads": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "relation": [StrOptions({"sum", "product", "semantic", "behavior"}), None],
+        "n_neighbors": [Interval(Integral, 0, None, closed="left")],
+        "max_degree": [Interval(Integral, 1, None, closed="left"), None],
+        "project_features": ["boolean"],
+        "standardize": ["boolean"],
+        "n_interests": [Interval(Integral, 0, None, closed="left")],
+        "fusion": [StrOptions({"gumbel", "softmax", "mean"})],
+        "tau": [Interval(Real, 0, None, closed="neither")],
+        "item_vectors": [StrOptions({"modality", "mean", "id"})],
+        "similarity": [StrOptions({"dot", "cosine"})],
+        "score_temperature": [Interval(Real, 0, None, closed="neither")],
+        "n_negatives": [Interval(Integral, 1, None, closed="left"), None],
+        "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
+        "weight_averaging": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    def __init__(
+        self,
+        *,
+        n_factors: int = 64,
+        max_length: int = 50,
+        n_blocks: int = 2,
+        n_heads: int = 2,
+        dropout: float = 0.5,
+        relation: Literal["sum", "product", "semantic", "behavior"] | None = "sum",
+        n_neighbors: int = 10,
+        max_degree: int | None = 1000,
+        project_features: bool = True,
+        standardize: bool = False,
+        n_interests: int = 16,
+        fusion: Literal["gumbel", "softmax", "mean"] = "gumbel",
+        tau: float = 1.0,
+        item_vectors: Literal["modality", "mean", "id"] = "modality",
+        similarity: Literal["cosine", "dot"] = "cosine",
+        score_temperature: float = 0.1,
+        n_negatives: int | None = None,
+        learning_rate: float = 2e-3,
+        learning_rate_decay: float = 1.0,
+        weight_averaging: float = 0.0,
+        batch_size: int = 512,
+        max_epochs: int = 100,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.2,
+        n_iter_no_change: int = 10,
+        eval_metric: str = "ndcg@10",
+        score_k: int = 10,
+        device: str = "auto",
+        random_state: Any = None,
+        verbose: bool | int = False,
+    ) -> None:
+        self.n_factors = n_factors
+        self.max_length = max_length
+        self.n_blocks = n_blocks
+        self.n_heads = n_heads
+        self.dropout = dropout
+        self.relation = relation
+        self.n_neighbors = n_neighbors
+        self.max_degree = max_degree
+        self.project_features = project_features
+        self.standardize = standardize
+        self.n_interests = n_interests
+        self.fusion = fusion
+        self.tau = tau
+        self.item_vectors = item_vectors
+        self.similarity = similarity
+        self.score_temperature = score_temperature
+        self.n_negatives = n_negatives
+        self.learning_rate = learning_rate
+        self.learning_rate_decay = learning_rate_decay
+        self.weight_averaging = weight_averaging
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.eval_metric = eval_metric
+        self.score_k = score_k
+        self.device = device
+        self.random_state = random_state
+        self.verbose = verbose
+
+    # ---------------------------------------------------------------------------------------- fit
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        item_features: Mapping[str, Any] | None = None,
+        eval_set: Any = None,
+    ) -> MDSRecRecommender:
+        """Learn from ordered histories and item features what comes next.
+
+        Parameters
+        ----------
+        X : Interactions, or sparse matrix of shape (n_users, n_items)
+            Who met what, in which order: by timestamp, or by the values of a matrix (times or
+            ranks, larger is later; zeros are no interactions). At the same time the order is
+            that of the input. An `Interactions` may have an item of a user several times.
+        y : None
+            Ignored, here for scikit-learn.
+        item_features : dict of str to array-like of shape (n_items, n_columns), default=None
+            Features of every item by modality, dense or sparse. A row of NaN says that this item
+            lacks this modality. None or an empty dict learns from ids alone.
+        eval_set : Interactions, or sparse matrix of shape (n_users, n_items), default=None
+            What came next, to watch for early stopping in place of the last items of some users
+            of `X`. Its order does not matter.
+
+        Returns
+        -------
+        MDSRecRecommender
+            Itself.
+
+        Raises
+        ------
+        TypeError
+            If `item_features` is no dict of arrays of numbers.
+        ValueError
+            If a parameter, a shape or a value is wrong, or `X` does not tell the order of the
+            interactions; before any training starts.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If Ctrl-C or a loss that is not finite ended the fit early: the estimator then keeps
+            the best state so far.
+        """
+        self._validate_params()
+        device = resolve_device(self.device)
+        parse_metric(self.eval_metric)
+        if self.n_factors % self.n_heads:
+            raise ValueError(
+                f"n_factors must be a multiple of n_heads; got n_factors={self.n_factors} and "
+                f"n_heads={self.n_heads}"
+            )
+        interactions = _in_order(self._check_interactions(X, reset=True), "X")
+        features = check_item_features(item_features, interactions.n_items)
+        rng = check_random_state(self.random_state)
+        sequences, held_out = self._split(interactions, eval_set, rng)
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+
+        prepared = [prepare(values, standardize=self.standardize) for values in features.values()]
+        seen = interactions.to_csr()
+        # Dropout draws from torch's own state, which is put back as it was.
+        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+            # Not torch.manual_seed, which would also set the state of every other device.
+            torch.default_generator.manual_seed(seed)
+            if device.type == "cuda":
+                with torch.cuda.device(device):
+                    torch.cuda.manual_seed(seed)
+            network = self._build(_matrix_of(*sequences, seen.shape), prepared, seed, device)
+            log = self._train(network, sequences, held_out, rng, device)
+
+        self.modality_names_ = list(features)
+        self.loss_curve_, self.validation_curve_ = log.loss_curve, log.validation_curve
+        self.n_iter_, self.best_iter_ = log.n_iter, log.best_iter
+        self._keep(network, interactions, seen)
+        warn_if_unfinished(log.stopped_by, log.best_iter, log.non_finite)
+        return self
+
+    def _split(
+        self, interactions: Interactions, eval_set: Any, rng: np.random.RandomState
+    ) -> tuple[tuple[np.ndarray, np.ndarray], sp.csr_matrix | None]:
+        """Sequences to train on, and what to watch."""
+        indptr, items = interactions.sequences(packed=True)
+        self.n_users_ = interactions.n_users  # what eval_set is checked against
+        if eval_set is not None:
+            held_out = self._check_interactions(eval_set, reset=False, name="eval_set").to_csr()
+            held_out.resize((interactions.n_users, interactions.n_items))
+            return (indptr, items), held_out if self.early_stopping else None
+        enough = len(interactions) >= 10_000
+        if self.early_stopping is False or (self.early_stopping == "auto" and not enough):
+            return (indptr, items), None
+        # The last item of some users, whose rest can still be learned from.
+        chosen = np.diff(indptr) > 2
+        chosen &= rng.random_sample(len(chosen)) < self.validation_fraction
+        if not chosen.any():
+            return (indptr, items), None
+        last = indptr[1:][chosen] - 1
+        target = sp.csr_matrix(
+            (np.ones(len(last), np.float32), (np.flatnonzero(chosen), items[last])),
+            shape=(interactions.n_users, interactions.n_items),
+        )
+        kept = np.diff(indptr) - chosen
+        return (np.concatenate([[0], np.cumsum(kept)]), np.delete(items, last)), target
+
+    def _build(
+        self,
+        train_set: sp.csr_matrix,
+        features: list[Features],
+        seed: int,
+        device: torch.device,
+    ) -> MDSRecNetwork:
+        modalities = [
+            Modality(
+                torch.as_tensor(values, device=device),
+                torch.as_tensor(present[:, None], dtype=torch.float32, device=device),
+            )
+            for values, present in features
+        ]
+        graphs = interests = None
+        if self.relation is not None and features:
+            graphs = [
+                SparseOperator(
+                    relation_graph(
+                        train_set,
+                        values,
+                        self.n_neighbors,
+                        relation=self.relation,
+                        present=present,
+                        max_length=self.max_degree,
+                    ),
+                    device,
+                )
+                for values, present in features
+            ]
+        if self.n_interests and features:
+            interests = [self._interests(part, seed, device) for part in features]
+        self._encoder_settings: dict[str, Any] = {
+            "n_modalities": max(len(features), 1),
+            "n_factors": self.n_factors,
+            "max_length": self.max_length,
+            "n_blocks": self.n_blocks,
+            "n_heads": self.n_heads,
+            "dropout": self.dropout,
+            "with_interests": interests is not None,
+            "fusion": self.fusion,
+            "tau": self.tau,
+            "concatenate": self.item_vectors == "modality",
+            "similarity": self.similarity,
+        }
+        network = MDSRecNetwork(
+            SequenceEncoder(**self._encoder_settings),
+            modalities,
+            graphs,
+            interests,
+            n_items=train_set.shape[1],
+            n_factors=self.n_factors,
+            project_features=self.project_features,
+            item_vectors=self.item_vectors,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        return network.to(device)
+
+    def _interests(self, features: Features, seed: int, device: torch.device) -> Interests:
+        """Cluster the items of a modality by the direction of their features."""
+        values, present = features
+        members = np.flatnonzero(present)
+        # In float64: the squares of very large or small values leave float32.
+        length = np.linalg.norm(values[members].astype(np.float64), axis=1, keepdims=True)
+        rows = (values[members] / np.where(length > 0, length, 1)).astype(np.float32)
+        n_clusters = min(self.n_interests, len(members))
+        with warnings.catch_warnings():
+            # Where fewer rows differ, some clusters stay empty, and nobody belongs to them.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            labels = KMeans(n_clusters, n_init=1, random_state=seed).fit_predict(rows)
+        one = np.ones(len(members), np.float32)
+        shape = (n_clusters, len(values))
+        cluster = sp.csr_array((one, (labels, members)), shape=shape)
+        sizes = np.maximum(np.bincount(labels, minlength=n_clusters), 1).astype(np.float32)
+        return Interests(
+            SparseOperator(sp.csr_array(sp.diags_array(1 / sizes) @ cluster), device),
+            SparseOperator(sp.csr_array(cluster.T), device),
+        )
+
+    def _train(
+        self,
+        network: MDSRecNetwork,
+        sequences: tuple[np.ndarray, np.ndarray],
+        held_out: sp.csr_matrix | None,
+        rng: np.random.RandomState,
+        device: torch.device,
+    ) -> TrainingLog:
+        n_items = len(network.item)
+        batches = SequenceSampler(
+            *sequences,
+            n_items=n_items,
+            max_length=self.max_length,
+            batch_size=self.batch_size,
+            rng=rng,
+            device=device,
+            n_negatives=self.n_negatives,
+        )
+        if not len(batches):  # nobody has met two items: there is nothing to predict
+            network.eval()
+            return TrainingLog()
+        validation = None
+        if held_out is not None:
+            watched = np.flatnonzero(np.diff(held_out.indptr))
+            parts = _rows(*sequences, watched)
+            seen = _matrix_of(*parts, (len(watched), n_items))
+            validation = Validation(seen, held_out[watched], self.eval_metric)
+            empty = np.diff(parts[0]) == 0
+            popularity = _popularity(sequences[1], n_items)
+
+        def evaluate() -> float:
+            assert validation is not None
+            users, items = _vectors(network, *parts)
+            return validation(np.column_stack([users, empty]), np.column_stack([items, popularity]))
+
+        return train(
+            network,
+            batches,
+            MDSRecObjective(network, self.score_temperature),
+            max_epochs=self.max_epochs,
+            learning_rate=self.learning_rate,
+            learning_rate_decay=self.learning_rate_decay,
+            weight_averaging=self.weight_averaging,
+            evaluate=None if validation is None else evaluate,
+            n_iter_no_change=self.n_iter_no_change,
+            verbose=bool(self.verbose),
+        )
+
+    def _keep(
+        self, network: MDSRecNetwork, interactions: Interactions, seen: sp.csr_matrix
+    ) -> None:
+        """Take what recommending needs out of the network, as arrays."""
+        with torch.no_grad():
+            tables = network.tables()
+            catalogue = network.catalogue(tables).cpu().numpy()
+        self._encoder = StoredEncoder(network.encoder, tables, self._encoder_settings)
+        popularity = _popularity(interactions.item, interactions.n_items)
+        users, self.user_preference_ = self._read(interactions)
+        self._set_fitted(seen, users, np.column_stack([catalogue, popularity]))
+
+    def _read(self, interactions: Interactions) -> tuple[np.ndarray, np.ndarray]:
+        indptr, items = interactions.sequences(packed=True)
+        vectors, weights = self._encoder(indptr, items)
+        empty = np.diff(indptr) == 0
+        vectors[empty] = 0
+        weights[empty] = 1 / weights.shape[1]
+        return np.column_stack([vectors, empty.astype(np.float32)]), weights
+
+    # ------------------------------------------------------------------------------ what it gives
+
+    def user_modality_weights(self, user_items: Any) -> np.ndarray:
+        """Tell how much each modality counts for the next item of these histories.
+
+        Parameters
+        ----------
+        user_items : sparse matrix of shape (n, n_items), Interactions or list of lists
+            Histories, as in `recommend`.
+
+        Returns
+        -------
+        ndarray of shape (n, n_modalities), float32
+            In the order of `modality_names_`; rows sum to 1, and are even for empty histories.
+        """
+        check_is_fitted(self)
+        return self._read(self._check_histories(user_items))[1]
+
+    def _fold_in(self, histories: Interactions) -> np.ndarray:
+        return self._read(histories)[0]
+
+    def _similarity_vectors(self) -> np.ndarray:
+        return self.item_embedding_[:, :-1]  # without the popularity
+
+    # ------------------------------------------------------------------------------------- checks
+
+    def _from_matrix(self, matrix: Any, name: str) -> Interactions:
+        interaction_matrix(matrix, name)  # for its checks of the values
+        return Interactions.from_csr(matrix, values_as="timestamp")
+
+    def _check_histories(self, user_items: Any) -> Interactions:
+        return _in_order(super()._check_histories(user_items), "user_items")
+
+
+def _in_order(interactions: Interactions, name: str) -> Interactions:
+    """Refuse interactions that do not tell their order."""
+    time = interactions.timestamp
+    if time is None:
+        raise ValueError(
+            f"{name} has no timestamps, and the order of the interactions matters here; if they "
+            f"already are in order: Interactions({name}.user, {name}.item, "
+            f"timestamp=np.arange(len({name})), n_users={name}.n_users, n_items={name}.n_items)"
+        )
+    several = np.bincount(interactions.user).max(initial=0) > 1
+    if several and (time == time[0]).all():
+        raise ValueError(
+            f"{name} has the same value everywhere ({time[0]}), and the order of the interactions "
+            f"matters here: the values of a matrix must be times or ranks, larger is later. "
+            f"From columns in order: Interactions(user, item, timestamp=np.arange(len(user)))"
+        )
+    return interactions
+
+
+def _matrix_of(indptr: np.ndarray, items: np.ndarray, shape: tuple[int, int]) -> sp.csr_matrix:
+    """Who met what, once per pair."""
+    matrix = sp.csr_matrix((np.ones(len(items), np.float32), items, indptr), shape=shape)
+    matrix.sum_duplicates()
+    matrix.data.fill(1)
+    return matrix
+
+
+def _popularity(items: np.ndarray, n_items: int) -> np.ndarray:
+    """How often each item was met; the most popular has 1."""
+    count = np.bincount(items, minlength=n_items)
+    return (count / count.max()).astype(np.float32)
+
+
+def _rows(
+    indptr: np.ndarray, items: np.ndarray, users: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """The sequences of some users only."""
+    length = np.diff(indptr)[users]
+    ends = np.concatenate([[0], np.cumsum(length)])
+    index = np.repeat(indptr[users] - ends[:-1], length) + np.arange(ends[-1])
+    return ends, items[index]
+
+
+def _vectors(
+    network: MDSRecNetwork, indptr: np.ndarray, items: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of these sequences and of all items, on the device of the network."""
+    with torch.no_grad():
+        tables = network.tables()
+        users = network.encoder.users(last_states(network.encoder, tables, indptr, items))
+        return users.cpu().numpy(), network.catalogue(tables).cpu().numpy()

@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsk.nn.sequences import SequenceSampler, pad
+
+lengths = st.lists(st.integers(0, 12), max_size=8)
+
+
+def sampler(lengths, *, max_length=5, batch_size=3, seed=0, device="cpu", **options):
+    """Of sequences in which every item occurs once: its id is its place in the flat array."""
+    indptr = np.cumsum([0, *lengths])
+    return SequenceSampler(
+        indptr,
+        np.arange(indptr[-1]),
+        max_length=max_length,
+        batch_size=batch_size,
+        rng=np.random.RandomState(seed),
+        device=torch.device(device),
+        **{"n_items": max(int(indptr[-1]), 1), **options},
+    )
+
+
+def windows(batch):
+    """Items and targets of every row of a batch, without the padding."""
+    items, target = batch.items.numpy(), np.zeros(batch.items.numel(), np.int64)
+    filled = np.zeros(items.size, dtype=bool)
+    filled[batch.place] = True
+    target[batch.place] = batch.target
+    rows = zip(items, target.reshape(items.shape), filled.reshape(items.shape), strict=True)
+    for row, following, real in rows:
+        n = real.sum()
+        assert real[:n].all() and not row[n:].any()  # padded at the end, with zeros
+        yield row[:n], following[:n]
+
+
+@given(lengths, st.integers(1, 6), st.integers(1, 4), st.integers(0, 2**32 - 1))
+def test_every_item_but_the_first_is_a_target_once(lengths, max_length, batch_size, seed):
+    batches = sampler(lengths, max_length=max_length, batch_size=batch_size, seed=seed)
+    ends = np.cumsum(lengths, dtype=int)
+    starts = ends - lengths
+    for _ in range(2):
+        targets, n_batches, n_windows = [], 0, 0
+        for batch in batches:
+            assert batch.negative is None
+            rows = list(windows(batch))
+            assert 1 <= len(rows) <= batch_size
+            assert max(len(row) for row, _ in rows) == batch.items.shape[1] <= max_length
+            for row, following in rows:
+                np.testing.assert_array_equal(row, np.arange(row[0], row[0] + len(row)))
+                np.testing.assert_array_equal(following, row + 1)
+                assert not np.isin(following, starts).any()  # of the same sequence
+                targets.extend(following)
+            n_batches, n_windows = n_batches + 1, n_windows + len(rows)
+        assert sorted(targets) == sorted(set(range(sum(lengths))) - set(starts[starts < ends]))
+        assert n_batches == -(-n_windows // batch_size)
+        # A cut sequence may need one window more than `len` reckons with.
+        assert len(batches) <= n_batches <= len(batches) + len(lengths)
+
+
+@given(lengths, st.integers(0, 9))
+def test_what_fits_is_never_cut(lengths, seed):
+    batches = sampler(lengths, max_length=12, seed=seed)
+    found = [len(row) for batch in batches for row, _ in windows(batch)]
+    assert sorted(found) == sorted(n - 1 for n in lengths if n > 1)
+    assert len(list(batches)) == len(batches)
+
+
+@pytest.mark.parametrize("lengths", [[], [0], [0, 0], [1], [1, 0, 1]])
+def test_nothing_to_predict(lengths):
+    batches = sampler(lengths)
+    assert list(batches) == [] and len(batches) == 0
+
+
+def test_cuts_are_drawn_anew():
+    batches = sampler([40], max_length=10, batch_size=100)
+    firsts = set()
+    for _ in range(200):
+        (batch,) = batches
+        firsts.add(min(len(row) for row, _ in windows(batch) if row[0] == 0))
+    assert firsts == set(range(1, 11))
+
+
+def drawn(batches, n_epochs=2):
+    return [
+        [None if part is None else part.tolist() for part in batch]
+        for _ in range(n_epochs)
+        for batch in batches
+    ]
+
+
+@pytest.mark.parametrize("n_negatives", [None, 4])
+def test_the_seed_decides(n_negatives):
+    lengths = [3, 9, 2, 30, 7, 7, 12, 5]
+    first, again, other = (
+        drawn(sampler(lengths, seed=seed, n_negatives=n_negatives)) for seed in (1, 1, 2)
+    )
+    assert first == again != other
+    half = len(first) // 2
+    assert first[:half] != first[half:]
+
+
+def test_global_random_state_is_left_alone():
+    def state():
+        return [*np.random.get_state()[1], *torch.get_rng_state().tolist()]  # noqa: NPY002
+
+    before = state()
+    drawn(sampler([5, 9, 20], n_negatives=3))
+    assert state() == before
+
+
+def test_batches_join_what_is_alike_in_length():
+    batches = sampler([3, 13] * 32, max_length=20, batch_size=8)
+    n_real = sum(batch.place.numel() for batch in batches)
+    assert n_real == sum(batch.items.numel() for batch in batches) == 32 * (2 + 12)
+    orders = [[batch.items.shape[1] for batch in batches] for _ in range(2)]
+    assert orders[0] != orders[1] and sorted(orders[0]) != orders[0]  # and come in any order
+
+
+def test_sequences_change_their_company():
+    batches = sampler([5] * 40, batch_size=10)
+    company = [{frozenset(batch.items[:, 0].tolist()) for batch in batches} for _ in range(2)]
+    assert company[0] != company[1]
+
+
+def test_negatives_are_drawn_from_all_items_for_each_batch():
+    batches = sampler([5] * 30, batch_size=3, n_negatives=50, n_items=200)
+    negatives = torch.stack([batch.negative for _ in range(10) for batch in batches])
+    assert negatives.shape == (100, 50) and negatives.dtype == torch.int64
+    assert len({tuple(row) for row in negatives.tolist()}) == 100
+    counts = np.bincount(negatives.ravel(), minlength=200)
+    # Uniform: 25 of each, a standard deviation of 5.
+    assert len(counts) == 200 and counts.min() > 0 and counts.max() < 55
+    assert np.std(counts) == pytest.approx(5, abs=1)
+
+
+@given(st.lists(st.integers(0, 5), max_size=6), st.data())
+def test_pad(lengths, data):
+    items = np.arange(1, 21)
+    start = np.array([data.draw(st.integers(0, 20 - n)) for n in lengths], dtype=np.int64)
+    padded, place = pad(items, start, np.array(lengths, dtype=np.int64))
+    expected = np.zeros((len(lengths), max(lengths, default=0)), np.int64)
+    for row, begin, n in zip(expected, start, lengths, strict=True):
+        row[:n] = items[begin : begin + n]
+    np.testing.assert_array_equal(padded, expected)
+    np.testing.assert_array_equal(place, np.flatnonzero(expected))
+
+
+@pytest.mark.gpu
+def test_batches_on_cuda():
+    for batch, expected in zip(
+        sampler([5, 9, 20], n_negatives=3, device="cuda"),
+        sampler([5, 9, 20], n_negatives=3),
+        strict=True,
+    ):
+        for part, other in zip(batch, expected, strict=True):
+            assert part.is_cuda and torch.equal(part.cpu(), other)
