@@ -4,11 +4,15 @@
     python benchmarks/accuracy.py --dataset ml100k --model mde,lightgcn,als,bpr --seeds 3
     python benchmarks/accuracy.py --dataset baby --model lightgcn --seeds 3
     python benchmarks/accuracy.py --dataset tiktok --model mde,wo_mda,wo_msa,wo_nlt --seeds 3
+    python benchmarks/accuracy.py --dataset scientific --model mdsrec,sasrec --seeds 3
     python benchmarks/accuracy.py --mmrec FOLDER --model mde,paper,lightgcn --seeds 3
 
 Every model is trained on the training part, stopped or tuned on the validation part and measured
-on the test part with the training interactions masked and nothing else. `--set name=value` changes
-a parameter of recsk's models; `--validation-only` leaves the test part alone, for choosing.
+on the test part. Models of sequences predict everybody's last item (test) and the one before it
+(validation) from all that came earlier; the others get the data set's own random split. Items of
+the history are masked and no others; models of sequences are measured without the mask as well.
+`--set name=value` changes a parameter of recsk's models; `--validation-only` leaves the test part
+alone, for choosing.
 """
 
 from __future__ import annotations
@@ -17,81 +21,17 @@ import argparse
 import ast
 import json
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import models
 import numpy as np
 import rivals
 import torch
-from realdata import NAMES, load, load_folder
-from sklearn.utils import Bunch
+from realdata import NAMES, load, load_folder, load_sequences
 
-from recsk import MDERecommender
-from recsk.metrics import evaluate
-
-LIGHTGCN = {
-    "loss": "bpr",
-    "similarity": "dot",
-    "normalize": False,
-    "user_neighbors": 0,
-    "n_layers": 2,
-    "batch_size": 2048,
-    "n_iter_no_change": 20,
-    "max_epochs": 500,
-    "reg_lambda": 1e-4,
-}
-# Each of recsk's models: the class method that makes it, its parameters, and its modalities.
-MODELS: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
-    "mde": (MDERecommender, {}, True),
-    "paper": (MDERecommender.paper, {}, True),
-    "wo_mda": (MDERecommender, {"alpha": 0.0}, True),
-    "wo_msa": (MDERecommender, {"beta": 0.0}, True),
-    "wo_nlt": (MDERecommender, {"tradeoff": "uniform"}, True),
-    "paper_wo_mda": (MDERecommender.paper, {"alpha": 0.0}, True),
-    "paper_wo_msa": (MDERecommender.paper, {"beta": 0.0}, True),
-    "paper_wo_nlt": (MDERecommender.paper, {"tradeoff": "uniform"}, True),
-    # The defaults but for one addition to the paper taken back, or one more made.
-    "raw_features": (MDERecommender, {"standardize": False}, True),
-    "mlp_encoder": (MDERecommender, {"hidden_factor": 4}, True),
-    "no_id": (MDERecommender, {"id_embedding": "none"}, True),
-    "gated_id": (MDERecommender, {"id_embedding": "gate"}, True),
-    "user_graph": (MDERecommender, {"user_neighbors": 40}, True),
-    "no_item_graph": (MDERecommender, {"item_neighbors": 0}, True),
-    "bpr_loss": (MDERecommender, {"loss": "bpr"}, True),
-    "bpr_dot": (MDERecommender, {"loss": "bpr", "similarity": "dot"}, True),
-    "fused_only": (MDERecommender, {"modality_weight": 0.0}, True),
-    "strong_losses": (MDERecommender, {"alpha": 0.1, "beta": 0.1}, True),
-    "no_extra_losses": (MDERecommender, {"alpha": 0.0, "beta": 0.0}, True),
-    "edge_dropout": (MDERecommender, {"edge_dropout": 0.3}, True),
-    "rate_decay": (MDERecommender, {"learning_rate_decay": 0.9}, True),
-    "ids": (MDERecommender, {}, False),
-    "lightgcn": (MDERecommender, LIGHTGCN, False),
-}
 CUTOFFS = (5, 10, 20)
 SHOWN = ("recall@5", "recall@10", "recall@20", "ndcg@5", "ndcg@10", "ndcg@20")
-
-
-def run_recsk(
-    model: str, data: Bunch, seed: int, changes: dict[str, Any], parts: list[str]
-) -> dict:
-    make, params, multimodal = MODELS[model]
-    estimator = make(**{**params, **changes}, random_state=seed)
-    start = time.perf_counter()
-    estimator.fit(
-        data.train,
-        item_features=data.features if multimodal else None,
-        eval_set=data.valid,
-    )
-    seconds = time.perf_counter() - start
-    return {
-        "seed": seed,
-        "best_iter": estimator.best_iter_,
-        "fit_seconds": seconds,
-        "epoch_seconds": seconds / estimator.n_iter_,
-        **{part: evaluate(estimator, data[part], k=CUTOFFS) for part in parts},
-    }
 
 
 def summary(runs: list[dict], part: str) -> dict[str, tuple[float, float]]:
@@ -128,7 +68,7 @@ def main() -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--dataset", choices=NAMES)
     source.add_argument("--mmrec", metavar="FOLDER", help="a data set in MMRec's own form")
-    known = [*MODELS, *rivals.GRIDS]
+    known = [*models.MDE, *models.MDSREC, *rivals.GRIDS]
     parser.add_argument("--model", default="mde", help=f"comma-separated, of {', '.join(known)}")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to this number less one")
     parser.add_argument("--first-seed", type=int, default=0)
@@ -137,35 +77,52 @@ def main() -> None:
     )
     parser.add_argument("--validation-only", action="store_true")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
-    parser.add_argument(
-        "--json", type=Path, help="default: benchmarks/results/accuracy-DATASET.json"
-    )
+    parser.add_argument("--json", type=Path, help="default: benchmarks/results/accuracy-....json")
     args = parser.parse_args()
-    models = args.model.split(",")
-    if unknown := [model for model in models if model not in known]:
+    names = args.model.split(",")
+    if unknown := [name for name in names if name not in known]:
         parser.error(f"unknown model {unknown[0]!r}; known are {', '.join(known)}")
+    sequential = [name in models.MDSREC for name in names]
+    if any(sequential) != all(sequential):
+        parser.error("models of sequences and others have different splits: run them apart")
     torch.set_num_threads(args.threads)
 
-    data = load(args.dataset) if args.dataset else load_folder(args.mmrec)
-    parts = ["valid"] if args.validation_only else ["valid", "test"]
+    if sequential[0]:
+        if not args.dataset:
+            parser.error("models of sequences need the order: a --dataset that has timestamps")
+        data = load_sequences(args.dataset)
+        fit = models.run_mdsrec
+        parts = ["valid", "valid, not masked", "test", "test, not masked"]
+    else:
+        data = load(args.dataset) if args.dataset else load_folder(args.mmrec)
+        fit = models.run_mde
+        parts = ["valid", "test"]
+    if args.validation_only:
+        parts = [part for part in parts if part.startswith("valid")]
     changes = dict(args.set)
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     print(
-        f"{data.name} ({data.split}): {data.train.shape[0]} users, {data.train.shape[1]} items, "
-        f"{data.train.nnz} / {data.valid.nnz} / {data.test.nnz} interactions, "
+        f"{data.name} ({data.split}): {data.valid.shape[0]} users, {data.valid.shape[1]} items, "
+        f"{' / '.join(str(data.sizes[part]) for part in ('train', 'valid', 'test'))} interactions, "
         f"{args.threads} threads, changes {changes}"
     )
     results: dict[str, list[dict]] = {}
-    for model in models:
-        if model in rivals.GRIDS:
-            results[model] = rivals.run(model, data, seeds, parts, CUTOFFS)
+    for name in names:
+        if name in rivals.GRIDS:
+            results[name] = rivals.run(name, data, seeds, parts, CUTOFFS)
         else:
-            results[model] = [run_recsk(model, data, seed, changes, parts) for seed in seeds]
+            results[name] = []
+            for seed in seeds:
+                results[name].append(fit(name, data, seed, changes, parts, CUTOFFS))
+                found = results[name][-1]["valid"]
+                line = ", ".join(f"{metric} {found[metric]:.4f}" for metric in SHOWN)
+                print(f"{name}, seed {seed}, valid: {line}", flush=True)
         for part in parts:
-            print_table({model: results[model]}, part)
+            print_table({name: results[name]}, part)
     for part in parts:
         print_table(results, part)
-    path = args.json or Path(__file__).parent / "results" / f"accuracy-{data.name}.json"
+    kind = "-sequences" if sequential[0] else ""
+    path = args.json or Path(__file__).parent / "results" / f"accuracy-{data.name}{kind}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     report = {
         "dataset": data.name,

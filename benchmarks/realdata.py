@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,32 +12,69 @@ from sklearn.utils import Bunch
 
 from recsk import Interactions
 from recsk.datasets import load_mmrec
-from recsk.model_selection import InteractionKFold
+from recsk.model_selection import InteractionKFold, LeaveLastOut
 
-__all__ = ["NAMES", "load"]
+__all__ = ["NAMES", "load", "load_folder", "load_sequences"]
 
-NAMES = ("tiktok", "ml100k", "baby")
+NAMES = ("tiktok", "ml100k", "baby", "scientific")
 
 
 def load(name: str) -> Bunch:
     """Give train, valid and test matrices, the features by modality and a word on the split."""
+    arrays = _arrays(name)
+    return _random_split(arrays) if name == "ml100k" else _given_split(name, arrays)
+
+
+def load_sequences(name: str) -> Bunch:
+    """Leave-last-out: train in order, valid and test matrices, and the history before each."""
+    arrays = _arrays(name)
+    if "timestamp" not in arrays:
+        raise SystemExit(f"{name} has no timestamps, and so no sequences")
+    features = {m: arrays[m].astype(np.float32) for m in ("v", "t", "d") if m in arrays}
+    X = Interactions(
+        arrays["user"],
+        arrays["item"],
+        timestamp=arrays["timestamp"],
+        n_items=len(next(iter(features.values()))),
+    )
+    before_last, last = (X[part] for part in next(LeaveLastOut().split(X)))
+    train, valid = (before_last[part] for part in next(LeaveLastOut().split(before_last)))
+    return Bunch(
+        name=name,
+        split="leave-last-out",
+        features=features,
+        train=train,
+        valid=valid.to_csr(),
+        test=last.to_csr(),
+        sizes={"train": len(train), "valid": len(valid), "test": len(last)},
+        history={"valid": train.sequences(), "test": before_last.sequences()},
+    )
+
+
+def _arrays(name: str) -> dict[str, np.ndarray]:
     folder = Path(os.environ.get("RECSK_DATA", Path(__file__).parents[2] / "shared" / "data"))
     path = folder / f"{name}.npz"
     if not path.exists():
         raise SystemExit(f"{path} is absent: set RECSK_DATA to the folder that holds {name}.npz")
     with np.load(path, allow_pickle=False) as data:
-        arrays = dict(data)
-    return _random_split(arrays) if name == "ml100k" else _given_split(name, arrays)
+        return dict(data)
 
 
 def load_folder(folder: str) -> Bunch:
     """The same from a folder in MMRec's own form."""
     data = load_mmrec(folder)
     parts = {part: data[part].to_csr() for part in ("train", "valid", "test")}
-    return Bunch(name=data.name, split="x_label", features=data.item_features, **parts)
+    return _bunch(data.name, "x_label", data.item_features, **parts)
+
+
+def _bunch(name: str, split: str, features: dict[str, np.ndarray], **parts: Any) -> Bunch:
+    sizes = {part: matrix.nnz for part, matrix in parts.items()}
+    return Bunch(name=name, split=split, features=features, sizes=sizes, **parts)
 
 
 def _given_split(name: str, arrays: dict[str, np.ndarray]) -> Bunch:
+    if "train_user" not in arrays:
+        raise SystemExit(f"{name} holds sequences alone: choose a model of sequences")
     parts = ("train", "val", "test")
     shape = tuple(1 + max(arrays[f"{p}_{axis}"].max() for p in parts) for axis in ("user", "item"))
     if "v" in arrays:
@@ -52,9 +90,7 @@ def _given_split(name: str, arrays: dict[str, np.ndarray]) -> Bunch:
         for p in parts
     )
     features = {m: arrays[m].astype(np.float32) for m in ("v", "a", "t") if m in arrays}
-    return Bunch(
-        name=name, split="published", features=features, train=train, valid=valid, test=test
-    )
+    return _bunch(name, "published", features, train=train, valid=valid, test=test)
 
 
 def _random_split(arrays: dict[str, np.ndarray]) -> Bunch:
@@ -64,11 +100,5 @@ def _random_split(arrays: dict[str, np.ndarray]) -> Bunch:
     valid, test = X[folds[1]].to_csr(), X[folds[0]].to_csr()
     train = X[np.concatenate(folds[2:])].to_csr()
     features = {m: arrays[m].astype(np.float32) for m in ("v", "t")}
-    return Bunch(
-        name="ml100k",
-        split="per-user random 8:1:1, seed 0",
-        features=features,
-        train=train,
-        valid=valid,
-        test=test,
-    )
+    split = "per-user random 8:1:1, seed 0"
+    return _bunch("ml100k", split, features, train=train, valid=valid, test=test)
