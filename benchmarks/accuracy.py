@@ -1,7 +1,7 @@
 """Quality on real data: a table on stdout and a JSON file.
 
     python benchmarks/accuracy.py --dataset tiktok --model mde --seeds 3
-    python benchmarks/accuracy.py --dataset ml100k --model mde,lightgcn,als,bpr --seeds 3
+    python benchmarks/accuracy.py --dataset ml100k --model mde_tuned,lightgcn_tuned,als,bpr
     python benchmarks/accuracy.py --dataset baby --model lightgcn --seeds 3
     python benchmarks/accuracy.py --dataset tiktok --model mde,wo_mda,wo_msa,wo_nlt --seeds 3
     python benchmarks/accuracy.py --dataset scientific --model mdsrec,sasrec --seeds 3
@@ -68,7 +68,7 @@ def main() -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--dataset", choices=NAMES)
     source.add_argument("--mmrec", metavar="FOLDER", help="a data set in MMRec's own form")
-    known = [*models.MDE, *models.MDSREC, *rivals.GRIDS]
+    known = [*models.MDE, *models.GRIDS, *models.MDSREC, *rivals.GRIDS]
     parser.add_argument("--model", default="mde", help=f"comma-separated, of {', '.join(known)}")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to this number less one")
     parser.add_argument("--first-seed", type=int, default=0)
@@ -111,9 +111,14 @@ def main() -> None:
         if name in rivals.GRIDS:
             results[name] = rivals.run(name, data, seeds, parts, CUTOFFS)
         else:
+            model, best = name, {}
+            if name in models.GRIDS:
+                model, best = models.tune(name, data, seeds[0])
+                print(f"{name}: chosen {best}")
             results[name] = []
             for seed in seeds:
-                results[name].append(fit(name, data, seed, changes, parts, CUTOFFS))
+                run = fit(model, data, seed, {**best, **changes}, parts, CUTOFFS)
+                results[name].append({**run, "params": best})
                 found = results[name][-1]["valid"]
                 line = ", ".join(f"{metric} {found[metric]:.4f}" for metric in SHOWN)
                 print(f"{name}, seed {seed}, valid: {line}", flush=True)

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+from sklearn.model_selection import ParameterGrid
 from sklearn.utils import Bunch
 
 from recsk import MDERecommender, MDSRecRecommender
 from recsk.metrics import evaluate
 
-__all__ = ["MDE", "MDSREC", "run_mde", "run_mdsrec"]
+__all__ = ["GRIDS", "MDE", "MDSREC", "run_mde", "run_mdsrec", "tune"]
 
 SASREC = {"similarity": "dot", "score_temperature": 1.0}
 LIGHTGCN = {
@@ -54,6 +55,25 @@ MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
     "ids": (MDERecommender, {}, False),
     "lightgcn": (MDERecommender, LIGHTGCN, False),
 }
+# Models tuned as the rivals are: the best setting by validation recall@20 at the first seed.
+GRIDS: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "mde_tuned": (
+        "mde",
+        list(ParameterGrid({"learning_rate": [1e-3, 2e-3, 4e-3], "normalize": [True, False]})),
+    ),
+    "lightgcn_tuned": (
+        "lightgcn",
+        list(
+            ParameterGrid(
+                {
+                    "learning_rate": [1e-3, 4e-3],
+                    "reg_lambda": [1e-4, 1e-2],
+                    "weight_averaging": [0.0, 0.99],
+                }
+            )
+        ),
+    ),
+}
 # The same of the models of sequences, with the modalities that one is given, None for all.
 MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "mdsrec": ({}, None),
@@ -79,6 +99,17 @@ def run_mde(
     estimator = make(**{**params, **changes}, random_state=seed)
     found = _fit(estimator, data, data.features if multimodal else None)
     return {**found, **{part: evaluate(estimator, data[part], k=cutoffs) for part in parts}}
+
+
+def tune(name: str, data: Bunch, seed: int) -> tuple[str, dict[str, Any]]:
+    """The model of a grid, and its best setting by validation."""
+    model, grid = GRIDS[name]
+    tried = []
+    for params in grid:
+        found = run_mde(model, data, seed, params, ["valid"], [20])["valid"]["recall@20"]
+        print(f"{name}: {found:.4f} on validation with {params}", flush=True)
+        tried.append((found, params))
+    return model, max(tried, key=lambda pair: pair[0])[1]
 
 
 def run_mdsrec(

@@ -39,9 +39,9 @@ GRIDS: dict[str, tuple[Callable[..., Any], list[dict[str, Any]]]] = {
             ParameterGrid(
                 {
                     "factors": [16, 32, 64],
-                    "learning_rate": [0.003, 0.01, 0.03],
+                    "learning_rate": [0.01, 0.03],
                     "regularization": [0.001, 0.01, 0.1],
-                    "iterations": [30, 100, 300],
+                    "iterations": [100, 300],
                 }
             )
         ),
