@@ -18,9 +18,10 @@ coverage     share of the catalogue that appears in anybody's first k
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from numbers import Integral
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -88,34 +89,49 @@ _PER_USER: dict[str, Callable[[Bools, Floats], Floats]] = {
 METRICS = (*_PER_USER, "coverage")
 
 
+_SHARED = """\
+Parameters
+----------
+ranked : array-like of int, shape (n, at least k)
+    Item ids, best first; -1 where a list has ended.
+truth : Interactions, or sparse matrix or array of shape (n, n_items)
+    The held-out items of each row: its nonzeros.
+k : int, default=None
+    Ranks that count; ``None``: all columns of `ranked`.
+average : bool, default=True
+    False: one value for each row, NaN where nothing was held out.
+
+Returns
+-------
+float or ndarray of shape (n,)
+    From 0 to 1, higher is better.
+
+Raises
+------
+ValueError
+    If the shapes do not match, an id is out of range, a list names a held-out item
+    twice, or nothing at all was held out.
+TypeError
+    If `ranked` does not hold integers or `truth` is not sparse.
+
+"""
+
+_Metric = TypeVar("_Metric", bound=Callable[..., Any])
+
+
+def _documented(metric: _Metric) -> _Metric:
+    """Put the parts that the docstrings of all metrics share before the examples."""
+    if metric.__doc__ is not None:  # python -OO has none
+        about, heading, examples = inspect.cleandoc(metric.__doc__).partition("Examples\n")
+        metric.__doc__ = about + _SHARED + heading + examples
+    return metric
+
+
+@_documented
 def recall_at_k(
     ranked: npt.ArrayLike, truth: Any, k: int | None = None, *, average: bool = True
 ) -> float | Floats:
     """Share of the held-out items that are in the first `k`.
-
-    Parameters
-    ----------
-    ranked : array-like of int, shape (n, at least k)
-        Item ids, best first; -1 where a list has ended.
-    truth : Interactions, or sparse matrix or array of shape (n, n_items)
-        The held-out items of each row: its nonzeros.
-    k : int, default=None
-        Ranks that count; ``None``: all columns of `ranked`.
-    average : bool, default=True
-        False: one value for each row, NaN where nothing was held out.
-
-    Returns
-    -------
-    recall : float or ndarray of shape (n,)
-        From 0 to 1, higher is better.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not match, an id is out of range, a list names a held-out item
-        twice, or nothing at all was held out.
-    TypeError
-        If `ranked` does not hold integers or `truth` is not sparse.
 
     Examples
     --------
@@ -127,34 +143,11 @@ def recall_at_k(
     return _mean("recall", ranked, truth, k, average)
 
 
+@_documented
 def precision_at_k(
     ranked: npt.ArrayLike, truth: Any, k: int | None = None, *, average: bool = True
 ) -> float | Floats:
     """Share of the first `k` ranks that hold held-out items, ended lists included.
-
-    Parameters
-    ----------
-    ranked : array-like of int, shape (n, at least k)
-        Item ids, best first; -1 where a list has ended.
-    truth : Interactions, or sparse matrix or array of shape (n, n_items)
-        The held-out items of each row: its nonzeros.
-    k : int, default=None
-        Ranks that count; ``None``: all columns of `ranked`.
-    average : bool, default=True
-        False: one value for each row, NaN where nothing was held out.
-
-    Returns
-    -------
-    precision : float or ndarray of shape (n,)
-        From 0 to 1, higher is better.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not match, an id is out of range, a list names a held-out item
-        twice, or nothing at all was held out.
-    TypeError
-        If `ranked` does not hold integers or `truth` is not sparse.
 
     Examples
     --------
@@ -166,6 +159,7 @@ def precision_at_k(
     return _mean("precision", ranked, truth, k, average)
 
 
+@_documented
 def ndcg_at_k(
     ranked: npt.ArrayLike, truth: Any, k: int | None = None, *, average: bool = True
 ) -> float | Floats:
@@ -173,30 +167,6 @@ def ndcg_at_k(
 
     Rank ``r`` gains ``1 / log2(r + 1)``; the best possible list begins with ``min(k, h)`` of
     the ``h`` held-out items.
-
-    Parameters
-    ----------
-    ranked : array-like of int, shape (n, at least k)
-        Item ids, best first; -1 where a list has ended.
-    truth : Interactions, or sparse matrix or array of shape (n, n_items)
-        The held-out items of each row: its nonzeros.
-    k : int, default=None
-        Ranks that count; ``None``: all columns of `ranked`.
-    average : bool, default=True
-        False: one value for each row, NaN where nothing was held out.
-
-    Returns
-    -------
-    ndcg : float or ndarray of shape (n,)
-        From 0 to 1, higher is better.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not match, an id is out of range, a list names a held-out item
-        twice, or nothing at all was held out.
-    TypeError
-        If `ranked` does not hold integers or `truth` is not sparse.
 
     Examples
     --------
@@ -208,36 +178,13 @@ def ndcg_at_k(
     return _mean("ndcg", ranked, truth, k, average)
 
 
+@_documented
 def map_at_k(
     ranked: npt.ArrayLike, truth: Any, k: int | None = None, *, average: bool = True
 ) -> float | Floats:
     """Average precision: the mean of the precisions at the ranks of held-out items.
 
     The sum is divided by ``min(k, h)`` for ``h`` held-out items, so that a perfect list has 1.
-
-    Parameters
-    ----------
-    ranked : array-like of int, shape (n, at least k)
-        Item ids, best first; -1 where a list has ended.
-    truth : Interactions, or sparse matrix or array of shape (n, n_items)
-        The held-out items of each row: its nonzeros.
-    k : int, default=None
-        Ranks that count; ``None``: all columns of `ranked`.
-    average : bool, default=True
-        False: one value for each row, NaN where nothing was held out.
-
-    Returns
-    -------
-    map : float or ndarray of shape (n,)
-        From 0 to 1, higher is better.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not match, an id is out of range, a list names a held-out item
-        twice, or nothing at all was held out.
-    TypeError
-        If `ranked` does not hold integers or `truth` is not sparse.
 
     Examples
     --------
@@ -249,34 +196,11 @@ def map_at_k(
     return _mean("map", ranked, truth, k, average)
 
 
+@_documented
 def mrr_at_k(
     ranked: npt.ArrayLike, truth: Any, k: int | None = None, *, average: bool = True
 ) -> float | Floats:
     """Reciprocal rank of the first held-out item; 0 if the first `k` have none.
-
-    Parameters
-    ----------
-    ranked : array-like of int, shape (n, at least k)
-        Item ids, best first; -1 where a list has ended.
-    truth : Interactions, or sparse matrix or array of shape (n, n_items)
-        The held-out items of each row: its nonzeros.
-    k : int, default=None
-        Ranks that count; ``None``: all columns of `ranked`.
-    average : bool, default=True
-        False: one value for each row, NaN where nothing was held out.
-
-    Returns
-    -------
-    mrr : float or ndarray of shape (n,)
-        From 0 to 1, higher is better.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not match, an id is out of range, a list names a held-out item
-        twice, or nothing at all was held out.
-    TypeError
-        If `ranked` does not hold integers or `truth` is not sparse.
 
     Examples
     --------
@@ -288,34 +212,11 @@ def mrr_at_k(
     return _mean("mrr", ranked, truth, k, average)
 
 
+@_documented
 def hit_rate_at_k(
     ranked: npt.ArrayLike, truth: Any, k: int | None = None, *, average: bool = True
 ) -> float | Floats:
     """Share of the users with a held-out item among the first `k`.
-
-    Parameters
-    ----------
-    ranked : array-like of int, shape (n, at least k)
-        Item ids, best first; -1 where a list has ended.
-    truth : Interactions, or sparse matrix or array of shape (n, n_items)
-        The held-out items of each row: its nonzeros.
-    k : int, default=None
-        Ranks that count; ``None``: all columns of `ranked`.
-    average : bool, default=True
-        False: one value for each row, NaN where nothing was held out.
-
-    Returns
-    -------
-    hit_rate : float or ndarray of shape (n,)
-        From 0 to 1, higher is better.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not match, an id is out of range, a list names a held-out item
-        twice, or nothing at all was held out.
-    TypeError
-        If `ranked` does not hold integers or `truth` is not sparse.
 
     Examples
     --------
