@@ -18,6 +18,7 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from recsk._checks import at_least_one
 from recsk._describe import describe
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.metrics import evaluate
@@ -130,7 +131,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
             If `k` is below 1, a shape is wrong, or `user_ids` and `user_items` are both given.
         """
         check_is_fitted(self)
-        k = _check_k(k)
+        k = at_least_one(k)
         if not isinstance(exclude_seen, bool | np.bool_):
             raise TypeError(f"exclude_seen must be a bool, got {exclude_seen!r}")
         items = None if items is None else self._check_items(items, "items")
@@ -222,7 +223,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         """
         check_is_fitted(self)
         queries = self._check_items(item_ids, "item_ids", (0, 1))
-        ids, scores = similar(self._similarity_vectors(), queries.reshape(-1), _check_k(k))
+        ids, scores = similar(self._similarity_vectors(), queries.reshape(-1), at_least_one(k))
         return (ids[0], scores[0]) if queries.ndim == 0 else (ids, scores)
 
     def similar_users(self, user_ids: npt.ArrayLike, k: int = 10) -> IdsAndScores:
@@ -241,7 +242,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         """
         check_is_fitted(self)
         users, scalar = self._check_users(user_ids)
-        ids, scores = similar(self.user_embedding_, users, _check_k(k))
+        ids, scores = similar(self.user_embedding_, users, at_least_one(k))
         return (ids[0], scores[0]) if scalar else (ids, scores)
 
     # ------------------------------------------------------------------------------------- checks
@@ -399,14 +400,6 @@ def _without_zeros(interactions: Interactions, name: str) -> Interactions:
     if (low := value.min()) < 0:
         raise ValueError(f"{name} holds {low:g}; values of interactions must not be negative")
     return interactions[value > 0]
-
-
-def _check_k(k: Any) -> int:
-    if not isinstance(k, Integral) or isinstance(k, bool):
-        raise TypeError(f"k must be an int, got {k!r}")
-    if k < 1:
-        raise ValueError(f"k must be at least 1, got {k}")
-    return int(k)
 
 
 def _as_ids(

@@ -20,13 +20,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from numbers import Integral
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from recsk._checks import at_least_one
 from recsk.interactions import interaction_matrix
 
 __all__ = [
@@ -322,7 +322,7 @@ def evaluate(
     metrics = [metrics] if isinstance(metrics, str) else list(metrics)
     for metric in metrics:
         check_metric(metric)
-    cuts = [check_k(cut) for cut in (k if isinstance(k, Sequence) else [k])]
+    cuts = [at_least_one(cut) for cut in (k if isinstance(k, Sequence) else [k])]
     if not metrics or not cuts:
         raise ValueError(f"metrics and k must not be empty; got metrics={metrics}, k={cuts}")
     if not hasattr(est, "recommend"):
@@ -414,7 +414,7 @@ def _as_ranked(ranked: Any, n_items: int, k: int | None) -> npt.NDArray[np.int64
         raise ValueError(f"ranked must have 2 axes, n x k; got shape {array.shape}")
     if array.dtype.kind not in "iu" and array.size:
         raise TypeError(f"ranked must hold integer ids; got dtype {array.dtype}")
-    k = array.shape[1] if k is None else check_k(k)
+    k = array.shape[1] if k is None else at_least_one(k)
     if not 1 <= k <= array.shape[1]:
         raise ValueError(f"k={k}, but ranked has {array.shape[1]} columns; pad lists with -1")
     array = array[:, :k].astype(np.int64, copy=False)
@@ -423,14 +423,6 @@ def _as_ranked(ranked: Any, n_items: int, k: int | None) -> npt.NDArray[np.int64
             f"ranked holds {array[bad][0]}; ids go from 0 to {n_items - 1}, and -1 is padding"
         )
     return array
-
-
-def check_k(k: Any) -> int:
-    if not isinstance(k, Integral) or isinstance(k, bool):
-        raise TypeError(f"k must be an int; got {k!r}")
-    if k < 1:
-        raise ValueError(f"k must be 1 or more; got {k}")
-    return int(k)
 
 
 def _check_users(users: npt.ArrayLike, n_users: int) -> npt.NDArray[Any]:

@@ -14,8 +14,9 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metadata_routing import UNUSED
 
+from recsk._checks import at_least_one
 from recsk.interactions import Interactions
-from recsk.metrics import check_k, check_metric, evaluate
+from recsk.metrics import check_metric, evaluate
 
 __all__ = [
     "InteractionKFold",
@@ -411,7 +412,7 @@ def make_ranking_scorer(metric: str, k: int = 10, *, exclude_seen: bool = True) 
     >>> make_ranking_scorer("recall", k=20)
     RankingScorer(k=20, metric='recall')
     """
-    return RankingScorer(check_metric(metric), check_k(k), exclude_seen=exclude_seen)
+    return RankingScorer(check_metric(metric), at_least_one(k), exclude_seen=exclude_seen)
 
 
 class RankingScorer(BaseEstimator):

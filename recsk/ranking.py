@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,8 @@ import numpy.typing as npt
 from implicit.cpu.topk import topk as _implicit_topk
 from scipy import sparse
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+from recsk._checks import at_least_one
 
 __all__ = ["rank_given", "similar", "top_k"]
 
@@ -92,9 +93,9 @@ def top_k(
             f"user_vectors and item_vectors must have one width; got {users.shape[1]} and "
             f"{catalogue.shape[1]}"
         )
-    k = _at_least_one(k, "k")
+    k = at_least_one(k, "k")
     if block_size is not None:
-        block_size = _at_least_one(block_size, "block_size")
+        block_size = at_least_one(block_size, "block_size")
     seen = _Seen.from_sparse(exclude, (len(users), n_items))
     banned = None if filter_items is None else _item_ids(filter_items, n_items, "filter_items")
     candidates = None
@@ -332,11 +333,3 @@ def _item_ids(ids: npt.ArrayLike, n_items: int, name: str = "items") -> npt.NDAr
     if (bad := (array < 0) | (array >= n_items)).any():
         raise IndexError(f"{name} holds {array[np.argmax(bad)]}; ids go from 0 to {n_items - 1}")
     return array.astype(np.int64, copy=False)
-
-
-def _at_least_one(number: Any, name: str) -> int:
-    if not isinstance(number, Integral) or isinstance(number, bool):
-        raise TypeError(f"{name} must be an int; got {number!r}")
-    if number < 1:
-        raise ValueError(f"{name} must be 1 or more; got {number}")
-    return int(number)

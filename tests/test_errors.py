@@ -292,11 +292,11 @@ class TestFitted:
     @pytest.mark.parametrize(
         ("k", "error", "message"),
         [
-            (0, ValueError, "k must be at least 1, got 0"),
-            (-3, ValueError, "k must be at least 1, got -3"),
-            (2.0, TypeError, r"k must be an int, got 2\.0"),
-            (True, TypeError, "k must be an int, got True"),
-            (None, TypeError, "k must be an int, got None"),
+            (0, ValueError, "k must be 1 or more; got 0"),
+            (-3, ValueError, "k must be 1 or more; got -3"),
+            (2.0, TypeError, r"k must be an int; got 2\.0"),
+            (True, TypeError, "k must be an int; got True"),
+            (None, TypeError, "k must be an int; got None"),
         ],
     )
     def test_k(self, k, error, message, model):
