@@ -39,6 +39,7 @@ def test_the_tour_runs(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_the_user_guide_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")  # no window on a screen
     assert blocks("docs/user_guide.md")
     run("docs/user_guide.md")
 
