@@ -84,7 +84,8 @@ class MDERecommender(BaseRecommender):
         Bring the initial vectors of users and items to length one, before any propagation.
     id_embedding : {"none", "add", "gate"}, default="add"
         Whether every item also has a learned vector: added to its encoded features, or gated
-        by them (as MGCN purifies features). Paper: "none".
+        by them (as MGCN purifies features). Items that nobody met have none; with "gate" they
+        are known by their neighbours alone. Paper: "none".
     fusion : {"concat", "sum"}, default="concat"
         How the weighted modalities are joined (Eq. 5).
     preference : "learned" or array-like of shape (n_modalities,), default="learned"
@@ -183,8 +184,8 @@ class MDERecommender(BaseRecommender):
     that reaches a user through the graphs is computed as for a known one, and what training
     would have learned for the user alone is estimated by a regression on the known users.
 
-    An item without a modality (a row of NaN) keeps what reaches it through the graph of
-    interactions in that modality.
+    An item without a modality (a row of NaN) keeps its learned vector, if it has one, and what
+    reaches it through the graph of interactions in that modality.
 
     References
     ----------
@@ -437,6 +438,7 @@ class MDERecommender(BaseRecommender):
                 for values, present in features
             ]
         interaction = SparseOperator(interaction_graph(train_set), device, symmetric=True)
+        met = np.bincount(train_set.indices, minlength=n_items) > 0
         network = MDENetwork(
             modalities,
             Graphs(interaction, users, items),
@@ -449,6 +451,7 @@ class MDERecommender(BaseRecommender):
             fusion=self.fusion,
             similarity=self.similarity,
             id_embedding=self.id_embedding,
+            met=torch.as_tensor(met[:, None], dtype=torch.float32),
             preference=None if preference is None else torch.as_tensor(preference),
             tradeoff=self.tradeoff,
             generator=torch.Generator().manual_seed(seed),

@@ -77,6 +77,8 @@ class MDENetwork(nn.Module):
         What a score is.
     id_embedding : {"none", "add", "gate"}
         How a learned vector of each item joins its encoded features.
+    met : Tensor of shape (I, 1)
+        One where somebody met the item, zero where nobody did.
     preference : Tensor of shape (M,) or None
         Fixed preference of every node; None learns one for each.
     tradeoff : {"preference", "uniform", "independent"}
@@ -85,6 +87,7 @@ class MDENetwork(nn.Module):
     """
 
     fixed_preference: torch.Tensor | None
+    met: torch.Tensor
 
     def __init__(
         self,
@@ -100,6 +103,7 @@ class MDENetwork(nn.Module):
         fusion: Literal["concat", "sum"],
         similarity: Literal["dot", "cosine"],
         id_embedding: Literal["none", "add", "gate"],
+        met: torch.Tensor,
         preference: torch.Tensor | None,
         tradeoff: Literal["preference", "uniform", "independent"],
         generator: torch.Generator,
@@ -127,6 +131,7 @@ class MDENetwork(nn.Module):
             for _ in self.modalities
             if self.id_embedding == "gate"
         )
+        self.register_buffer("met", met, persistent=False)
         self.register_buffer("fixed_preference", preference)
         if preference is None:
             self.user_preference = _zeros(n_users, self.n_modalities)
@@ -153,11 +158,14 @@ class MDENetwork(nn.Module):
         encoded = self.encoders[m](features)
         if self.id_embedding == "none":
             return self._scale(encoded) * present
+        # The vector of an item that nobody met is only ever a negative, and would learn to be far
+        # from everybody: such an item goes by its content alone.
+        ids = self.item * self.met
         # Content that an item lacks leaves its id alone, and never poisons it.
         if self.id_embedding == "add":
-            return self._scale(functional.normalize(encoded) * present + self.item)
+            return self._scale(functional.normalize(encoded) * present + ids)
         gate = torch.sigmoid(self.gates[m](encoded))
-        return self._scale(self.item * torch.where(present > 0, gate, 0.5))
+        return self._scale(ids * torch.where(present > 0, gate, 0.5))
 
     def forward(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Propagate on all graphs.
@@ -356,7 +364,7 @@ def _encoder(width: int, hidden: int, n_factors: int, generator: torch.Generator
 
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    layer = nn.Linear(n_in, n_out)
+    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)  # its own draws from the global state
     bound = n_in**-0.5
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

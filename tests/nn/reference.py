@@ -165,13 +165,15 @@ def initial(p, problem):
     for m, (F, present) in enumerate(zip(problem.features, problem.present, strict=True)):
         encoded = _encode(p, m, F)
         for i in range(len(items)):
+            # An item that nobody met has no vector of its own beside its content.
+            own = p["item"][i] * problem.R[:, i].any() if "item" in p else None
             if problem.id_embedding == "none":
                 items[i, m] = scale(encoded[i]) if present[i] else 0
             elif problem.id_embedding == "add":
-                items[i, m] = scale(p["item"][i] + (unit(encoded[i]) if present[i] else 0))
+                items[i, m] = scale(own + (unit(encoded[i]) if present[i] else 0))
             else:
                 gate = _sigmoid(p[f"gates.{m}.weight"] @ encoded[i] + p[f"gates.{m}.bias"])
-                items[i, m] = scale(p["item"][i] * (gate if present[i] else 0.5))
+                items[i, m] = scale(own * (gate if present[i] else 0.5))
     return scale(users), items
 
 

@@ -91,6 +91,7 @@ class Problem:
             fusion=self.fusion,
             similarity=self.similarity,
             id_embedding=self.id_embedding,
+            met=torch.as_tensor(R.any(axis=0)[:, None], dtype=torch.float32),
             preference=torch.as_tensor(fixed / fixed.sum()) if self.preference == "fixed" else None,
             tradeoff=self.tradeoff,
             generator=generator,
