@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -113,7 +114,7 @@ def top_k(
     scores = np.full((len(users), k), -np.inf, dtype=np.float32)
     if not len(catalogue):
         return ids, scores
-    with _one_blas_thread() if len(users) > _ENGINE_ROWS else nullcontext():
+    with _ONE_BLAS_THREAD if len(users) > _ENGINE_ROWS else nullcontext():
         for rows in _blocks(len(users), len(catalogue), block_size):
             block_seen = None if seen is None else seen[rows]
             best = _rank(users[rows], catalogue, k, block_seen, banned, n_threads)
@@ -301,10 +302,33 @@ def _rank(
     return ids[:, :k], scores[:, :k]
 
 
-def _one_blas_thread() -> AbstractContextManager[Any]:
-    # The blocks of many users already run in parallel; threads of BLAS inside each of them
-    # only contend: measured on two cores, 10,000 users and 20,000 items take three times as long.
-    return ThreadpoolController().limit(limits=1, user_api="blas")
+class _OneBlasThread:
+    """Limit BLAS to one thread for as long as anybody, in any thread, is inside.
+
+    The blocks of many users already run in parallel; threads of BLAS inside each of them only
+    contend: measured on two cores, 10,000 users and 20,000 items take three times as long. The
+    limit is the process's: of two calls that overlap, the last one out has to lift it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._inside = 0
+        self._limit: Any = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._limit = ThreadpoolController().limit(limits=1, user_api="blas")
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._limit.restore_original_limits()
+
+
+_ONE_BLAS_THREAD = _OneBlasThread()
 
 
 def _blocks(n: int, n_items: int, block_size: int | None) -> Iterator[slice]:

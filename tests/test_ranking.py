@@ -1,9 +1,12 @@
+from contextlib import ExitStack
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
+from threadpoolctl import threadpool_info
 
 from recsk import ranking
 from recsk.ranking import rank_given, similar, top_k
@@ -171,3 +174,16 @@ def test_errors_of_the_other_two():
         rank_given([[1.0]], [[1.0]], [])
     with pytest.raises(IndexError, match="query_ids holds 2; ids go from 0 to 1"):
         similar([[1.0], [2.0]], [2], 1)
+
+
+def test_overlapping_calls_leave_the_threads_of_blas_as_they_were():
+    def threads():
+        return [lib["num_threads"] for lib in threadpool_info() if lib["user_api"] == "blas"]
+
+    before = threads()
+    with ExitStack() as one, ExitStack() as other:
+        one.enter_context(ranking._ONE_BLAS_THREAD)
+        other.enter_context(ranking._ONE_BLAS_THREAD)
+        one.close()  # the first one in leaves first
+        assert set(threads()) <= {1}
+    assert threads() == before
