@@ -151,7 +151,9 @@ def relation_graph(
         Not symmetric: that a is near b does not make b near a.
     """
     n_items = interactions.shape[1]
-    together = _items_together(interactions, max_length) if relation != "semantic" else None
+    together = None
+    if relation != "semantic":
+        together = _items_together(interactions, max_length, block_size)
     unit = np.zeros((n_items, 1), dtype=np.float32)
     if relation != "behavior":
         assert features is not None
@@ -162,7 +164,7 @@ def relation_graph(
     def affinity(rows: np.ndarray) -> np.ndarray:
         if together is None:
             return unit[rows] @ unit.T
-        behavior = together[rows].toarray()
+        behavior = together(rows).toarray()
         if relation == "behavior":
             return behavior
         semantic = unit[rows] @ unit.T
@@ -173,19 +175,29 @@ def relation_graph(
     return normalize_symmetric(sp.csr_array(links) + own)
 
 
-def _items_together(interactions: sp.csr_array, max_length: int | None) -> sp.csr_array:
-    """Co-occurrence of items, symmetrically normalised and scaled to [0, 1]."""
+def _items_together(
+    interactions: sp.csr_array, max_length: int | None, block_size: int
+) -> Callable[[np.ndarray], sp.csr_array]:
+    """Co-occurrence of items, symmetrically normalised and scaled to [0, 1], by blocks of rows.
+
+    All rows at once would be as large as items x items where histories are long.
+    """
     met = sp.csr_array(interactions, dtype=np.float32)
     if max_length is not None:
-        keep = np.diff(met.indptr) <= max_length
-        met = met[np.flatnonzero(keep)]
-    counts = sp.csr_array(met.T @ met)
-    counts.setdiag(0)
-    counts.eliminate_zeros()
-    counts = normalize_symmetric(counts)
-    if counts.nnz:
-        counts.data /= counts.data.max()
-    return counts
+        met = met[np.flatnonzero(np.diff(met.indptr) <= max_length)]
+    people = sp.csr_array(met.T)
+    # Everybody who met an item met so many others.
+    scale = _inverse_sqrt(people @ (np.diff(met.indptr) - 1).astype(np.float64))
+
+    def normalized(rows: np.ndarray) -> sp.csr_array:
+        counts = sp.csr_array(people[rows] @ met)
+        item = np.repeat(rows, np.diff(counts.indptr))
+        counts.data *= scale[item] * scale[counts.indices] * (item != counts.indices)
+        return counts
+
+    blocks = np.split(np.arange(met.shape[1]), np.arange(block_size, met.shape[1], block_size))
+    peak = max(normalized(rows).data.max(initial=0) for rows in blocks)
+    return lambda rows: normalized(rows) / (peak or 1)
 
 
 def _unit_features(
