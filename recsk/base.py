@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from recsk._checks import at_least_one
 from recsk._describe import describe
+from recsk._state import StateReader, matrix_state, text_state
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.metrics import evaluate
 from recsk.ranking import rank_given, similar, top_k
@@ -38,7 +39,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
     """Everything that recommenders share once they have a vector for every user and item.
 
     A subclass writes ``fit``, which must end with `_set_fitted`, and `_fold_in`, which turns the
-    histories of people unknown to the model into user vectors.
+    histories of people unknown to the model into user vectors. What else it keeps it adds to
+    `_get_state` and `_set_state`, by which `recsk.save` and `recsk.load` store it.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -78,6 +80,45 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         self.interactions_ = seen
         self.user_embedding_ = np.ascontiguousarray(user_embedding, dtype=np.float32)
         self.item_embedding_ = np.ascontiguousarray(item_embedding, dtype=np.float32)
+
+    def _get_state(self) -> dict[str, Any]:
+        """What `fit` has set, for `recsk.save`: numbers, strings, lists of them, arrays, dicts."""
+        state: dict[str, Any] = {
+            "n_users_": self.n_users_,
+            "n_features_in_": self.n_features_in_,
+            "interactions_": matrix_state(self.interactions_),
+            "user_embedding_": self.user_embedding_,
+            "item_embedding_": self.item_embedding_,
+            "modality_names_": self.modality_names_,
+            "n_iter_": self.n_iter_,
+            "best_iter_": self.best_iter_,
+            "validation_curve_": np.array(self.validation_curve_, dtype=np.float64),
+            "loss_terms": list(self.loss_curve_),
+            "loss_curve_": {
+                term: np.array(curve, dtype=np.float64) for term, curve in self.loss_curve_.items()
+            },
+        }
+        if hasattr(self, "feature_names_in_"):
+            state["feature_names_in_"] = text_state(self.feature_names_in_)
+        return state
+
+    def _set_state(self, state: StateReader) -> None:
+        """Set what `_get_state` gave, for `recsk.load`; nothing is taken on trust."""
+        self.n_users_ = state.integer("n_users_", 1)
+        self.n_features_in_ = state.integer("n_features_in_", 1)
+        self.interactions_ = state.matrix("interactions_", (self.n_users_, self.n_features_in_))
+        self.user_embedding_ = state.array("user_embedding_", (self.n_users_, None))
+        width = self.user_embedding_.shape[1]
+        self.item_embedding_ = state.array("item_embedding_", (self.n_features_in_, width))
+        self.modality_names_ = state.strings("modality_names_")
+        self.n_iter_ = state.integer("n_iter_", 0)
+        self.best_iter_ = state.integer("best_iter_", 0, self.n_iter_)
+        self.validation_curve_ = state.curve("validation_curve_")
+        curves = state.part("loss_curve_")
+        self.loss_curve_ = {term: curves.curve(term) for term in state.strings("loss_terms")}
+        if state.part("feature_names_in_").names():
+            names = state.texts("feature_names_in_", self.n_features_in_)
+            self.feature_names_in_ = np.array(names, dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
         # Validation sets n_features_in_ and the like before training has even begun.

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from recsk._state import StateReader
 from recsk.nn.mdsrec import ItemTables, SequenceEncoder, last_states
 
 __all__ = ["StoredEncoder"]
@@ -34,6 +35,47 @@ class StoredEncoder:
         self.items = _array(tables.items)
         self.interests = None if tables.interests is None else _array(tables.interests)
 
+    def get_state(self) -> dict[str, Any]:
+        """Everything that it holds, as arrays, numbers, strings and dicts of them."""
+        state = {"settings": self.settings, "weights": self.weights, "items": self.items}
+        return state if self.interests is None else {**state, "interests": self.interests}
+
+    @classmethod
+    def from_state(
+        cls, state: StateReader, n_modalities: int, n_items: int, width: int
+    ) -> StoredEncoder:
+        """Make one from what `get_state` gave.
+
+        Parameters
+        ----------
+        state : StateReader
+        n_modalities, n_items : int
+        width : int
+            Of the vectors of users.
+
+        Raises
+        ------
+        ValueError
+            If anything is missing or does not fit the others.
+        """
+        stored = cls.__new__(cls)
+        stored.items = state.array("items", (n_modalities, n_items, None))
+        weights = state.part("weights")
+        stored.weights = {name: weights.array(name, None) for name in weights.names()}
+        n_factors = stored.items.shape[2]
+        stored.settings = _settings(state.part("settings"), stored.weights, n_factors)
+        expected = {n: tuple(v.shape) for n, v in _empty(stored.settings).state_dict().items()}
+        if {name: weight.shape for name, weight in stored.weights.items()} != expected:
+            raise ValueError("the weights of the encoder do not fit its settings")
+        if stored.settings["n_modalities"] != n_modalities:
+            raise ValueError(f"the encoder is not for {n_modalities} modalities")
+        if width != n_factors * (n_modalities if stored.settings["concatenate"] else 1):
+            raise ValueError(f"the encoder does not give vectors of width {width}")
+        stored.interests = None
+        if stored.settings["with_interests"]:
+            stored.interests = state.array("interests", stored.items.shape)
+        return stored
+
     @torch.no_grad()
     def __call__(
         self, indptr: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
@@ -53,14 +95,47 @@ class StoredEncoder:
         weights : ndarray of shape (n, n_modalities), float32
             How much each modality counted.
         """
-        with torch.device("meta"):  # or initial weights would be drawn from the global state
-            encoder = SequenceEncoder(**self.settings)
+        encoder = _empty(self.settings)
         weights = {name: _tensor(value) for name, value in self.weights.items()}
         encoder.load_state_dict(weights, assign=True)
         encoder.eval()
         interests = None if self.interests is None else _tensor(self.interests)
         states = last_states(encoder, ItemTables(_tensor(self.items), interests), indptr, items)
         return encoder.users(states).numpy(), encoder.weights(states).numpy()
+
+
+def _empty(settings: dict[str, Any]) -> SequenceEncoder:
+    """Make an encoder whose weights take no memory yet."""
+    with torch.device("meta"):  # or initial weights would be drawn from the global state
+        return SequenceEncoder(**settings)
+
+
+def _settings(
+    state: StateReader, weights: dict[str, npt.NDArray[np.float32]], n_factors: int
+) -> dict[str, Any]:
+    """Arguments for an encoder that is no larger than these weights."""
+    position = weights.get("position")
+    if position is None or position.ndim != 3 or position.shape[2] != n_factors:
+        raise ValueError(f"the weights of the encoder need positions of width {n_factors}")
+    n_modalities, max_length, _ = position.shape
+    settings: dict[str, Any] = {
+        "n_modalities": state.integer("n_modalities", n_modalities, n_modalities),
+        "n_factors": state.integer("n_factors", n_factors, n_factors),
+        "max_length": state.integer("max_length", max_length, max_length),
+        "n_blocks": state.integer("n_blocks", 1),
+        "n_heads": state.integer("n_heads", 1),
+        "dropout": state.number("dropout", 0, 1),
+        "with_interests": state.flag("with_interests"),
+        "fusion": state.choice("fusion", ("gumbel", "softmax", "mean")),
+        "tau": state.number("tau", np.nextafter(0, 1)),
+        "concatenate": state.flag("concatenate"),
+        "similarity": state.choice("similarity", ("cosine", "dot")),
+    }
+    if n_factors % settings["n_heads"]:
+        raise ValueError(f"{settings['n_heads']} heads do not share a width of {n_factors}")
+    if 12 * n_modalities * settings["n_blocks"] > len(weights):  # as many as a block has, or more
+        raise ValueError(f"{len(weights)} weights do not make {settings['n_blocks']} blocks")
+    return settings
 
 
 def _array(tensor: torch.Tensor) -> npt.NDArray[np.float32]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sp
 
+from recsk._state import StateReader, matrix_state
 from recsk.graphs import cooccurrence_graph, nearest_histories
 
 __all__ = ["FoldIn", "fuse"]
@@ -14,6 +17,8 @@ __all__ = ["FoldIn", "fuse"]
 _N_SIMILAR = 50
 _SHARPNESS = 8
 _SHRINKAGE = 0.1
+
+_ARRAYS = ("messages", "items", "propagated_users", "coefficients", "residuals")
 
 
 def fuse(nodes: np.ndarray, preference: np.ndarray, *, fusion: str, similarity: str) -> np.ndarray:
@@ -96,6 +101,54 @@ class FoldIn:
         inputs = self._inputs(interactions)
         self.coefficients = _ridge(inputs[known], learned[known])
         self.residuals = (learned - inputs @ self.coefficients).astype(np.float32)
+
+    def get_state(self) -> dict[str, Any]:
+        """Everything that it holds, as arrays, numbers and dicts of them."""
+        return {
+            "interactions": matrix_state(self.interactions),
+            "n_layers": self.n_layers,
+            "user_neighbors": self.user_neighbors,
+            "max_degree": self.max_degree,
+            "normalize": self.normalize,
+            **{name: getattr(self, name) for name in _ARRAYS},
+        }
+
+    @classmethod
+    def from_state(
+        cls, state: StateReader, shape: tuple[int, int], width: int, n_modalities: int
+    ) -> FoldIn:
+        """Make one from what `get_state` gave.
+
+        Parameters
+        ----------
+        state : StateReader
+        shape : tuple of int
+            Of the interactions.
+        width : int
+            Of all modalities side by side.
+        n_modalities : int
+
+        Raises
+        ------
+        ValueError
+            If anything is missing or does not fit the others.
+        """
+        n_users, n_items = shape
+        if width % n_modalities:
+            raise ValueError(f"{n_modalities} modalities do not share a width of {width}")
+        fold = cls.__new__(cls)
+        fold.interactions = state.matrix("interactions", shape)
+        fold.width = width
+        fold.n_layers = state.integer("n_layers", 0)
+        fold.user_neighbors = state.integer("user_neighbors", 0)
+        fold.max_degree = state.optional_integer("max_degree", 1)
+        fold.normalize = state.flag("normalize")
+        fold.messages = state.array("messages", (n_items, width))
+        fold.items = state.array("items", (n_items, width))
+        fold.propagated_users = state.array("propagated_users", (n_users, width))
+        fold.coefficients = state.array("coefficients", (2 * width + 1, width + n_modalities))
+        fold.residuals = state.array("residuals", (n_users, width + n_modalities))
+        return fold
 
     def __call__(self, histories: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
         """Vectors and preferences of new users.

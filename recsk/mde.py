@@ -14,6 +14,7 @@ from scipy.special import softmax
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from recsk._state import StateReader
 from recsk.base import BaseRecommender, resolve_device, warn_if_unfinished
 from recsk.early_stopping import Validation, hold_out, parse_metric
 from recsk.features import Features, check_item_features, prepare
@@ -526,7 +527,7 @@ class MDERecommender(BaseRecommender):
             user_vectors, item_vectors = _to_numpy(*network.embeddings())
             self.user_preference_, self.item_preference_ = _to_numpy(*network.preferences())
         parts = network.fold_in_parts()
-        self._fuse_state = {"fusion": self.fusion, "similarity": self.similarity}
+        self._fuse_state: dict[str, Any] = {"fusion": self.fusion, "similarity": self.similarity}
         self._fold = FoldIn(
             train_set,
             **dict(zip(parts, _to_numpy(*parts.values()), strict=True)),
@@ -540,6 +541,35 @@ class MDERecommender(BaseRecommender):
         self._average_user = user_vectors[known].mean(axis=0)
         user_vectors[~known] = self._average_user
         self._set_fitted(interactions, user_vectors, item_vectors)
+
+    def _get_state(self) -> dict[str, Any]:
+        return {
+            **super()._get_state(),
+            "user_preference_": self.user_preference_,
+            "item_preference_": self.item_preference_,
+            "fuse": self._fuse_state,
+            "fold": self._fold.get_state(),
+            "average_user": self._average_user,
+        }
+
+    def _set_state(self, state: StateReader) -> None:
+        super()._set_state(state)
+        n_modalities = max(len(self.modality_names_), 1)
+        self.user_preference_ = state.array("user_preference_", (self.n_users_, n_modalities))
+        self.item_preference_ = state.array("item_preference_", (self.n_features_in_, n_modalities))
+        fuse_state = state.part("fuse")
+        self._fuse_state = {
+            "fusion": fuse_state.choice("fusion", ("concat", "sum")),
+            "similarity": fuse_state.choice("similarity", ("dot", "cosine")),
+        }
+        # Its vectors are one modality beside the other, which `fuse` joins.
+        width = self.user_embedding_.shape[1]
+        if self._fuse_state["fusion"] == "sum":
+            width *= n_modalities
+        self._fold = FoldIn.from_state(
+            state.part("fold"), self.interactions_.shape, width, n_modalities
+        )
+        self._average_user = state.array("average_user", self.user_embedding_.shape[1:])
 
     def _fold_in(self, histories: Interactions) -> np.ndarray:
         matrix = histories.to_csr()

@@ -16,6 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from recsk._state import StateReader
 from recsk.base import BaseRecommender, resolve_device, warn_if_unfinished
 from recsk.early_stopping import Validation, parse_metric
 from recsk.encoding import StoredEncoder
@@ -510,6 +511,23 @@ class MDSRecRecommender(BaseRecommender):
         popularity = _popularity(interactions.item, interactions.n_items)
         users, self.user_preference_ = self._read(interactions)
         self._set_fitted(seen, users, np.column_stack([catalogue, popularity]))
+
+    def _get_state(self) -> dict[str, Any]:
+        return {
+            **super()._get_state(),
+            "user_preference_": self.user_preference_,
+            "encoder": self._encoder.get_state(),
+        }
+
+    def _set_state(self, state: StateReader) -> None:
+        super()._set_state(state)
+        n_modalities = max(len(self.modality_names_), 1)
+        self.user_preference_ = state.array("user_preference_", (self.n_users_, n_modalities))
+        # One column more than the encoder gives tells who has no history.
+        width = self.user_embedding_.shape[1] - 1
+        encoder = state.part("encoder")
+        self._encoder = StoredEncoder.from_state(encoder, n_modalities, self.n_features_in_, width)
+        self._encoder_settings = self._encoder.settings
 
     def _read(self, interactions: Interactions) -> tuple[np.ndarray, np.ndarray]:
         indptr, items = interactions.sequences(packed=True)

@@ -19,6 +19,7 @@ from scipy import sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
+import recsk
 from recsk import Interactions
 from recsk.early_stopping import Validation
 from recsk.metrics import evaluate
@@ -486,11 +487,14 @@ class RecommenderContract:
         with pytest.raises(ValueError, match="Invalid parameter 'epochs'"):
             est.set_params(epochs=7)
 
-    @pytest.mark.parametrize("how", ["pickle", "plain", "compressed", "memory-mapped"])
+    @pytest.mark.parametrize("how", ["pickle", "plain", "compressed", "memory-mapped", "recsk"])
     def test_stored_and_loaded_it_answers_the_same(self, how, model, tmp_path):
         path = tmp_path / "model.joblib"
         if how == "pickle":
             copy = pickle.loads(pickle.dumps(model))
+        elif how == "recsk":
+            recsk.save(model, path)
+            copy = recsk.load(path)
         else:
             joblib.dump(model, path, compress=3 if how == "compressed" else 0)
             copy = joblib.load(path, mmap_mode="r" if how == "memory-mapped" else None)
