@@ -349,6 +349,11 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         """Histories of users unknown to the model, in the item space of the model."""
         n_items = self.n_features_in_
         if isinstance(user_items, Interactions) or sp.issparse(user_items):
+            if len(user_items.shape) != 2:
+                raise ValueError(
+                    "user_items must have 2 axes, n x n_items, also for one user, such as X[[0]]; "
+                    f"got {describe(user_items)}"
+                )
             if user_items.shape[1] != n_items:
                 raise ValueError(
                     f"user_items has {user_items.shape[1]} items (columns), but "

@@ -321,6 +321,11 @@ class TestFitted:
             ([[1.5]], TypeError, r"user_items\[0\] must be integers"),
             ([[True]], TypeError, r"user_items\[0\] must be integers"),
             ([[[1]]], ValueError, r"user_items\[0\] must have 1 dimensions"),
+            (
+                sparse.csr_array(X)[0],
+                ValueError,
+                r"user_items must have 2 axes, .* such as X\[\[0\]\]",
+            ),
             (X[:, :5], ValueError, r"user_items has 5 items \(columns\), but .* fitted with 24"),
             (Interactions([0], [0]), ValueError, r"user_items has 1 items \(columns\)"),
             (-X, ValueError, "user_items holds -1; .* must not be negative"),
