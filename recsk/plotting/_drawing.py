@@ -1,0 +1,226 @@
+"""Axes, titles, ticks and colours that the displays share."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Real
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from recsk._describe import describe
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = [
+    "COLORS",
+    "GREY",
+    "MARK",
+    "as_text",
+    "canvas",
+    "inches",
+    "legend_beside",
+    "name_ticks",
+    "need_matplotlib",
+    "rows_of",
+    "scatter",
+    "set_scale",
+    "strip",
+    "write_cells",
+    "write_title",
+]
+
+# Okabe and Ito's colours, told apart with any colour vision, without the yellow: too pale on white.
+COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
+MARK = "#D55E00"
+GREY = "0.75"
+
+
+def need_matplotlib() -> None:
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError as error:
+        raise ImportError(
+            "recsk.plotting needs matplotlib, which is not installed: pip install recsk[plot]"
+        ) from error
+
+
+@contextmanager
+def canvas(
+    ax: Any, rows: Sequence[int], size: tuple[float, float]
+) -> Iterator[tuple[Any, np.ndarray]]:
+    """Figure and panels, this many in each row; a figure of our own is closed on an error."""
+    need_matplotlib()
+    import matplotlib.pyplot as plt
+    from matplotlib.axes import Axes
+    from matplotlib.gridspec import GridSpec
+
+    n_panels = sum(rows)
+    if ax is not None and not isinstance(ax, Axes):
+        axes = np.asarray(ax, dtype=object).ravel()
+        if not all(isinstance(one, Axes) for one in axes):
+            raise TypeError(f"ax must be matplotlib Axes, or an array of them; got {describe(ax)}")
+        if len(axes) != n_panels:
+            raise ValueError(f"ax must be one Axes or {n_panels}, one per panel; got {len(axes)}")
+        yield axes[0].figure, axes
+        return
+    if ax is not None and n_panels == 1:
+        yield ax.figure, np.array([ax], dtype=object)
+        return
+    own: Any = None
+    figure: Any
+    grid: Any
+    columns = math.lcm(*rows)  # so that rows of any length fill the width
+    if ax is None:
+        own = figure = plt.figure(figsize=size, layout="constrained")
+        grid = figure.add_gridspec(len(rows), columns)
+    else:
+        figure = ax.figure
+        ax.set_axis_off()
+        # A layout engine finds the gaps by itself, and would add these to its own.
+        gaps = {} if figure.get_layout_engine() else {"wspace": 0.5, "hspace": 0.7}
+        if (whole := ax.get_subplotspec()) is not None:
+            grid = whole.subgridspec(len(rows), columns, **gaps)
+        else:  # placed by hand
+            box = ax.get_position()
+            place = {"left": box.x0, "right": box.x1, "bottom": box.y0, "top": box.y1}
+            grid = GridSpec(len(rows), columns, figure, **gaps, **place)
+    try:
+        panels = [
+            figure.add_subplot(grid[row, at * columns // n : (at + 1) * columns // n])
+            for row, n in enumerate(rows)
+            for at in range(n)
+        ]
+        yield figure, np.array(panels, dtype=object)
+    except BaseException:
+        if own is not None:
+            plt.close(own)
+        raise
+
+
+def rows_of(n_panels: int) -> list[int]:
+    """Three panels in a row at most, four as two by two."""
+    width = 2 if n_panels == 4 else min(n_panels, 3)
+    return [width] * (n_panels // width) + [n_panels % width] * (n_panels % width > 0)
+
+
+def strip(ax: Axes) -> None:
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def write_title(ax: Axes, *lines: str) -> None:
+    width = max(int(inches(ax)[0] / 0.085), 12)  # characters
+    wrapped = [
+        part for line in lines for part in textwrap.wrap(line, width, break_long_words=False)
+    ]
+    ax.set_title("\n".join(wrapped), fontsize="medium")
+
+
+def legend_beside(ax: Axes, **kwargs: Any) -> Any:
+    """A legend that covers no data."""
+    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
+    return ax.legend(**beside, fontsize="small", **kwargs)
+
+
+def set_scale(ax: Axes, values: np.ndarray) -> None:
+    """Take a log axis for values that span decades, and show ticks at the values themselves."""
+    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+
+    positive = values[values > 0]
+    logarithmic = (
+        len(positive) > 1
+        and positive[-1] >= 10 * positive[0]
+        and values[0] >= 0
+        and _unevenness(np.log(positive)) <= _unevenness(positive)
+    )
+    if logarithmic and values[0] == 0:
+        ax.set_xscale("symlog", linthresh=positive[0])
+    elif logarithmic:
+        ax.set_xscale("log")
+    if len(values) <= 10:
+        ax.xaxis.set_major_locator(FixedLocator(list(values)))
+        ax.xaxis.set_major_formatter(FixedFormatter([as_text(value) for value in values]))
+        ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _unevenness(values: np.ndarray) -> float:
+    steps = np.diff(values)
+    return float(steps.std() / steps.mean())
+
+
+def inches(ax: Axes) -> tuple[float, float]:
+    """About how large the Axes are; the layout is not known before the figure is drawn."""
+    box = ax.get_window_extent()
+    return box.width / ax.figure.dpi, box.height / ax.figure.dpi
+
+
+def name_ticks(ax: Axes, which: Literal["x", "y"], values: Sequence[Any]) -> None:
+    """Values as names of ticks, aslant where they would meet, thinned out where they are many."""
+    length = inches(ax)["xy".index(which)]
+    step = math.ceil(len(values) * 0.2 / length)  # 0.2 inches for a line of text
+    names = [as_text(value) for value in values][::step]
+    width = 0.09 * max(map(len, names))  # inches of the longest name
+    aslant = which == "x" and width > 0.85 * length / len(names)
+    turn: dict[str, Any] = {}
+    if aslant:
+        turn = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
+    ticks = range(0, len(values), step)
+    (ax.set_xticks if which == "x" else ax.set_yticks)(ticks, names, **turn)
+
+
+def write_cells(ax: Axes, image: Any, means: np.ndarray) -> None:
+    """Write the numbers into a heat map, if they fit."""
+    width, height = inches(ax)
+    # Digits enough to tell a fiftieth of the range.
+    span = np.nanmax(means) - np.nanmin(means) or abs(np.nanmax(means)) or 1
+    digits = int(np.clip(np.ceil(-np.log10(span / 50)), 0, 6))
+    texts = {
+        place: f"{mean:.{digits}f}" for place, mean in np.ndenumerate(means) if np.isfinite(mean)
+    }
+    longest = max(map(len, texts.values()))
+    # In points; a character is about 0.6 of the size wide, the colour bar takes its part.
+    size = min(
+        72 * 0.7 * width / means.shape[1] / (0.6 * longest), 72 * 0.6 * height / means.shape[0], 10
+    )
+    if size < 5:
+        return
+    for (y, x), text in texts.items():
+        red, green, blue, _ = image.cmap(image.norm(means[y, x]))
+        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
+        color = "white" if dark else "black"
+        ax.text(x, y, text, color=color, fontsize=size, ha="center", va="center")
+
+
+def scatter(ax: Axes, points: np.ndarray, labels: np.ndarray, style: dict[str, Any]) -> Any:
+    """Points coloured by label; what a colour bar is made from, None if a legend tells more."""
+    missing = np.array([label is None or label != label for label in labels], dtype=bool)
+    given = labels[~missing]
+    names, counts = np.unique(given.astype(str), return_counts=True)
+    if given.dtype.kind in "iuf" and len(names) > 7:
+        ax.scatter(*points[missing].T, **{**style, "color": GREY})
+        return ax.scatter(*points[~missing].T, **{"c": given, "cmap": "viridis", **style})
+    chosen = names[np.argsort(-counts, kind="stable")]
+    if len(chosen) > 7:
+        chosen = chosen[:6]
+    texts = np.full(len(labels), None, dtype=object)
+    texts[~missing] = given.astype(str)
+    groups = [(name, texts == name, color, 2) for name, color in zip(chosen, COLORS, strict=False)]
+    rest = ~missing & ~np.isin(texts, chosen)
+    groups.append((f"{len(names) - len(chosen)} others", rest, "0.5", 1))
+    groups.append(("no label", missing, "0.8", 1))
+    for name, members, color, layer in groups:
+        if members.any():
+            kept = {"color": color, "label": name, "zorder": layer}
+            ax.scatter(*points[members].T, **{**kept, **style})
+    return None
+
+
+def as_text(value: Any) -> str:
+    if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
+        return f"{value:.4g}"
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 24 else text[:21] + "..."

@@ -1,0 +1,159 @@
+"""The terms of the loss and the validation metric by epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from recsk.base import BaseRecommender
+from recsk.plotting._drawing import COLORS, MARK, canvas, rows_of, strip, write_title
+from recsk.plotting._fitted import attribute, check_fitted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["LossCurveDisplay"]
+
+
+class LossCurveDisplay:
+    """Every term of the loss and the validation metric by epoch, and which epoch was kept.
+
+    The terms differ in size by orders of magnitude, and some are negative, so each has a panel
+    of its own. The last panel is the validation metric, if there was one. A dashed line marks
+    the epoch whose weights the model has.
+
+    Use `from_estimator` to make one. Constructor arguments are kept as attributes.
+
+    Parameters
+    ----------
+    loss_curve : dict of str to sequence of float
+        Mean of every term of the loss, with its weight, by epoch.
+    validation_curve : sequence of float, default=()
+        The validation metric by epoch.
+    best_iter : int, default=0
+        Epoch that was kept, counted from 1; 0 marks none.
+    eval_metric : str, default="metric"
+        Name of the validation metric.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        What was drawn on.
+    ax_ : ndarray of Axes of shape (n_panels,)
+        The terms in the order of `loss_curve`, then the validation metric.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> import matplotlib.pyplot as plt
+    >>> from recsk import MDERecommender
+    >>> from recsk.datasets import make_multimodal
+    >>> from recsk.plotting import LossCurveDisplay
+    >>> data = make_multimodal(n_users=40, n_items=30, random_state=0)
+    >>> model = MDERecommender(n_factors=8, max_epochs=2, early_stopping=True, random_state=0)
+    >>> model = model.fit(data.interactions, item_features=data.item_features)
+    >>> display = LossCurveDisplay.from_estimator(model)
+    >>> len(display.ax_), display.ax_[-1].get_ylabel()
+    (6, 'recall@20')
+    >>> plt.close(display.figure_)
+    """
+
+    figure_: Any
+    ax_: np.ndarray
+
+    def __init__(
+        self,
+        *,
+        loss_curve: Mapping[str, Sequence[float]],
+        validation_curve: Sequence[float] = (),
+        best_iter: int = 0,
+        eval_metric: str = "metric",
+    ) -> None:
+        self.loss_curve = loss_curve
+        self.validation_curve = validation_curve
+        self.best_iter = best_iter
+        self.eval_metric = eval_metric
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: BaseRecommender, *, ax: Any = None, **kwargs: Any
+    ) -> LossCurveDisplay:
+        """Draw the training of a fitted model.
+
+        Parameters
+        ----------
+        estimator : recommender
+            Fitted.
+        ax, **kwargs
+            As in `plot`.
+
+        Returns
+        -------
+        LossCurveDisplay
+        """
+        check_fitted(estimator)
+        curve = attribute(estimator, "loss_curve_")
+        if not curve:
+            raise ValueError(
+                "estimator has an empty loss_curve_: its fit ended before the first epoch"
+            )
+        display = cls(
+            loss_curve=curve,
+            validation_curve=estimator.validation_curve_,
+            best_iter=estimator.best_iter_,
+            eval_metric=estimator.eval_metric,
+        )
+        return display.plot(ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> LossCurveDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes or array of Axes, default=None
+            Where to: one for all panels, which share its place, or one for each. None makes a
+            new figure.
+        **kwargs
+            For matplotlib's ``Axes.plot``.
+
+        Returns
+        -------
+        LossCurveDisplay
+            Itself.
+        """
+        from_training = len(self.loss_curve)
+        n_panels = from_training + bool(len(self.validation_curve))
+        rows = rows_of(n_panels)
+        with canvas(ax, rows, (3.2 * rows[0], 2.6 * len(rows))) as (figure, axes):
+            for panel, (name, values) in zip(axes, self.loss_curve.items(), strict=False):
+                self._draw(panel, values, COLORS[0], kwargs)
+                write_title(panel, name.replace("_", " "))
+            if n_panels > from_training:
+                self._draw(axes[-1], self.validation_curve, COLORS[2], kwargs)
+                write_title(axes[-1], "validation")
+                axes[-1].set_ylabel(self.eval_metric)
+            first = np.cumsum([0, *rows[:-1]])
+            for place in first[first < from_training]:
+                axes[place].set_ylabel("mean loss")
+            for panel in axes[-rows[-1] :]:
+                panel.set_xlabel(f"epoch (kept: {self.best_iter})" if self.best_iter else "epoch")
+        self.figure_, self.ax_ = figure, axes
+        return self
+
+    def _draw(
+        self, panel: Axes, values: Sequence[float], color: str, kwargs: dict[str, Any]
+    ) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        epochs = np.arange(1, len(values) + 1)
+        style = {"color": color, "marker": ".", "markersize": 4, "linewidth": 1.5}
+        panel.plot(epochs, values, **{**style, **kwargs})
+        if self.best_iter:
+            label = f"kept: epoch {self.best_iter}"
+            panel.axvline(self.best_iter, color=MARK, linestyle="--", linewidth=1, label=label)
+        panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        panel.ticklabel_format(axis="y", scilimits=(-3, 4))
+        strip(panel)

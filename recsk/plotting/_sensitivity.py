@@ -1,0 +1,299 @@
+"""A score against one or two parameters of a search."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from recsk._describe import describe
+from recsk.plotting._drawing import (
+    COLORS,
+    GREY,
+    MARK,
+    as_text,
+    canvas,
+    name_ticks,
+    set_scale,
+    strip,
+    write_cells,
+    write_title,
+)
+from recsk.plotting._search import (
+    are_numbers,
+    choose_metric,
+    choose_params,
+    order_key,
+    ordered,
+    read_cv_results,
+    scorer_name,
+    varied,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["SensitivityDisplay"]
+
+
+class SensitivityDisplay:
+    """The score of a search by the values of one parameter, or of two.
+
+    One parameter is drawn as the mean over the splits with a band of one standard deviation;
+    values that are not all numbers become categories. Two parameters are drawn as a heat map of
+    the means; combinations that were not tried, or failed, stay grey.
+
+    Use `from_search` or `from_cv_results` to make one. Constructor arguments are kept as
+    attributes.
+
+    Parameters
+    ----------
+    params : dict of str to list
+        One or two parameters and the values that they took, in the order in which to draw them.
+    scores : ndarray of shape (n_values, n_splits) or (n_values, n_values_2, n_splits)
+        The metric by value of the parameters and by split; NaN where there is none.
+    metric : str, default="score"
+        Name of the metric.
+    fixed : dict, default=None
+        Values of the other parameters that the search varied, the same for all that is drawn.
+
+    Attributes
+    ----------
+    figure_ : matplotlib Figure
+        What was drawn on.
+    ax_ : Axes
+        The picture, without the colour bar.
+
+    Examples
+    --------
+    >>> import matplotlib
+    >>> matplotlib.use("Agg")
+    >>> import matplotlib.pyplot as plt
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> from recsk import MDERecommender
+    >>> from recsk.datasets import make_multimodal
+    >>> from recsk.model_selection import RandomHoldout, make_ranking_scorer
+    >>> from recsk.plotting import SensitivityDisplay
+    >>> data = make_multimodal(n_users=40, n_items=30, random_state=0)
+    >>> search = GridSearchCV(
+    ...     MDERecommender(n_factors=8, max_epochs=1, random_state=0),
+    ...     {"alpha": [0.01, 0.1]},
+    ...     cv=RandomHoldout(random_state=0),
+    ...     scoring=make_ranking_scorer("ndcg", k=5),
+    ... )
+    >>> search = search.fit(data.interactions, item_features=data.item_features)
+    >>> display = SensitivityDisplay.from_search(search)
+    >>> display.ax_.get_xlabel(), display.ax_.get_ylabel()
+    ('alpha', 'ndcg@5')
+    >>> plt.close(display.figure_)
+    """
+
+    figure_: Any
+    ax_: Any
+
+    def __init__(
+        self,
+        *,
+        params: Mapping[str, Sequence[Any]],
+        scores: np.ndarray,
+        metric: str = "score",
+        fixed: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.params = params
+        self.scores = scores
+        self.metric = metric
+        self.fixed = fixed
+
+    @classmethod
+    def from_search(
+        cls,
+        search: Any,
+        *,
+        params: str | Sequence[str] | None = None,
+        metric: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> SensitivityDisplay:
+        """Draw the results of a fitted search.
+
+        Parameters
+        ----------
+        search : GridSearchCV or the like
+            Fitted.
+        params, metric, ax, **kwargs
+            As in `from_cv_results`.
+
+        Returns
+        -------
+        SensitivityDisplay
+        """
+        if isinstance(search, type) or not hasattr(search, "fit"):
+            raise TypeError(
+                f"search must be a fitted GridSearchCV or the like; got {describe(search)}"
+            )
+        check_is_fitted(search, "cv_results_")
+        return cls._make(search.cv_results_, params, metric, scorer_name(search), ax, kwargs)
+
+    @classmethod
+    def from_cv_results(
+        cls,
+        cv_results: Mapping[str, Any],
+        *,
+        params: str | Sequence[str] | None = None,
+        metric: str | None = None,
+        ax: Any = None,
+        **kwargs: Any,
+    ) -> SensitivityDisplay:
+        """Draw the results of a search.
+
+        Parameters
+        ----------
+        cv_results : dict or DataFrame
+            The `cv_results_` of a search. Of successive halving, only the first iteration is
+            drawn: the candidates of later ones had other resources.
+        params : str or sequence of one or two str, default=None
+            The parameters to draw, that of the x axis first. None takes those with more than one
+            value, if they are two at most. All others are held at their values in the candidate
+            with the best mean.
+        metric : str, default=None
+            Which metric, if there are several. If there is one, what to call it.
+        ax, **kwargs
+            As in `plot`.
+
+        Returns
+        -------
+        SensitivityDisplay
+
+        Raises
+        ------
+        TypeError
+            If `cv_results` has not the form of `cv_results_`.
+        ValueError
+            If a parameter or metric is not in it, or there are too many to choose from.
+
+        Examples
+        --------
+        >>> import matplotlib
+        >>> matplotlib.use("Agg")
+        >>> import matplotlib.pyplot as plt
+        >>> from recsk.plotting import SensitivityDisplay
+        >>> results = {
+        ...     "params": [{"alpha": 0.0}, {"alpha": 0.1}],
+        ...     "split0_test_score": [0.30, 0.40],
+        ...     "split1_test_score": [0.20, 0.40],
+        ... }
+        >>> display = SensitivityDisplay.from_cv_results(results, metric="recall@20")
+        >>> display.scores.mean(axis=-1)
+        array([0.25, 0.4 ])
+        >>> plt.close(display.figure_)
+        """
+        return cls._make(cv_results, params, metric, None, ax, kwargs)
+
+    @classmethod
+    def _make(
+        cls,
+        cv_results: Any,
+        params: str | Sequence[str] | None,
+        metric: str | None,
+        metric_name: str | None,
+        ax: Any,
+        kwargs: dict[str, Any],
+    ) -> SensitivityDisplay:
+        candidates, splits = read_cv_results(cv_results)
+        key, label = choose_metric(splits, metric, metric_name)
+        scores = splits[key]
+        names = choose_params(candidates, params)
+        drawn = [i for i, one in enumerate(candidates) if all(name in one for name in names)]
+        means = scores[drawn].mean(axis=1)
+        if np.isnan(means).all():
+            raise ValueError(f"cv_results has no score that is a number for metric {label!r}")
+        best = candidates[drawn[int(np.nanargmax(means))]]
+
+        def others(candidate: Mapping[str, Any]) -> dict[str, Any]:
+            return {
+                name: order_key(value) for name, value in candidate.items() if name not in names
+            }
+
+        drawn = [i for i in drawn if others(candidates[i]) == others(best)]
+        values = {name: ordered(candidates[i][name] for i in drawn) for name in names}
+        places = {name: {order_key(v): at for at, v in enumerate(values[name])} for name in names}
+        grid = np.full((*map(len, values.values()), scores.shape[1]), np.nan)
+        for i in drawn:
+            grid[tuple(places[name][order_key(candidates[i][name])] for name in names)] = scores[i]
+        differing = varied(candidates)
+        fixed = {name: best[name] for name in best if name in differing and name not in names}
+        display = cls(params=values, scores=grid, metric=label, fixed=fixed)
+        return display.plot(ax, **kwargs)
+
+    def plot(self, ax: Any = None, **kwargs: Any) -> SensitivityDisplay:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            Where to. None makes a new figure.
+        **kwargs
+            For matplotlib's ``Axes.errorbar`` (one parameter) or ``Axes.imshow`` (two).
+
+        Returns
+        -------
+        SensitivityDisplay
+            Itself.
+        """
+        draw = self._draw_line if len(self.params) == 1 else self._draw_map
+        with canvas(ax, [1], (5.2, 3.8)) as (figure, axes):
+            draw(axes[0], kwargs)
+        self.figure_, self.ax_ = figure, axes[0]
+        return self
+
+    def _title(self, ax: Axes, best: str) -> None:
+        n_splits = self.scores.shape[-1]
+        spread = " ± std" if len(self.params) == 1 else ""
+        what = f"mean{spread} of {n_splits} splits" if n_splits > 1 else "1 split"
+        fixed = ", ".join(f"{name}={as_text(value)}" for name, value in (self.fixed or {}).items())
+        write_title(ax, what, best, fixed)
+
+    def _draw_line(self, ax: Axes, kwargs: dict[str, Any]) -> None:
+        ((name, values),) = self.params.items()
+        means, spread = self.scores.mean(axis=-1), self.scores.std(axis=-1)
+        several = self.scores.shape[-1] > 1
+        style: dict[str, Any] = {"color": COLORS[0], "marker": "o", "markersize": 5}
+        if are_numbers(values):
+            x = np.asarray(values, dtype=np.float64)
+            if several:
+                band: dict[str, Any] = {"color": COLORS[0], "alpha": 0.2, "linewidth": 0}
+                ax.fill_between(x, means - spread, means + spread, **band)
+            ax.errorbar(x, means, **{**style, **kwargs})
+            set_scale(ax, x)
+        else:
+            x = np.arange(len(values), dtype=np.float64)
+            style |= {"linestyle": "none", "capsize": 4}  # categories have no order: no line
+            ax.errorbar(x, means, spread if several else None, **{**style, **kwargs})
+            ax.set_xlim(-0.6, len(values) - 0.4)
+            name_ticks(ax, "x", values)
+        best = means == np.nanmax(means)  # all of them, if there are several
+        ax.plot(x[best], means[best], "D", color=MARK, markersize=7, zorder=3)
+        ax.set(xlabel=name, ylabel=self.metric)
+        self._title(ax, "best: diamond")
+        strip(ax)
+
+    def _draw_map(self, ax: Axes, kwargs: dict[str, Any]) -> None:
+        import matplotlib
+        from matplotlib.patches import Rectangle
+
+        (x_name, x_values), (y_name, y_values) = self.params.items()
+        means = self.scores.mean(axis=-1).T
+        colors = matplotlib.colormaps["viridis"].with_extremes(bad=GREY)
+        style = {"cmap": colors, "aspect": "auto", "origin": "lower", "interpolation": "nearest"}
+        image = ax.imshow(means, **{**style, **kwargs})
+        ax.figure.colorbar(image, ax=ax, label=self.metric)
+        name_ticks(ax, "x", x_values)
+        name_ticks(ax, "y", y_values)
+        ax.set(xlabel=x_name, ylabel=y_name)
+        write_cells(ax, image, means)
+        outline: dict[str, Any] = {"edgecolor": MARK, "linewidth": 3, "clip_on": False}
+        for y, x in np.argwhere(means == np.nanmax(means)):
+            ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, zorder=3, **outline))
+        self._title(ax, "best: outlined")
