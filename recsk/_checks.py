@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
 
-__all__ = ["at_least_one"]
+import numpy as np
+import numpy.typing as npt
+
+from recsk._describe import describe
+
+__all__ = ["at_least_one", "ids_below"]
 
 
 def at_least_one(number: Any, name: str = "k") -> int:
@@ -23,3 +29,47 @@ def at_least_one(number: Any, name: str = "k") -> int:
     if number < 1:
         raise ValueError(f"{name} must be 1 or more; got {number}")
     return int(number)
+
+
+def ids_below(
+    ids: Any, name: str, size: int, what: str = "items", dimensions: Iterable[int] = (1,)
+) -> npt.NDArray[np.int64]:
+    """Return ids as an int64 array.
+
+    Parameters
+    ----------
+    ids : array-like of int
+    name : str
+        What messages call it.
+    size : int
+        Every id must be in ``range(size)``.
+    what : str, default="items"
+        What the ids are of.
+    dimensions : iterable of int, default=(1,)
+        How many axes it may have.
+
+    Raises
+    ------
+    IndexError
+        If an id is not in the range; the first one is named.
+    TypeError
+        If they are not integers.
+    ValueError
+        If the shape is wrong.
+    """
+    try:
+        array = np.asarray(ids)
+    except ValueError as error:  # rows of several lengths
+        raise ValueError(f"{name} must be one array of integers, got {describe(ids)}") from error
+    if array.size == 0 and array.ndim == 1:
+        array = array.astype(np.int64)  # the empty list arrives as float64
+    if array.dtype.kind not in "iu":
+        raise TypeError(f"{name} must be integers, got {describe(ids)}")
+    if array.ndim not in dimensions:
+        raise ValueError(
+            f"{name} must be {' or '.join(f'{n}-D' for n in dimensions)}; got shape {array.shape}"
+        )
+    wrong = (array < 0) | (array >= size)
+    if wrong.any():
+        raise IndexError(f"{name} has {array[wrong].flat[0]}, but {what} go from 0 to {size - 1}")
+    return array.astype(np.int64)

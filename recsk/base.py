@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABCMeta, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any
 
@@ -18,11 +18,12 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from recsk._checks import at_least_one
+from recsk._checks import at_least_one, ids_below
 from recsk._describe import describe
 from recsk._state import StateReader, matrix_state, text_state
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.metrics import evaluate
+from recsk.nn.training import TrainingLog
 from recsk.ranking import rank_given, similar, top_k
 
 __all__ = ["BaseRecommender", "resolve_device", "warn_if_unfinished"]
@@ -80,6 +81,12 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         self.interactions_ = seen
         self.user_embedding_ = np.ascontiguousarray(user_embedding, dtype=np.float32)
         self.item_embedding_ = np.ascontiguousarray(item_embedding, dtype=np.float32)
+
+    def _keep_log(self, features: Mapping[str, Any], log: TrainingLog) -> None:
+        """Keep what is known of the training, and of what."""
+        self.modality_names_ = list(features)
+        self.loss_curve_, self.validation_curve_ = log.loss_curve, log.validation_curve
+        self.n_iter_, self.best_iter_ = log.n_iter, log.best_iter
 
     def _get_state(self) -> dict[str, Any]:
         """What `fit` has set, for `recsk.save`: numbers, strings, lists of them, arrays, dicts."""
@@ -327,6 +334,19 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
             )
         return interactions
 
+    def _check_eval_set(self, eval_set: Any, shape: tuple[int, int]) -> sp.csr_matrix:
+        """Held-out interactions in the shape of what is trained on."""
+        self.n_users_ = shape[0]  # what it is checked against
+        held_out = self._check_interactions(eval_set, reset=False, name="eval_set").to_csr()
+        held_out.resize(shape)
+        return held_out
+
+    def _holds_out(self, n_interactions: int) -> bool:
+        """Whether some of so many interactions are to be held out for early stopping."""
+        if self.early_stopping == "auto":
+            return n_interactions >= 10_000
+        return bool(self.early_stopping)
+
     def _from_matrix(self, matrix: Any, name: str) -> Interactions:
         """Read a sparse matrix; a model of sequences takes its values for the order."""
         return Interactions.from_csr(interaction_matrix(matrix, name), values_as=None)
@@ -334,7 +354,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
     def _check_users(self, user_ids: npt.ArrayLike | None) -> tuple[np.ndarray, bool]:
         if user_ids is None:
             return np.arange(self.n_users_), False
-        users = _as_ids(user_ids, "user_ids", self.n_users_, "users", (0, 1))
+        users = ids_below(user_ids, "user_ids", self.n_users_, "users", (0, 1))
         return users.reshape(-1), users.ndim == 0
 
     def _check_items(
@@ -343,7 +363,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         name: str,
         dimensions: Iterable[int] = (1,),
     ) -> np.ndarray:
-        return _as_ids(items, name, self.n_features_in_, "items", dimensions)
+        return ids_below(items, name, self.n_features_in_, "items", dimensions)
 
     def _check_histories(self, user_items: Any) -> Interactions:
         """Histories of users unknown to the model, in the item space of the model."""
@@ -372,7 +392,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
                 f"{describe(user_items)}"
             )
         histories = [
-            _as_ids(history, f"user_items[{row}]", n_items, "items", (1,))
+            ids_below(history, f"user_items[{row}]", n_items, "items", (1,))
             for row, history in enumerate(user_items)
         ]
         lengths = [len(history) for history in histories]
@@ -426,15 +446,15 @@ def resolve_device(device: str) -> torch.device:
     return resolved
 
 
-def warn_if_unfinished(stopped_by: str, best_iter: int, non_finite: str | None) -> None:
+def warn_if_unfinished(log: TrainingLog) -> None:
     """Say so when a fit ended before its time."""
-    if stopped_by == "interrupt":
+    if log.stopped_by == "interrupt":
         reason = "fit was interrupted"
-    elif stopped_by == "non-finite":
-        reason = f"the loss term {non_finite!r} was not finite (try a lower learning_rate)"
+    elif log.stopped_by == "non-finite":
+        reason = f"the loss term {log.non_finite!r} was not finite (try a lower learning_rate)"
     else:
         return
-    state = f"the weights of epoch {best_iter}" if best_iter else "its initial weights"
+    state = f"the weights of epoch {log.best_iter}" if log.best_iter else "its initial weights"
     warnings.warn(f"{reason}; the estimator keeps {state}", ConvergenceWarning, stacklevel=3)
 
 
@@ -446,28 +466,3 @@ def _without_zeros(interactions: Interactions, name: str) -> Interactions:
     if (low := value.min()) < 0:
         raise ValueError(f"{name} holds {low:g}; values of interactions must not be negative")
     return interactions[value > 0]
-
-
-def _as_ids(
-    ids: Any, name: str, size: int, what: str, dimensions: Iterable[int]
-) -> npt.NDArray[np.int64]:
-    """Integer ids in range(size), or an error that names the first one that is not."""
-    try:
-        array = np.asarray(ids)
-    except ValueError as error:  # rows of several lengths
-        raise ValueError(f"{name} must be one array of integers, got {describe(ids)}") from error
-    if array.size == 0 and array.ndim == 1:
-        array = array.astype(np.int64)  # the empty list arrives as float64
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must be integers, got {describe(ids)}")
-    if array.ndim not in dimensions:
-        raise ValueError(
-            f"{name} must have {' or '.join(map(str, dimensions))} dimensions, got an array of "
-            f"shape {array.shape}"
-        )
-    wrong = (array < 0) | (array >= size)
-    if wrong.any():
-        raise IndexError(
-            f"{name} has {array[wrong].flat[0]}, but the model knows {what} 0 to {size - 1}"
-        )
-    return array.astype(np.int64)

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk._state import StateReader, matrix_state
-from recsk.graphs import cooccurrence_graph, nearest_histories
+from recsk.graphs import cooccurrence_graph, nearest_histories, scale_rows
 
 __all__ = ["FoldIn", "fuse"]
 
@@ -188,17 +188,12 @@ class FoldIn:
     def _received(self, histories: sp.csr_matrix) -> np.ndarray:
         if not self.n_layers:
             return np.zeros((histories.shape[0], self.width), dtype=np.float32)
-        return np.asarray(_row_scaled(histories) @ self.messages)
+        return np.asarray(scale_rows(histories) @ self.messages)
 
     def _inputs(self, histories: sp.csr_matrix) -> np.ndarray:
-        scaled = _row_scaled(histories)
+        scaled = scale_rows(histories)
         ones = np.ones((histories.shape[0], 1), dtype=np.float32)
         return np.hstack([scaled @ self.messages, scaled @ self.items, ones])
-
-
-def _row_scaled(histories: sp.csr_matrix) -> sp.csr_matrix:
-    length = np.maximum(np.diff(histories.indptr), 1)
-    return sp.csr_matrix(sp.diags_array(length**-0.5) @ histories)
 
 
 def _ridge(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ __all__ = [
     "neighbor_graph",
     "normalize_symmetric",
     "relation_graph",
+    "scale_rows",
 ]
 
 
@@ -303,8 +304,8 @@ def nearest_histories(
         Cosines in (0, 1].
     """
     return _largest_products(
-        _unit_rows(histories),
-        _unit_rows(others),
+        scale_rows(histories),
+        scale_rows(others),
         n_neighbors,
         max_degree=max_degree,
         block_size=block_size,
@@ -364,9 +365,10 @@ def _unit(rows: np.ndarray) -> np.ndarray:
     return rows / np.where(peak > 0, np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1))
 
 
-def _unit_rows(histories: sp.csr_array) -> sp.csr_array:
-    length = np.maximum(np.diff(histories.indptr), 1)
-    return sp.csr_array(sp.diags_array((length**-0.5).astype(np.float32)) @ histories)
+def scale_rows(histories: sp.csr_array | sp.csr_matrix) -> sp.csr_array:
+    """Bring every row of a binary matrix to length one; empty ones stay."""
+    count = np.maximum(np.diff(histories.indptr), 1)
+    return sp.csr_array(sp.diags_array((count**-0.5).astype(np.float32)) @ histories)
 
 
 def _inverse_sqrt(degree: np.ndarray) -> np.ndarray:

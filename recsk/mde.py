@@ -21,7 +21,8 @@ from recsk.features import Features, check_item_features, prepare
 from recsk.foldin import FoldIn, fuse
 from recsk.graphs import cooccurrence_graph, interaction_graph, neighbor_graph
 from recsk.interactions import Interactions
-from recsk.nn.mde import Graphs, MDENetwork, MDEObjective, Modality
+from recsk.nn.mde import Graphs, MDENetwork, MDEObjective
+from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
 from recsk.nn.sampling import InteractionSampler
 from recsk.nn.training import TrainingLog, train
@@ -113,6 +114,9 @@ class MDERecommender(BaseRecommender):
         negative per interaction. Paper: "bpr".
     n_negatives : int, default=256
         Negatives of the softmax, uniform over the catalogue.
+    exclude_met : bool, default=False
+        Whether only items that a user has not met count as negatives of the softmax. False also
+        lets those count that were met in other interactions.
     similarity : {"cosine", "dot"}, default="cosine"
         What a score is. Paper: "dot".
     score_temperature : float, default=0.2
@@ -228,6 +232,7 @@ class MDERecommender(BaseRecommender):
         "modality_weight": [Interval(Real, 0, None, closed="left")],
         "loss": [StrOptions({"bpr", "softmax"})],
         "n_negatives": [Interval(Integral, 1, None, closed="left")],
+        "exclude_met": ["boolean"],
         "similarity": [StrOptions({"dot", "cosine"})],
         "score_temperature": [Interval(Real, 0, None, closed="neither")],
         "edge_dropout": [Interval(Real, 0, 1, closed="left")],
@@ -258,6 +263,7 @@ class MDERecommender(BaseRecommender):
         modality_weight: float = 1.0,
         loss: Literal["bpr", "softmax"] = "softmax",
         n_negatives: int = 256,
+        exclude_met: bool = False,
         similarity: Literal["dot", "cosine"] = "cosine",
         score_temperature: float = 0.2,
         edge_dropout: float = 0.0,
@@ -295,6 +301,7 @@ class MDERecommender(BaseRecommender):
         self.modality_weight = modality_weight
         self.loss = loss
         self.n_negatives = n_negatives
+        self.exclude_met = exclude_met
         self.similarity = similarity
         self.score_temperature = score_temperature
         self.edge_dropout = edge_dropout
@@ -389,24 +396,19 @@ class MDERecommender(BaseRecommender):
         network = self._build(train_set, prepared, preference, seed, device)
         log = self._train(network, train_set, held_out, rng, seed, device)
 
-        self.modality_names_ = list(features)
-        self.loss_curve_, self.validation_curve_ = log.loss_curve, log.validation_curve
-        self.n_iter_, self.best_iter_ = log.n_iter, log.best_iter
+        self._keep_log(features, log)
         self._keep(network, interactions, train_set)
-        warn_if_unfinished(log.stopped_by, log.best_iter, log.non_finite)
+        warn_if_unfinished(log)
         return self
 
     def _split(
         self, interactions: sp.csr_matrix, eval_set: Any, rng: np.random.RandomState
     ) -> tuple[sp.csr_matrix, sp.csr_matrix | None]:
         """What to train on, and what to watch."""
-        self.n_users_ = interactions.shape[0]  # what eval_set is checked against
         if eval_set is not None:
-            held_out = self._check_interactions(eval_set, reset=False, name="eval_set").to_csr()
-            held_out.resize(interactions.shape)
+            held_out = self._check_eval_set(eval_set, interactions.shape)
             return interactions, held_out if self.early_stopping else None
-        enough = interactions.nnz >= 10_000
-        if self.early_stopping is False or (self.early_stopping == "auto" and not enough):
+        if not self._holds_out(interactions.nnz):
             return interactions, None
         train_set, held_out = hold_out(interactions, self.validation_fraction, rng)
         return train_set, held_out if held_out.nnz else None
@@ -420,13 +422,7 @@ class MDERecommender(BaseRecommender):
         device: torch.device,
     ) -> MDENetwork:
         n_users, n_items = train_set.shape
-        modalities = [
-            Modality(
-                torch.as_tensor(values, device=device),
-                torch.as_tensor(present[:, None], dtype=torch.float32, device=device),
-            )
-            for values, present in features
-        ]
+        modalities = [Modality.on(device, *part) for part in features]
         users = items = None
         if self.user_neighbors:
             users = SparseOperator(
@@ -475,6 +471,7 @@ class MDERecommender(BaseRecommender):
             n_items=train_set.shape[1],
             batch_size=self.batch_size,
             n_shared=self.n_negatives if self.loss == "softmax" else None,
+            exclude_met=self.exclude_met,
             generator=torch.Generator(device).manual_seed(seed),
         )
         objective = MDEObjective(

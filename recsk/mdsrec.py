@@ -23,7 +23,6 @@ from recsk.encoding import StoredEncoder
 from recsk.features import Features, check_item_features, prepare
 from recsk.graphs import relation_graph
 from recsk.interactions import Interactions, interaction_matrix
-from recsk.nn.mde import Modality
 from recsk.nn.mdsrec import (
     Interests,
     MDSRecNetwork,
@@ -31,6 +30,7 @@ from recsk.nn.mdsrec import (
     SequenceEncoder,
     last_states,
 )
+from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
 from recsk.nn.sequences import SequenceSampler
 from recsk.nn.training import TrainingLog, train
@@ -342,11 +342,9 @@ class MDSRecRecommender(BaseRecommender):
             network = self._build(_matrix_of(*sequences, seen.shape), prepared, seed, device)
             log = self._train(network, sequences, held_out, rng, device)
 
-        self.modality_names_ = list(features)
-        self.loss_curve_, self.validation_curve_ = log.loss_curve, log.validation_curve
-        self.n_iter_, self.best_iter_ = log.n_iter, log.best_iter
+        self._keep_log(features, log)
         self._keep(network, interactions, seen)
-        warn_if_unfinished(log.stopped_by, log.best_iter, log.non_finite)
+        warn_if_unfinished(log)
         return self
 
     def _split(
@@ -354,13 +352,11 @@ class MDSRecRecommender(BaseRecommender):
     ) -> tuple[tuple[np.ndarray, np.ndarray], sp.csr_matrix | None]:
         """Sequences to train on, and what to watch."""
         indptr, items = interactions.sequences(packed=True)
-        self.n_users_ = interactions.n_users  # what eval_set is checked against
+        shape = interactions.n_users, interactions.n_items
         if eval_set is not None:
-            held_out = self._check_interactions(eval_set, reset=False, name="eval_set").to_csr()
-            held_out.resize((interactions.n_users, interactions.n_items))
+            held_out = self._check_eval_set(eval_set, shape)
             return (indptr, items), held_out if self.early_stopping else None
-        enough = len(interactions) >= 10_000
-        if self.early_stopping is False or (self.early_stopping == "auto" and not enough):
+        if not self._holds_out(len(interactions)):
             return (indptr, items), None
         # The last item of some users, whose rest can still be learned from.
         chosen = np.diff(indptr) > 2
@@ -370,7 +366,7 @@ class MDSRecRecommender(BaseRecommender):
         last = indptr[1:][chosen] - 1
         target = sp.csr_matrix(
             (np.ones(len(last), np.float32), (np.flatnonzero(chosen), items[last])),
-            shape=(interactions.n_users, interactions.n_items),
+            shape=shape,
         )
         kept = np.diff(indptr) - chosen
         return (np.concatenate([[0], np.cumsum(kept)]), np.delete(items, last)), target
@@ -382,13 +378,7 @@ class MDSRecRecommender(BaseRecommender):
         seed: int,
         device: torch.device,
     ) -> MDSRecNetwork:
-        modalities = [
-            Modality(
-                torch.as_tensor(values, device=device),
-                torch.as_tensor(present[:, None], dtype=torch.float32, device=device),
-            )
-            for values, present in features
-        ]
+        modalities = [Modality.on(device, *part) for part in features]
         graphs = interests = None
         if self.relation is not None and features:
             graphs = [

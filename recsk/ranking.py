@@ -13,7 +13,7 @@ from implicit.cpu.topk import topk as _implicit_topk
 from scipy import sparse
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from recsk._checks import at_least_one
+from recsk._checks import at_least_one, ids_below
 
 __all__ = ["rank_given", "similar", "top_k"]
 
@@ -98,10 +98,10 @@ def top_k(
     if block_size is not None:
         block_size = at_least_one(block_size, "block_size")
     seen = _Seen.from_sparse(exclude, (len(users), n_items))
-    banned = None if filter_items is None else _item_ids(filter_items, n_items, "filter_items")
+    banned = None if filter_items is None else ids_below(filter_items, "filter_items", n_items)
     candidates = None
     if items is not None:
-        candidates = np.unique(_item_ids(items, n_items))
+        candidates = np.unique(ids_below(items, "items", n_items))
         if banned is not None:
             candidates, banned = np.setdiff1d(candidates, banned), None
         catalogue = catalogue[candidates]
@@ -163,7 +163,8 @@ def rank_given(
     >>> rank_given([[1.0]], [[0.1], [0.2], [0.3]], items=[0, 2])[0]
     array([[2, 0]])
     """
-    given = np.unique(_item_ids(items, len(_vectors(item_vectors, "item_vectors"))))
+    n_items = len(_vectors(item_vectors, "item_vectors"))
+    given = np.unique(ids_below(items, "items", n_items))
     if not given.size:
         raise ValueError("items must name at least one item; got none")
     return top_k(user_vectors, item_vectors, len(given), items=given, n_threads=n_threads)
@@ -207,7 +208,7 @@ def similar(
     (array([[1]]), array([[1.]], dtype=float32))
     """
     array = _vectors(vectors, "vectors")
-    queries = _item_ids(query_ids, len(array), "query_ids")
+    queries = ids_below(query_ids, "query_ids", len(array))
     norms = np.linalg.norm(array, axis=1, keepdims=True)
     unit = array / np.where(norms > 0, norms, 1)
     itself = sparse.csr_array(
@@ -344,16 +345,3 @@ def _vectors(vectors: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
     if array.ndim != 2:
         raise ValueError(f"{name} must have 2 axes, one row each; got shape {np.shape(vectors)}")
     return array
-
-
-def _item_ids(ids: npt.ArrayLike, n_items: int, name: str = "items") -> npt.NDArray[np.int64]:
-    array = np.asarray(ids)
-    if array.size == 0:
-        return np.empty(0, dtype=np.int64)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{name} must hold integer ids; got dtype {array.dtype}")
-    if array.ndim != 1:
-        raise ValueError(f"{name} must be 1-D; got shape {array.shape}")
-    if (bad := (array < 0) | (array >= n_items)).any():
-        raise IndexError(f"{name} holds {array[np.argmax(bad)]}; ids go from 0 to {n_items - 1}")
-    return array.astype(np.int64, copy=False)

@@ -227,8 +227,8 @@ def test_divergence_is_not_kept(est):
         est.recommend(0)
 
 
-UNKNOWN_USER = r"user_ids has {}, but the model knows users 0 to 29"
-UNKNOWN_ITEM = r"{} has {}, but the model knows items 0 to 23"
+UNKNOWN_USER = r"user_ids has {}, but users go from 0 to 29"
+UNKNOWN_ITEM = r"{} has {}, but items go from 0 to 23"
 
 
 class TestFitted:
@@ -246,7 +246,7 @@ class TestFitted:
             (np.array([True, False]), TypeError, "user_ids must be integers.* dtype bool"),
             ("ann", TypeError, "user_ids must be integers, got str 'ann'"),
             ([None], TypeError, "user_ids must be integers"),
-            ([[0, 1]], ValueError, r"user_ids must have 0 or 1 dimensions.* \(1, 2\)"),
+            ([[0, 1]], ValueError, r"user_ids must be 0-D or 1-D;.* \(1, 2\)"),
             ([[0], [1, 2]], ValueError, "user_ids must be one array of integers"),
             (X, TypeError, "user_ids must be integers, got a sparse matrix"),
         ],
@@ -264,7 +264,7 @@ class TestFitted:
             ([1.0], TypeError, "{} must be integers"),
             ([True], TypeError, "{} must be integers"),
             (["film"], TypeError, "{} must be integers"),
-            ([[0, 1]], ValueError, "{} must have .*1 dimensions"),
+            ([[0, 1]], ValueError, "{} must be .*1-D"),
             ([[0], [1, 2]], ValueError, "{} must be one array of integers"),
         ],
     )
@@ -284,7 +284,7 @@ class TestFitted:
             lambda: model.recommend(0, filter_items=3),
             lambda: model.rank_items(0, 3),
         ):
-            with pytest.raises(ValueError, match="items must have 1 dimensions"):
+            with pytest.raises(ValueError, match="items must be 1-D"):
                 ask()
         with pytest.raises(ValueError, match="items must name at least one item"):
             model.rank_items(0, [])
@@ -320,7 +320,7 @@ class TestFitted:
             ([[-1]], IndexError, UNKNOWN_ITEM.format(r"user_items\[0\]", -1)),
             ([[1.5]], TypeError, r"user_items\[0\] must be integers"),
             ([[True]], TypeError, r"user_items\[0\] must be integers"),
-            ([[[1]]], ValueError, r"user_items\[0\] must have 1 dimensions"),
+            ([[[1]]], ValueError, r"user_items\[0\] must be 1-D"),
             (
                 sparse.csr_array(X)[0],
                 ValueError,

@@ -419,7 +419,7 @@ def test_the_loss_falls(kind):
 
 def test_difference_and_alignment_pull_in_opposite_directions():
     def distance(**weights):
-        model = small(max_epochs=20, learning_rate=0.01, preference=[1, 1], **weights)
+        model = small(max_epochs=60, learning_rate=0.01, preference=[1, 1], **weights)
         items = model.fit(TRAIN, item_features=FEATURES).item_embedding_.reshape(N_ITEMS, 2, 4)
         v, t = (part / np.linalg.norm(part, axis=1, keepdims=True) for part in items.swapaxes(0, 1))
         return np.linalg.norm(v - t, axis=1).mean()

@@ -149,10 +149,10 @@ def test_similar_is_cosine_without_the_item_itself(big):
         ({"k": 0}, ValueError, "k must be 1 or more; got 0"),
         ({"k": 2.0}, TypeError, r"k must be an int; got 2\.0"),
         ({"block_size": 0}, ValueError, "block_size must be 1 or more; got 0"),
-        ({"items": [0, 3]}, IndexError, "items holds 3; ids go from 0 to 2"),
-        ({"items": [0.5]}, TypeError, "items must hold integer ids; got dtype float64"),
+        ({"items": [0, 3]}, IndexError, "items has 3, but items go from 0 to 2"),
+        ({"items": [0.5]}, TypeError, "items must be integers, got"),
         ({"items": [[0]]}, ValueError, r"items must be 1-D; got shape \(1, 1\)"),
-        ({"filter_items": [-1]}, IndexError, "filter_items holds -1; ids go from 0 to 2"),
+        ({"filter_items": [-1]}, IndexError, "filter_items has -1, but items go from 0 to 2"),
         ({"exclude": np.eye(3)}, TypeError, "exclude must be a sparse matrix; got ndarray"),
         (
             {"exclude": sparse.csr_array((2, 3))},
@@ -172,7 +172,7 @@ def test_errors_name_the_argument(change, error, message):
 def test_errors_of_the_other_two():
     with pytest.raises(ValueError, match="items must name at least one item"):
         rank_given([[1.0]], [[1.0]], [])
-    with pytest.raises(IndexError, match="query_ids holds 2; ids go from 0 to 1"):
+    with pytest.raises(IndexError, match="query_ids has 2, but items go from 0 to 1"):
         similar([[1.0], [2.0]], [2], 1)
 
 

@@ -28,7 +28,7 @@ def bpr_loss(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
 
 
 def sampled_softmax_loss(
-    positive: torch.Tensor, negative: torch.Tensor, is_positive: torch.Tensor | None = None
+    positive: torch.Tensor, negative: torch.Tensor, excluded: torch.Tensor | None = None
 ) -> torch.Tensor:
     r"""Cross-entropy of the item met among sampled items, averaged.
 
@@ -40,11 +40,11 @@ def sampled_softmax_loss(
         Scores of the items met, already divided by the temperature.
     negative : Tensor of shape (n, n_negatives)
         Scores of the items sampled, likewise.
-    is_positive : Tensor of bool of shape (n, n_negatives), default=None
-        Where a sampled item is the item met; it does not count as a negative.
+    excluded : Tensor of bool of shape (n, n_negatives), default=None
+        Where a sampled item does not count as a negative, such as the item met itself.
     """
-    if is_positive is not None:
-        negative = negative.masked_fill(is_positive, -torch.inf)
+    if excluded is not None:
+        negative = negative.masked_fill(excluded, -torch.inf)
     logits = torch.cat([positive[:, None], negative], dim=1)
     return functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
 

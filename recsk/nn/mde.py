@@ -23,25 +23,11 @@ from recsk.nn.losses import (
     squared_norm,
     tradeoff_weights,
 )
+from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator, gather, mean_of_layers
 from recsk.nn.sampling import Batch
 
-__all__ = ["Graphs", "MDENetwork", "MDEObjective", "Modality"]
-
-
-class Modality(NamedTuple):
-    """What the network knows of one modality.
-
-    Attributes
-    ----------
-    features : Tensor of shape (I, p)
-        Finite; rows of items that lack the modality are ignored.
-    present : Tensor of shape (I, 1)
-        One where an item has the modality, zero where not.
-    """
-
-    features: torch.Tensor
-    present: torch.Tensor
+__all__ = ["Graphs", "MDENetwork", "MDEObjective"]
 
 
 class Graphs(NamedTuple):
@@ -277,16 +263,13 @@ class MDEObjective:
             gather(item_preference, batch.negative),
         ]
         fused = [network.fuse(*pair) for pair in zip(nodes, preferences, strict=True)]
-        is_positive = None
-        if self.ranking == "softmax":
-            is_positive = batch.positive[:, None] == batch.negative[None, :]
-        terms = {"ranking": self._rank(fused, is_positive)}
+        terms = {"ranking": self._rank(fused, batch.excluded)}
         if network.n_modalities > 1:
             if self.modality_weight:
                 single = [network.comparable(part) for part in nodes]
                 terms["modality_ranking"] = self.modality_weight * _sum(
                     [
-                        self._rank([part[:, m] for part in single], is_positive)
+                        self._rank([part[:, m] for part in single], batch.excluded)
                         for m in range(network.n_modalities)
                     ]
                 )
@@ -302,14 +285,12 @@ class MDEObjective:
             terms["regularization"] = self.reg_lambda * squared_norm(*nodes)
         return terms
 
-    def _rank(
-        self, vectors: Sequence[torch.Tensor], is_positive: torch.Tensor | None
-    ) -> torch.Tensor:
+    def _rank(self, vectors: Sequence[torch.Tensor], excluded: torch.Tensor | None) -> torch.Tensor:
         user, positive, negative = vectors
         if self.ranking == "bpr":
             return bpr_loss((user * positive).sum(dim=1), (user * negative).sum(dim=1))
         user = user / self.score_temperature  # cheaper here than on the scores
-        return sampled_softmax_loss((user * positive).sum(dim=1), user @ negative.T, is_positive)
+        return sampled_softmax_loss((user * positive).sum(dim=1), user @ negative.T, excluded)
 
     def _differ(
         self, nodes: torch.Tensor, preference: torch.Tensor, ids: torch.Tensor, side: str

@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional
 
 from recsk.nn.losses import sampled_softmax_loss
-from recsk.nn.mde import Modality
+from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator, gather
 from recsk.nn.sequences import SequenceBatch, pad
 

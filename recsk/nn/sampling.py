@@ -19,11 +19,14 @@ class Batch(NamedTuple):
         Who met what.
     negative : Tensor of shape (n,) or (n_negatives,), int64
         An item for each interaction that its user has not met, or items for all to share.
+    excluded : Tensor of bool of shape (n, n_negatives) or None
+        Where a shared item is no negative of an interaction.
     """
 
     user: torch.Tensor
     positive: torch.Tensor
     negative: torch.Tensor
+    excluded: torch.Tensor | None = None
 
 
 class InteractionSampler:
@@ -34,7 +37,8 @@ class InteractionSampler:
     A batch shares ``n_shared`` negatives, or has one for each interaction. Of these one that the
     user has met is drawn again, ``n_redraws`` times at most: a loop until none is left would need
     a synchronisation. With a user who has met half the catalogue one in 2 ** (n_redraws + 1)
-    stays. Shared ones are not checked, as in any estimate of a softmax over the catalogue.
+    stays. Of the shared ones it is told which are no negatives of which interactions: the item
+    met itself, or with ``exclude_met`` all that the user has met.
 
     Parameters
     ----------
@@ -45,8 +49,8 @@ class InteractionSampler:
     generator : torch.Generator
         Of the same device.
     n_shared : int or None, default=None
-        Negatives that a batch shares, at most the catalogue; None
-        draws one for each interaction.
+        Negatives that a batch shares, at most the catalogue; None draws one for each interaction.
+    exclude_met : bool, default=False
     n_redraws : int, default=4
     """
 
@@ -59,6 +63,7 @@ class InteractionSampler:
         batch_size: int,
         generator: torch.Generator,
         n_shared: int | None = None,
+        exclude_met: bool = False,
         n_redraws: int = 4,
     ) -> None:
         self.user, self.item = user, item
@@ -67,22 +72,31 @@ class InteractionSampler:
         self.generator = generator
         self.n_shared = None if n_shared is None else min(n_shared, n_items)
         self.n_redraws = n_redraws
-        self._met = torch.sort(user * n_items + item).values
+        if self.n_shared is None:
+            self._met = torch.sort(user * n_items + item).values
+        self._columns = _Columns(user, item, n_items) if exclude_met and n_shared else None
 
     def __len__(self) -> int:
         return -(-len(self.user) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
         order = self._permutation(len(self.user))
-        user, positive = self.user[order], self.item[order]
-        negative = self.negatives(user) if self.n_shared is None else None
-        for start in range(0, len(user), self.batch_size):
-            batch = slice(start, start + self.batch_size)
-            yield Batch(
-                user[batch],
-                positive[batch],
-                self._shared(self.n_shared or 0) if negative is None else negative[batch],
-            )
+        parts = [self.user[order], self.item[order]]
+        if self.n_shared is None:
+            parts.append(self.negatives(parts[0]))
+        batches = zip(*(part.split(self.batch_size) for part in parts), strict=True)
+        if self.n_shared is None:
+            yield from (Batch(*batch) for batch in batches)
+            return
+        shared = torch.stack([self._shared(self.n_shared) for _ in range(len(self))])
+        if self._columns is None:
+            for (user, positive), negative in zip(batches, shared, strict=True):
+                yield Batch(user, positive, negative, positive[:, None] == negative)
+            return
+        # The one time that an epoch waits for the device, before its first step.
+        n_met = self._columns.counts[shared].sum(dim=1).tolist()
+        for (user, positive), negative, size in zip(batches, shared, n_met, strict=True):
+            yield Batch(user, positive, negative, self._columns.of(negative, size)[user])
 
     def negatives(self, user: torch.Tensor) -> torch.Tensor:
         """Draw an item for each user that the user has not met."""
@@ -109,3 +123,29 @@ class InteractionSampler:
         key = user * self.n_items + item
         place = torch.searchsorted(self._met, key).clamp_(max=len(self._met) - 1)
         return self._met[place] == key
+
+
+class _Columns:
+    """Who met an item, in compressed sparse columns.
+
+    Attributes
+    ----------
+    counts : Tensor of shape (n_items,)
+        How many users met each item.
+    """
+
+    def __init__(self, user: torch.Tensor, item: torch.Tensor, n_items: int) -> None:
+        self.n_users = int(user.max()) + 1
+        self.users = user[torch.argsort(item)]
+        self.counts = torch.bincount(item, minlength=n_items)
+        self.starts = self.counts.cumsum(0) - self.counts
+
+    def of(self, items: torch.Tensor, size: int) -> torch.Tensor:
+        """Give the columns of some items, (n_users, n), which hold ``size`` users in all."""
+        counts = self.counts[items]
+        column = torch.repeat_interleave(counts, output_size=size)
+        first = (self.starts[items] - counts.cumsum(0) + counts)[column]
+        place = first + torch.arange(size, device=items.device)
+        met = torch.zeros(self.n_users, len(items), dtype=torch.bool, device=items.device)
+        met[self.users[place], column] = True
+        return met

@@ -93,13 +93,11 @@ def bpr(positive, negative):
     )
 
 
-def sampled_softmax(positive, negative, is_positive=None):
-    """Cross-entropy of the item met among those drawn that are not the item met."""
+def sampled_softmax(positive, negative, excluded=None):
+    """Cross-entropy of the item met among those drawn that count as negatives."""
     losses = []
     for r, p in enumerate(positive):
-        others = [
-            n for c, n in enumerate(negative[r]) if is_positive is None or not is_positive[r][c]
-        ]
+        others = [n for c, n in enumerate(negative[r]) if excluded is None or not excluded[r, c]]
         losses.append(-np.log(_softmax(np.array([p, *others]))[0]))
     return np.mean(losses)
 
@@ -214,8 +212,8 @@ def embeddings(p, problem):
 
 
 def objective(p, problem, batch, c):
-    """Eq. 9-11: every term with its weight, by name, for (user, positive, negative) ids."""
-    user, positive, negative = batch
+    """Eq. 9-11: every term with its weight, by name, for (user, positive, negative, excluded)."""
+    user, positive, negative, excluded = batch
     users, items = forward(p, problem)
     user_preference, item_preference = preferences(p, problem)
     scale = unit if problem.similarity == "cosine" else (lambda x: x)
@@ -228,7 +226,7 @@ def objective(p, problem, batch, c):
         if c["ranking"] == "bpr":
             return bpr(own, np.array([a @ b for a, b in zip(u, j, strict=True)]))
         tau = c["score_temperature"]
-        return sampled_softmax(own / tau, u @ j.T / tau, positive[:, None] == negative)
+        return sampled_softmax(own / tau, u @ j.T / tau, excluded)
 
     fused = [fuse(X, w, problem.fusion) for X, w in zip(nodes, chosen, strict=True)]
     terms = {

@@ -7,7 +7,8 @@ import scipy.sparse as sp
 import torch
 
 from recsk.features import check_item_features, prepare
-from recsk.nn.mde import Graphs, MDENetwork, MDEObjective, Modality
+from recsk.nn.mde import Graphs, MDENetwork, MDEObjective
+from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
 from recsk.nn.sampling import Batch, InteractionSampler
 from recsk.nn.training import train
@@ -107,18 +108,23 @@ def numbers(network):
 
 
 def batch_for(ranking, seed=0):
-    """Seven interactions in which a user and an item occur more than once."""
+    """Seven interactions in which a user and an item occur more than once.
+
+    The users, the items, the negatives, and which of them do not count as such.
+    """
     rng = np.random.default_rng(seed)
     user, positive = np.argwhere(R)[[0, 1, 1, 5, 6, 9, 12]].T
-    # Four shared items, one of them met by somebody, or one for each interaction.
-    negative = np.array([positive[0], 5, 7, 2]) if ranking == "softmax" else rng.integers(0, I, 7)
-    return user, positive, negative
+    if ranking == "bpr":
+        return user, positive, rng.integers(0, I, 7), None
+    negative = np.array([positive[0], 5, 7, 2])  # shared, one of them met by somebody
+    return user, positive, negative, R[user][:, negative] > 0
 
 
 def terms_of(network, ranking="bpr", **weights):
     objective = MDEObjective(network, ranking=ranking, **{**WEIGHTS, **weights})
     device = network.user.device
-    return objective(Batch(*(torch.as_tensor(x, device=device) for x in batch_for(ranking))))
+    parts = (None if x is None else torch.as_tensor(x, device=device) for x in batch_for(ranking))
+    return objective(Batch(*parts))
 
 
 def same(actual, expected):
@@ -344,11 +350,13 @@ class Watched:
         return len(self.batches)
 
     def __iter__(self):
+        batches = iter(self.batches)
+        yield next(batches)  # drawing an epoch may wait, before its first step
         # The first epoch may: libraries are loaded and memory is taken then.
         if next(self.epochs):
             torch.cuda.set_sync_debug_mode("error")
         try:
-            yield from self.batches
+            yield from batches
         finally:
             torch.cuda.set_sync_debug_mode("default")
 
@@ -362,6 +370,7 @@ def trained(problem, ranking, device="cpu", watch=lambda batches: batches, **opt
         n_items=I,
         batch_size=4,
         n_shared=3 if ranking == "softmax" else None,
+        exclude_met=True,
         generator=torch.Generator(device).manual_seed(0),
     )
     objective = MDEObjective(network, ranking=ranking, **WEIGHTS)

@@ -7,7 +7,6 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from recsk.nn.mde import Modality
 from recsk.nn.mdsrec import (
     Interests,
     MDSRecNetwork,
@@ -15,6 +14,7 @@ from recsk.nn.mdsrec import (
     SequenceEncoder,
     last_states,
 )
+from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
 from recsk.nn.sequences import SequenceBatch, SequenceSampler, pad
 from recsk.nn.training import train

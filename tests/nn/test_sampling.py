@@ -26,7 +26,7 @@ def sampler(request):
 
 
 def epoch(batches):
-    return [[x.cpu().numpy() for x in batch] for batch in batches]
+    return [[None if x is None else x.cpu().numpy() for x in batch] for batch in batches]
 
 
 @pytest.mark.parametrize("n_shared", [None, 10])
@@ -48,7 +48,7 @@ def test_an_epoch_has_every_interaction_once(sampler, batch_size, n_shared):
 def test_the_generator_decides(sampler, n_shared):
     def flat(seed):
         batches = sampler(seed, n_shared=n_shared)
-        return [part.tolist() for _ in range(2) for batch in epoch(batches) for part in batch]
+        return [part.tolist() for _ in range(2) for batch in epoch(batches) for part in batch[:3]]
 
     assert flat(1) == flat(1) != flat(2)
 
@@ -57,7 +57,7 @@ def test_negatives_are_items_that_the_user_has_not_met(sampler):
     # With so many redraws a met one is left in (2/3)^51 of the draws of the last user.
     batches = sampler(n_redraws=50)
     for _ in range(5):
-        for user, positive, negative in epoch(batches):
+        for user, positive, negative, _ in epoch(batches):
             assert negative.shape == positive.shape
             assert not sampler.R[user, negative].any()
 
@@ -87,7 +87,7 @@ def test_a_user_who_met_everything(sampler):
         batch_size=3,
         generator=torch.Generator().manual_seed(0),
     )
-    ((_, _, negative),) = epoch(batches)
+    ((_, _, negative, _),) = epoch(batches)
     assert set(negative) <= {0, 1, 2}
 
 
@@ -102,10 +102,28 @@ def test_a_user_who_met_everything(sampler):
     ],
 )
 def test_shared_negatives(sampler, n_shared, n_items, size, distinct):
-    drawn = [negative for *_, negative in epoch(sampler(n_shared=n_shared, n_items=n_items))]
+    drawn = [batch[2] for batch in epoch(sampler(n_shared=n_shared, n_items=n_items))]
     for negative in drawn:
         assert negative.shape == (size,)
         assert negative.min() >= 0 and negative.max() < n_items
         assert not distinct or len(set(negative)) == size
     if size < n_items:
         assert len({tuple(sorted(negative)) for negative in drawn}) == len(drawn)  # new every batch
+
+
+@pytest.mark.parametrize("n_items", [N_ITEMS, 1000])  # without and with repeats among the shared
+@pytest.mark.parametrize("exclude_met", [False, True])
+def test_which_shared_items_are_no_negatives(sampler, exclude_met, n_items):
+    met = np.pad(sampler.R, [(0, 0), (0, n_items - N_ITEMS)])
+    n_excluded = 0
+    for user, positive, negative, excluded in epoch(
+        sampler(n_shared=25, n_items=n_items, exclude_met=exclude_met)
+    ):
+        own = positive[:, None] == negative
+        np.testing.assert_array_equal(excluded, met[user][:, negative] if exclude_met else own)
+        n_excluded += excluded.sum()
+    assert n_excluded > 0
+
+
+def test_one_negative_each_needs_no_exclusion(sampler):
+    assert all(batch.excluded is None for batch in sampler())

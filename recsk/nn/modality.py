@@ -1,0 +1,33 @@
+"""The features of items as tensors."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+__all__ = ["Modality"]
+
+
+class Modality(NamedTuple):
+    """What a network knows of one modality.
+
+    Attributes
+    ----------
+    features : Tensor of shape (n_items, n_columns)
+        Finite; rows of items that lack the modality are ignored.
+    present : Tensor of shape (n_items, 1)
+        One where an item has the modality, zero where not.
+    """
+
+    features: torch.Tensor
+    present: torch.Tensor
+
+    @classmethod
+    def on(cls, device: torch.device, values: np.ndarray, present: np.ndarray) -> Modality:
+        """Bring arrays of shape (n_items, n_columns) and (n_items,) to a device."""
+        return cls(
+            torch.as_tensor(values, device=device),
+            torch.as_tensor(present[:, None], dtype=torch.float32, device=device),
+        )
