@@ -68,6 +68,10 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         """The part of the item vectors that says which items are alike."""
         return self.item_embedding_
 
+    def _scores_without_seen(self) -> bool:
+        """Whether items of the history are no answer where quality is measured."""
+        return True
+
     def _set_fitted(
         self, seen: sp.csr_matrix, user_embedding: np.ndarray, item_embedding: np.ndarray
     ) -> None:
@@ -226,12 +230,16 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         -------
         float
             Mean over the users with held-out items. Training interactions are never
-            recommended, so that a perfect model scores 1 only where `X` repeats none of them.
+            recommended (a model of sequences with ``repeats=True`` may), so that a perfect
+            model scores 1 only where `X` repeats none of them.
         """
         check_is_fitted(self)
         held_out = self._check_interactions(X, reset=False).to_csr()
         name = f"ndcg@{self.score_k}"
-        return evaluate(self, held_out, metrics=("ndcg",), k=(self.score_k,))[name]
+        measured = evaluate(
+            self, held_out, "ndcg", self.score_k, exclude_seen=self._scores_without_seen()
+        )
+        return measured[name]
 
     def rank_items(self, user_ids: npt.ArrayLike, items: npt.ArrayLike) -> IdsAndScores:
         """Order given items for each user, whether seen before or not.
@@ -452,6 +460,8 @@ def warn_if_unfinished(log: TrainingLog) -> None:
         reason = "fit was interrupted"
     elif log.stopped_by == "non-finite":
         reason = f"the loss term {log.non_finite!r} was not finite (try a lower learning_rate)"
+    elif log.stopped_by == "no-batches":
+        reason = "X has nobody with two items, so that there is nothing that comes next to learn"
     else:
         return
     state = f"the weights of epoch {log.best_iter}" if log.best_iter else "its initial weights"

@@ -73,16 +73,28 @@ class Validation:
         To be found.
     eval_metric : str
         Such as ``"recall@20"``.
+    exclude_seen : bool, default=True
+        Whether `seen` is left out of the rankings at all.
     """
 
-    def __init__(self, seen: sp.csr_matrix, held_out: sp.csr_matrix, eval_metric: str) -> None:
+    def __init__(
+        self,
+        seen: sp.csr_matrix,
+        held_out: sp.csr_matrix,
+        eval_metric: str,
+        *,
+        exclude_seen: bool = True,
+    ) -> None:
         self.seen, self.held_out = seen, held_out
+        self.exclude_seen = exclude_seen
         self.metric, self.k = parse_metric(eval_metric)
 
     def __call__(self, users: np.ndarray, items: np.ndarray) -> float:
         """Rank with these vectors, inner product, and measure."""
         ranker = _Ranker(users, items, self.seen)
-        measured = evaluate(ranker, self.held_out, metrics=(self.metric,), k=(self.k,))
+        measured = evaluate(
+            ranker, self.held_out, self.metric, self.k, exclude_seen=self.exclude_seen
+        )
         return measured[f"{self.metric}@{self.k}"]
 
 
@@ -90,5 +102,6 @@ class _Ranker:
     def __init__(self, users: np.ndarray, items: np.ndarray, seen: sp.csr_matrix) -> None:
         self.users, self.items, self.seen = users, items, seen
 
-    def recommend(self, user_ids: np.ndarray, k: int, **_: Any) -> Any:
-        return top_k(self.users[user_ids], self.items, k, exclude=self.seen[user_ids])
+    def recommend(self, user_ids: np.ndarray, k: int, *, exclude_seen: bool) -> Any:
+        seen = self.seen[user_ids] if exclude_seen else None
+        return top_k(self.users[user_ids], self.items, k, exclude=seen)

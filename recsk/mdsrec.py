@@ -120,6 +120,10 @@ class MDSRecRecommender(BaseRecommender):
         Epochs without improvement before it stops.
     eval_metric : str, default="ndcg@10"
         What it watches: a metric of `recsk.metrics` and its cut-off.
+    repeats : bool, default=False
+        Whether an item of the history can be the right answer, as where people buy again: early
+        stopping and `score` then rank these items too. Otherwise they leave them out, and
+        nobody whose last item was met before is held out.
     score_k : int, default=10
         Cut-off of the NDCG that `score` gives.
     device : str, default="auto"
@@ -161,7 +165,8 @@ class MDSRecRecommender(BaseRecommender):
     ``recommend(user_ids)`` continues the histories of training, and
     ``recommend(user_items=[[...], ...])`` any others: oldest item first, repeats allowed, cut to
     the last `max_length`. An empty history, and a user without one in training, gets the most
-    popular items. People do buy again: ``exclude_seen=False`` lets them.
+    popular items. Where people buy again, fit with ``repeats=True`` and recommend with
+    ``exclude_seen=False``.
 
     References
     ----------
@@ -199,6 +204,7 @@ class MDSRecRecommender(BaseRecommender):
         "tau": [Interval(Real, 0, None, closed="neither")],
         "item_vectors": [StrOptions({"modality", "mean", "id"})],
         "similarity": [StrOptions({"dot", "cosine"})],
+        "repeats": ["boolean"],
         "score_temperature": [Interval(Real, 0, None, closed="neither")],
         "n_negatives": [Interval(Integral, 1, None, closed="left"), None],
         "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
@@ -234,6 +240,7 @@ class MDSRecRecommender(BaseRecommender):
         validation_fraction: float = 0.2,
         n_iter_no_change: int = 10,
         eval_metric: str = "ndcg@10",
+        repeats: bool = False,
         score_k: int = 10,
         device: str = "auto",
         random_state: Any = None,
@@ -265,6 +272,7 @@ class MDSRecRecommender(BaseRecommender):
         self.validation_fraction = validation_fraction
         self.n_iter_no_change = n_iter_no_change
         self.eval_metric = eval_metric
+        self.repeats = repeats
         self.score_k = score_k
         self.device = device
         self.random_state = random_state
@@ -314,7 +322,7 @@ class MDSRecRecommender(BaseRecommender):
         -----
         ConvergenceWarning
             If Ctrl-C or a loss that is not finite ended the fit early: the estimator then keeps
-            the best state so far.
+            the best state so far. Also if nobody met two items, so that nothing comes next.
         """
         self._validate_params()
         device = resolve_device(self.device)
@@ -360,6 +368,8 @@ class MDSRecRecommender(BaseRecommender):
             return (indptr, items), None
         # The last item of some users, whose rest can still be learned from.
         chosen = np.diff(indptr) > 2
+        if not self.repeats:
+            chosen &= _ends_with_news(indptr, items)
         chosen &= rng.random_sample(len(chosen)) < self.validation_fraction
         if not chosen.any():
             return (indptr, items), None
@@ -462,15 +472,17 @@ class MDSRecRecommender(BaseRecommender):
             device=device,
             n_negatives=self.n_negatives,
         )
-        if not len(batches):  # nobody has met two items: there is nothing to predict
+        if not len(batches):
             network.eval()
-            return TrainingLog()
+            return TrainingLog(stopped_by="no-batches")
         validation = None
         if held_out is not None:
             watched = np.flatnonzero(np.diff(held_out.indptr))
             parts = _rows(*sequences, watched)
             seen = _matrix_of(*parts, (len(watched), n_items))
-            validation = Validation(seen, held_out[watched], self.eval_metric)
+            validation = Validation(
+                seen, held_out[watched], self.eval_metric, exclude_seen=not self.repeats
+            )
             empty = np.diff(parts[0]) == 0
             popularity = _popularity(sequences[1], n_items)
 
@@ -547,6 +559,9 @@ class MDSRecRecommender(BaseRecommender):
         check_is_fitted(self)
         return self._read(self._check_histories(user_items))[1]
 
+    def _scores_without_seen(self) -> bool:
+        return not self.repeats
+
     def _fold_in(self, histories: Interactions) -> np.ndarray:
         return self._read(histories)[0]
 
@@ -588,6 +603,15 @@ def _matrix_of(indptr: np.ndarray, items: np.ndarray, shape: tuple[int, int]) ->
     matrix.sum_duplicates()
     matrix.data.fill(1)
     return matrix
+
+
+def _ends_with_news(indptr: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Whether the last item of each sequence is not in the rest of it."""
+    length = np.diff(indptr)
+    user = np.repeat(np.arange(len(length)), length)
+    last = np.zeros(len(length), dtype=items.dtype)
+    last[length > 0] = items[indptr[1:][length > 0] - 1]
+    return np.bincount(user, weights=items == last[user], minlength=len(length)) == 1
 
 
 def _popularity(items: np.ndarray, n_items: int) -> np.ndarray:

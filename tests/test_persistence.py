@@ -991,6 +991,7 @@ def test_the_last_of_several_savers_wins(path):
     assert os.listdir(path.parent) == [path.name]
 
 
+@pytest.mark.filterwarnings("ignore:X has nobody with two items")
 def test_an_interaction_at_the_edges(path):
     """Empty first and last rows, and one user alone."""
     for user, item in (([1], [2]), ([1, 1, 3], [0, 4, 0]), ([0], [0])):

@@ -35,7 +35,7 @@ class TrainingLog:
         Finished epochs.
     best_iter : int
         The epoch whose weights the network has now, counted from 1.
-    stopped_by : {"max_epochs", "patience", "interrupt", "non-finite"}
+    stopped_by : {"max_epochs", "patience", "interrupt", "non-finite", "no-batches"}
         Why it ended.
     non_finite : str or None
         Name of the term of the loss that was not finite.
