@@ -23,7 +23,6 @@ LIGHTGCN = {
     "user_neighbors": 0,
     "n_layers": 2,
     "batch_size": 2048,
-    "n_iter_no_change": 20,
     "max_epochs": 500,
     "reg_lambda": 1e-4,
 }

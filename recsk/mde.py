@@ -42,7 +42,6 @@ _PAPER: dict[str, Any] = {
     "max_alignment": 2048,
     "weight_averaging": 0.0,
     "batch_size": 2048,
-    "n_iter_no_change": 20,
 }
 
 
@@ -117,6 +116,10 @@ class MDERecommender(BaseRecommender):
     exclude_met : bool, default=False
         Whether only items that a user has not met count as negatives of the softmax. False also
         lets those count that were met in other interactions.
+    user_balance : float, default=0.0
+        How far all users count the same in the ranking losses: an interaction of a user with n of
+        them weighs :math:`n^{-b}`. 0 is every interaction the same, as in the paper; 1 is every
+        user the same, as in the metrics.
     similarity : {"cosine", "dot"}, default="cosine"
         What a score is. Paper: "dot".
     score_temperature : float, default=0.2
@@ -140,7 +143,7 @@ class MDERecommender(BaseRecommender):
     validation_fraction : float, default=0.1
         Share of the interactions held out for it when no `eval_set` is given. They are seen
         items all the same: never recommended unless asked for.
-    n_iter_no_change : int, default=10
+    n_iter_no_change : int, default=20
         Epochs without improvement before it stops.
     eval_metric : str, default="recall@20"
         What it watches: a metric of `recsk.metrics` and its cut-off.
@@ -233,6 +236,7 @@ class MDERecommender(BaseRecommender):
         "loss": [StrOptions({"bpr", "softmax"})],
         "n_negatives": [Interval(Integral, 1, None, closed="left")],
         "exclude_met": ["boolean"],
+        "user_balance": [Interval(Real, 0, 1, closed="both")],
         "similarity": [StrOptions({"dot", "cosine"})],
         "score_temperature": [Interval(Real, 0, None, closed="neither")],
         "edge_dropout": [Interval(Real, 0, 1, closed="left")],
@@ -264,6 +268,7 @@ class MDERecommender(BaseRecommender):
         loss: Literal["bpr", "softmax"] = "softmax",
         n_negatives: int = 256,
         exclude_met: bool = False,
+        user_balance: float = 0.0,
         similarity: Literal["dot", "cosine"] = "cosine",
         score_temperature: float = 0.2,
         edge_dropout: float = 0.0,
@@ -274,7 +279,7 @@ class MDERecommender(BaseRecommender):
         max_epochs: int = 100,
         early_stopping: bool | Literal["auto"] = "auto",
         validation_fraction: float = 0.1,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int = 20,
         eval_metric: str = "recall@20",
         score_k: int = 10,
         device: str = "auto",
@@ -302,6 +307,7 @@ class MDERecommender(BaseRecommender):
         self.loss = loss
         self.n_negatives = n_negatives
         self.exclude_met = exclude_met
+        self.user_balance = user_balance
         self.similarity = similarity
         self.score_temperature = score_temperature
         self.edge_dropout = edge_dropout
@@ -472,6 +478,7 @@ class MDERecommender(BaseRecommender):
             batch_size=self.batch_size,
             n_shared=self.n_negatives if self.loss == "softmax" else None,
             exclude_met=self.exclude_met,
+            weight=self._user_weights(train_set, device),
             generator=torch.Generator(device).manual_seed(seed),
         )
         objective = MDEObjective(
@@ -515,6 +522,15 @@ class MDERecommender(BaseRecommender):
         )
         network.graphs = whole_graph
         return log
+
+    def _user_weights(self, train_set: sp.csr_matrix, device: torch.device) -> torch.Tensor | None:
+        """How much the interactions of each user count; one in the mean over interactions."""
+        if not self.user_balance:
+            return None
+        length = np.diff(train_set.indptr)
+        weight = np.maximum(length, 1) ** -float(self.user_balance)
+        weight *= length.sum() / (weight * length).sum()
+        return torch.as_tensor(weight, dtype=torch.float32, device=device)
 
     def _keep(
         self, network: MDENetwork, interactions: sp.csr_matrix, train_set: sp.csr_matrix

@@ -116,7 +116,7 @@ class MDSRecRecommender(BaseRecommender):
     validation_fraction : float, default=0.2
         Share of the users whose last item is held out for it when no `eval_set` is given. Once
         training is over, their histories include it again.
-    n_iter_no_change : int, default=10
+    n_iter_no_change : int, default=20
         Epochs without improvement before it stops.
     eval_metric : str, default="ndcg@10"
         What it watches: a metric of `recsk.metrics` and its cut-off.
@@ -238,7 +238,7 @@ class MDSRecRecommender(BaseRecommender):
         max_epochs: int = 100,
         early_stopping: bool | Literal["auto"] = "auto",
         validation_fraction: float = 0.2,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int = 20,
         eval_metric: str = "ndcg@10",
         repeats: bool = False,
         score_k: int = 10,

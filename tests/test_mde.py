@@ -10,10 +10,11 @@ from scipy import sparse
 from scipy.stats import spearmanr
 from sklearn.base import clone
 
-from recsk import Interactions, MDERecommender
+from recsk import Interactions, MDERecommender, mde
 from recsk.datasets import make_multimodal
 from recsk.metrics import evaluate
 from recsk.model_selection import RandomHoldout
+from recsk.nn.sampling import InteractionSampler
 from recsk.ranking import top_k
 from tests.contract import COLD_ITEM, FEATURES, ITEM_WITHOUT_TEXT, N_ITEMS, N_USERS, TEST, TRAIN
 
@@ -216,6 +217,9 @@ def test_users_without_interactions_get_much_like_the_popular():
         {"modality_weight": 0.0},
         {"loss": "bpr"},
         {"n_negatives": 5},
+        {"exclude_met": True},
+        {"user_balance": 0.5},
+        {"user_balance": 1.0, "loss": "bpr"},
         {"similarity": "dot"},
         {"score_temperature": 0.5},
         {"edge_dropout": 0.3},
@@ -277,6 +281,25 @@ def test_a_modality_without_weight_decides_nothing():
     ]
     np.testing.assert_allclose(*(m.item_embedding_ for m in models), atol=1e-6)
     assert not models[0].item_embedding_[:, 4:].any()
+
+
+@pytest.mark.parametrize(("balance", "share"), [(0.0, 0.9), (0.5, 0.75), (1.0, 0.5)])
+def test_what_a_user_of_many_interactions_has_to_say(balance, share, monkeypatch):
+    """One user with nine items and one with a single one."""
+    X = np.zeros((3, 12))
+    X[0, 0] = X[1, 2:11] = 1
+    said = np.zeros(3)
+
+    class Recorder(InteractionSampler):
+        def __iter__(self):
+            for batch in super().__iter__():
+                weight = np.ones(len(batch.user)) if batch.weight is None else batch.weight.numpy()
+                np.add.at(said, batch.user.numpy(), weight)
+                yield batch
+
+    monkeypatch.setattr(mde, "InteractionSampler", Recorder)
+    small(user_balance=balance, max_epochs=1).fit(sparse.csr_array(X))
+    np.testing.assert_allclose(said, [10 * (1 - share), 10 * share, 0], rtol=1e-6)
 
 
 def test_edges_are_dropped_in_training_only():

@@ -16,19 +16,26 @@ __all__ = [
 ]
 
 
-def bpr_loss(positive: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
+def bpr_loss(
+    positive: torch.Tensor, negative: torch.Tensor, weight: torch.Tensor | None = None
+) -> torch.Tensor:
     r"""Bayesian personalised ranking, :math:`-\log \sigma(s^+ - s^-)`, averaged (MDE, Eq. 9).
 
     Parameters
     ----------
-    positive, negative : Tensor of the same shape
+    positive, negative : Tensor of shape (n,)
         Scores of the items met and of the items sampled.
+    weight : Tensor of shape (n,), default=None
+        How much each interaction counts; None is one everywhere.
     """
-    return functional.softplus(negative - positive).mean()
+    return _weighted_mean(functional.softplus(negative - positive), weight)
 
 
 def sampled_softmax_loss(
-    positive: torch.Tensor, negative: torch.Tensor, excluded: torch.Tensor | None = None
+    positive: torch.Tensor,
+    negative: torch.Tensor,
+    excluded: torch.Tensor | None = None,
+    weight: torch.Tensor | None = None,
 ) -> torch.Tensor:
     r"""Cross-entropy of the item met among sampled items, averaged.
 
@@ -42,11 +49,14 @@ def sampled_softmax_loss(
         Scores of the items sampled, likewise.
     excluded : Tensor of bool of shape (n, n_negatives), default=None
         Where a sampled item does not count as a negative, such as the item met itself.
+    weight : Tensor of shape (n,), default=None
+        How much each interaction counts; None is one everywhere.
     """
     if excluded is not None:
         negative = negative.masked_fill(excluded, -torch.inf)
     logits = torch.cat([positive[:, None], negative], dim=1)
-    return functional.cross_entropy(logits, logits.new_zeros(len(logits), dtype=torch.long))
+    first = logits.new_zeros(len(logits), dtype=torch.long)
+    return _weighted_mean(functional.cross_entropy(logits, first, reduction="none"), weight)
 
 
 def tradeoff_weights(

@@ -263,13 +263,13 @@ class MDEObjective:
             gather(item_preference, batch.negative),
         ]
         fused = [network.fuse(*pair) for pair in zip(nodes, preferences, strict=True)]
-        terms = {"ranking": self._rank(fused, batch.excluded)}
+        terms = {"ranking": self._rank(fused, batch)}
         if network.n_modalities > 1:
             if self.modality_weight:
                 single = [network.comparable(part) for part in nodes]
                 terms["modality_ranking"] = self.modality_weight * _sum(
                     [
-                        self._rank([part[:, m] for part in single], batch.excluded)
+                        self._rank([part[:, m] for part in single], batch)
                         for m in range(network.n_modalities)
                     ]
                 )
@@ -285,12 +285,14 @@ class MDEObjective:
             terms["regularization"] = self.reg_lambda * squared_norm(*nodes)
         return terms
 
-    def _rank(self, vectors: Sequence[torch.Tensor], excluded: torch.Tensor | None) -> torch.Tensor:
+    def _rank(self, vectors: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
         user, positive, negative = vectors
         if self.ranking == "bpr":
-            return bpr_loss((user * positive).sum(dim=1), (user * negative).sum(dim=1))
+            scores = (user * positive).sum(dim=1), (user * negative).sum(dim=1)
+            return bpr_loss(*scores, batch.weight)
         user = user / self.score_temperature  # cheaper here than on the scores
-        return sampled_softmax_loss((user * positive).sum(dim=1), user @ negative.T, excluded)
+        scores = (user * positive).sum(dim=1), user @ negative.T
+        return sampled_softmax_loss(*scores, batch.excluded, batch.weight)
 
     def _differ(
         self, nodes: torch.Tensor, preference: torch.Tensor, ids: torch.Tensor, side: str

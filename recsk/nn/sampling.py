@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -21,12 +22,15 @@ class Batch(NamedTuple):
         An item for each interaction that its user has not met, or items for all to share.
     excluded : Tensor of bool of shape (n, n_negatives) or None
         Where a shared item is no negative of an interaction.
+    weight : Tensor of shape (n,) or None
+        How much each interaction counts; None is one everywhere.
     """
 
     user: torch.Tensor
     positive: torch.Tensor
     negative: torch.Tensor
     excluded: torch.Tensor | None = None
+    weight: torch.Tensor | None = None
 
 
 class InteractionSampler:
@@ -51,6 +55,8 @@ class InteractionSampler:
     n_shared : int or None, default=None
         Negatives that a batch shares, at most the catalogue; None draws one for each interaction.
     exclude_met : bool, default=False
+    weight : Tensor of shape (n_users,), default=None
+        How much the interactions of each user count.
     n_redraws : int, default=4
     """
 
@@ -64,6 +70,7 @@ class InteractionSampler:
         generator: torch.Generator,
         n_shared: int | None = None,
         exclude_met: bool = False,
+        weight: torch.Tensor | None = None,
         n_redraws: int = 4,
     ) -> None:
         self.user, self.item = user, item
@@ -71,6 +78,7 @@ class InteractionSampler:
         self.batch_size = batch_size
         self.generator = generator
         self.n_shared = None if n_shared is None else min(n_shared, n_items)
+        self.weight = weight
         self.n_redraws = n_redraws
         if self.n_shared is None:
             self._met = torch.sort(user * n_items + item).values
@@ -81,22 +89,30 @@ class InteractionSampler:
 
     def __iter__(self) -> Iterator[Batch]:
         order = self._permutation(len(self.user))
-        parts = [self.user[order], self.item[order]]
+        users, positives = self.user[order], self.item[order]
+        drawn: Iterable[tuple[torch.Tensor, torch.Tensor | None]]
         if self.n_shared is None:
-            parts.append(self.negatives(parts[0]))
-        batches = zip(*(part.split(self.batch_size) for part in parts), strict=True)
-        if self.n_shared is None:
-            yield from (Batch(*batch) for batch in batches)
-            return
-        shared = torch.stack([self._shared(self.n_shared) for _ in range(len(self))])
+            drawn = zip(self.negatives(users).split(self.batch_size), repeat(None))
+        else:
+            drawn = self._shared_negatives(self.n_shared)
+        parts = users.split(self.batch_size), positives.split(self.batch_size)
+        for user, positive, (negative, met) in zip(*parts, drawn, strict=True):
+            excluded = None if met is None else met[user]
+            if self.n_shared and met is None:
+                excluded = positive[:, None] == negative
+            weight = None if self.weight is None else self.weight[user]
+            yield Batch(user, positive, negative, excluded, weight)
+
+    def _shared_negatives(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
+        """Items for every batch, and, if asked, who met them: (n_users, size)."""
+        drawn = torch.stack([self._shared(size) for _ in range(len(self))])
         if self._columns is None:
-            for (user, positive), negative in zip(batches, shared, strict=True):
-                yield Batch(user, positive, negative, positive[:, None] == negative)
+            yield from ((items, None) for items in drawn)
             return
         # The one time that an epoch waits for the device, before its first step.
-        n_met = self._columns.counts[shared].sum(dim=1).tolist()
-        for (user, positive), negative, size in zip(batches, shared, n_met, strict=True):
-            yield Batch(user, positive, negative, self._columns.of(negative, size)[user])
+        n_met = self._columns.counts[drawn].sum(dim=1).tolist()
+        for items, n in zip(drawn, n_met, strict=True):
+            yield items, self._columns.of(items, n)
 
     def negatives(self, user: torch.Tensor) -> torch.Tensor:
         """Draw an item for each user that the user has not met."""

@@ -86,20 +86,25 @@ def fuse(X, preference, how):
 # ------------------------------------------------------------------------------------------- losses
 
 
-def bpr(positive, negative):
+def mean(losses, weight):
+    """Of what the interactions lose, each times its weight."""
+    weight = [1] * len(losses) if weight is None else weight
+    return np.mean([w * loss for w, loss in zip(weight, losses, strict=True)])
+
+
+def bpr(positive, negative, weight=None):
     """Eq. 9."""
-    return np.mean(
-        [-np.log(1 / (1 + np.exp(-(p - n)))) for p, n in zip(positive, negative, strict=True)]
-    )
+    pairs = zip(positive, negative, strict=True)
+    return mean([-np.log(1 / (1 + np.exp(-(p - n)))) for p, n in pairs], weight)
 
 
-def sampled_softmax(positive, negative, excluded=None):
+def sampled_softmax(positive, negative, excluded=None, weight=None):
     """Cross-entropy of the item met among those drawn that count as negatives."""
     losses = []
     for r, p in enumerate(positive):
         others = [n for c, n in enumerate(negative[r]) if excluded is None or not excluded[r, c]]
         losses.append(-np.log(_softmax(np.array([p, *others]))[0]))
-    return np.mean(losses)
+    return mean(losses, weight)
 
 
 def difference(first, second, weight):
@@ -212,8 +217,8 @@ def embeddings(p, problem):
 
 
 def objective(p, problem, batch, c):
-    """Eq. 9-11: every term with its weight, by name, for (user, positive, negative, excluded)."""
-    user, positive, negative, excluded = batch
+    """Eq. 9-11: every term with its weight, by name, for the parts of a batch."""
+    user, positive, negative, excluded, weight = batch
     users, items = forward(p, problem)
     user_preference, item_preference = preferences(p, problem)
     scale = unit if problem.similarity == "cosine" else (lambda x: x)
@@ -224,9 +229,9 @@ def objective(p, problem, batch, c):
         u, i, j = scale(u), scale(i), scale(j)
         own = np.array([a @ b for a, b in zip(u, i, strict=True)])
         if c["ranking"] == "bpr":
-            return bpr(own, np.array([a @ b for a, b in zip(u, j, strict=True)]))
+            return bpr(own, np.array([a @ b for a, b in zip(u, j, strict=True)]), weight)
         tau = c["score_temperature"]
-        return sampled_softmax(own / tau, u @ j.T / tau, excluded)
+        return sampled_softmax(own / tau, u @ j.T / tau, excluded, weight)
 
     fused = [fuse(X, w, problem.fusion) for X, w in zip(nodes, chosen, strict=True)]
     terms = {

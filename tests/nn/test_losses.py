@@ -28,6 +28,12 @@ CASES = {
         lambda p, n: losses.sampled_softmax_loss(p, n, torch.as_tensor(HITS)),
         lambda p, n: reference.sampled_softmax(p, n, HITS),
     ),
+    "bpr, weighted": ((POSITIVE, NEGATIVE, WEIGHT), losses.bpr_loss, reference.bpr),
+    "softmax, weighted": (
+        (POSITIVE, SHARED, WEIGHT),
+        lambda p, n, w: losses.sampled_softmax_loss(p, n, weight=w),
+        lambda p, n, w: reference.sampled_softmax(p, n, weight=w),
+    ),
     "MDA": ((V, T, WEIGHT), losses.difference_loss, reference.difference),
     "MDA, uniform": (
         (V, T),

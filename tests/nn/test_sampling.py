@@ -57,7 +57,7 @@ def test_negatives_are_items_that_the_user_has_not_met(sampler):
     # With so many redraws a met one is left in (2/3)^51 of the draws of the last user.
     batches = sampler(n_redraws=50)
     for _ in range(5):
-        for user, positive, negative, _ in epoch(batches):
+        for user, positive, negative, *_ in epoch(batches):
             assert negative.shape == positive.shape
             assert not sampler.R[user, negative].any()
 
@@ -87,7 +87,7 @@ def test_a_user_who_met_everything(sampler):
         batch_size=3,
         generator=torch.Generator().manual_seed(0),
     )
-    ((_, _, negative, _),) = epoch(batches)
+    ((_, _, negative, *_),) = epoch(batches)
     assert set(negative) <= {0, 1, 2}
 
 
@@ -116,7 +116,7 @@ def test_shared_negatives(sampler, n_shared, n_items, size, distinct):
 def test_which_shared_items_are_no_negatives(sampler, exclude_met, n_items):
     met = np.pad(sampler.R, [(0, 0), (0, n_items - N_ITEMS)])
     n_excluded = 0
-    for user, positive, negative, excluded in epoch(
+    for user, positive, negative, excluded, _ in epoch(
         sampler(n_shared=25, n_items=n_items, exclude_met=exclude_met)
     ):
         own = positive[:, None] == negative
@@ -127,3 +127,13 @@ def test_which_shared_items_are_no_negatives(sampler, exclude_met, n_items):
 
 def test_one_negative_each_needs_no_exclusion(sampler):
     assert all(batch.excluded is None for batch in sampler())
+
+
+@pytest.mark.parametrize("n_shared", [None, 10])
+def test_weights_are_those_of_the_users(sampler, n_shared):
+    assert all(batch.weight is None for batch in sampler(n_shared=n_shared))
+    weight = np.arange(N_USERS, dtype=np.float32)
+    batches = sampler(n_shared=n_shared)
+    batches.weight = torch.as_tensor(weight, device=batches.user.device)
+    for user, *_, own in epoch(batches):
+        np.testing.assert_array_equal(own, weight[user])
