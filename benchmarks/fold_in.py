@@ -51,16 +51,11 @@ def run(name: str, seed: int) -> dict[str, float]:
     partial = fit(data, sp.csr_matrix(known @ data.train), seed)
     new, _ = partial.recommend(user_items=data.train[strangers], k=K)
     trained, _ = full.recommend(np.flatnonzero(strangers), K)
-    empty, _ = partial.recommend(user_items=[[]], k=data.train.shape[1])
-    counts = np.asarray(data.train.sum(axis=0)).ravel()
     return {
         "overlap@20 of known users": overlap(own, folded),
         "strangers": int(strangers.sum()),
         "recall@20 of strangers, folded in": float(recall_at_k(new, data.test[strangers])),
         "recall@20 of the same, trained on": float(recall_at_k(trained, data.test[strangers])),
-        "popularity rank correlation of an empty history": float(
-            np.corrcoef(counts[empty[0]].argsort().argsort(), np.arange(len(counts))[::-1])[0, 1]
-        ),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from numbers import Integral, Real
 from typing import Any
 
@@ -64,16 +65,15 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
     def _fold_in(self, histories: Interactions) -> np.ndarray:
         """Vectors of shape (histories.n_users, width) for users who are not in training."""
 
-    def _similarity_vectors(self) -> np.ndarray:
-        """The part of the item vectors that says which items are alike."""
-        return self.item_embedding_
-
     def _scores_without_seen(self) -> bool:
         """Whether items of the history are no answer where quality is measured."""
         return True
 
     def _set_fitted(
-        self, seen: sp.csr_matrix, user_embedding: np.ndarray, item_embedding: np.ndarray
+        self,
+        interactions: Interactions,
+        user_embedding: np.ndarray,
+        item_embedding: np.ndarray,
     ) -> None:
         """Keep what recommending needs, as CPU arrays so that any machine can load them."""
         if not (np.isfinite(user_embedding).all() and np.isfinite(item_embedding).all()):
@@ -81,9 +81,12 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
                 "training diverged: the vectors of users or items are not finite; lower "
                 f"learning_rate={self.learning_rate}"
             )
-        self.n_users_ = seen.shape[0]
-        self.interactions_ = seen
-        self.user_embedding_ = np.ascontiguousarray(user_embedding, dtype=np.float32)
+        self.n_users_ = interactions.n_users
+        self.interactions_ = interactions.to_csr()
+        count = np.bincount(interactions.item, minlength=interactions.n_items)
+        self.item_popularity_ = (count / count.max()).astype(np.float32)
+        self.user_embedding_ = np.array(user_embedding, dtype=np.float32, order="C")
+        self.user_embedding_[np.diff(self.interactions_.indptr) == 0] = 0
         self.item_embedding_ = np.ascontiguousarray(item_embedding, dtype=np.float32)
 
     def _keep_log(self, features: Mapping[str, Any], log: TrainingLog) -> None:
@@ -100,6 +103,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
             "interactions_": matrix_state(self.interactions_),
             "user_embedding_": self.user_embedding_,
             "item_embedding_": self.item_embedding_,
+            "item_popularity_": self.item_popularity_,
             "modality_names_": self.modality_names_,
             "n_iter_": self.n_iter_,
             "best_iter_": self.best_iter_,
@@ -121,6 +125,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         self.user_embedding_ = state.array("user_embedding_", (self.n_users_, None))
         width = self.user_embedding_.shape[1]
         self.item_embedding_ = state.array("item_embedding_", (self.n_features_in_, width))
+        self.item_popularity_ = state.array("item_popularity_", (self.n_features_in_,))
         self.modality_names_ = state.strings("modality_names_")
         self.n_iter_ = state.integer("n_iter_", 0)
         self.best_iter_ = state.integer("best_iter_", 0, self.n_iter_)
@@ -158,7 +163,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         user_items : sparse matrix of shape (n, n_items), Interactions or list of lists, \
                 default=None
             In place of `user_ids`: the histories of people who were not in training (lists of
-            item ids, oldest first). They are folded in without retraining.
+            item ids, oldest first). They are folded in without retraining. An empty history,
+            like a user without one in training, gets the most popular items.
         exclude_seen : bool, default=True
             Leave out what the user met in training, or in the history given here.
         items : array-like of int, default=None
@@ -171,7 +177,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         ids : ndarray of shape (n, k), int64
             Items, best first; -1 where fewer than `k` are allowed. A scalar user gives (k,).
         scores : ndarray of shape (n, k), float32
-            Their scores; -inf beside an id of -1.
+            Their scores; -inf beside an id of -1. Without a history they are popularities.
 
         Raises
         ------
@@ -203,17 +209,12 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
                 vectors = self._fold_in(histories)
         else:
             users, scalar = self._check_users(user_ids)
-            vectors, seen = self.user_embedding_[users], None
-            if exclude_seen:
-                seen = self.interactions_[users]
-        ids, scores = top_k(
-            vectors,
-            self.item_embedding_,
-            k,
-            exclude=seen if exclude_seen else None,
-            items=items,
-            filter_items=filter_items,
-        )
+            vectors, seen = self.user_embedding_[users], self.interactions_[users]
+        rank = partial(top_k, k=k, items=items, filter_items=filter_items)
+        ids, scores = rank(vectors, self.item_embedding_, exclude=seen if exclude_seen else None)
+        empty = np.diff(seen.indptr) == 0
+        if empty.any():
+            ids[empty], scores[empty] = rank(*self._popular())
         return (ids[0], scores[0]) if scalar else (ids, scores)
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -261,6 +262,9 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         users, scalar = self._check_users(user_ids)
         candidates = self._check_items(items, "items")
         ids, scores = rank_given(self.user_embedding_[users], self.item_embedding_, candidates)
+        empty = np.diff(self.interactions_.indptr)[users] == 0
+        if empty.any():
+            ids[empty], scores[empty] = rank_given(*self._popular(), candidates)
         return (ids[0], scores[0]) if scalar else (ids, scores)
 
     def similar_items(self, item_ids: npt.ArrayLike, k: int = 10) -> IdsAndScores:
@@ -279,7 +283,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         """
         check_is_fitted(self)
         queries = self._check_items(item_ids, "item_ids", (0, 1))
-        ids, scores = similar(self._similarity_vectors(), queries.reshape(-1), at_least_one(k))
+        ids, scores = similar(self.item_embedding_, queries.reshape(-1), at_least_one(k))
         return (ids[0], scores[0]) if queries.ndim == 0 else (ids, scores)
 
     def similar_users(self, user_ids: npt.ArrayLike, k: int = 10) -> IdsAndScores:
@@ -300,6 +304,10 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         users, scalar = self._check_users(user_ids)
         ids, scores = similar(self.user_embedding_, users, at_least_one(k))
         return (ids[0], scores[0]) if scalar else (ids, scores)
+
+    def _popular(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors of one user and of the items whose products are the popularities."""
+        return np.ones((1, 1), dtype=np.float32), self.item_popularity_[:, None]
 
     # ------------------------------------------------------------------------------------- checks
 
@@ -342,12 +350,14 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
             )
         return interactions
 
-    def _check_eval_set(self, eval_set: Any, shape: tuple[int, int]) -> sp.csr_matrix:
-        """Held-out interactions in the shape of what is trained on."""
-        self.n_users_ = shape[0]  # what it is checked against
-        held_out = self._check_interactions(eval_set, reset=False, name="eval_set").to_csr()
-        held_out.resize(shape)
-        return held_out
+    def _check_eval_set(self, eval_set: Any, known: np.ndarray) -> sp.csr_matrix | None:
+        """What to watch of it: rows of users who are trained on; None if there are none."""
+        self.n_users_ = len(known)  # what it is checked against
+        interactions = self._check_interactions(eval_set, reset=False, name="eval_set")
+        # Whoever is not gets the most popular items, whatever is learned.
+        watched = interactions[known[interactions.user]].to_csr()
+        watched.resize((len(known), interactions.n_items))
+        return watched if watched.nnz else None
 
     def _holds_out(self, n_interactions: int) -> bool:
         """Whether some of so many interactions are to be held out for early stopping."""

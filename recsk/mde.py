@@ -161,8 +161,11 @@ class MDERecommender(BaseRecommender):
     user_embedding_ : ndarray of shape (n_users, width), float32
         Fused vectors; a score is the inner product with an item's. The width is
         n_modalities * n_factors, or n_factors if ``fusion="sum"``.
+        Zero for users without interactions.
     item_embedding_ : ndarray of shape (n_items, width), float32
         Fused vectors of the items.
+    item_popularity_ : ndarray of shape (n_items,), float32
+        How often each item was met; the most popular has 1.
     user_preference_ : ndarray of shape (n_users, n_modalities), float32
         How much each user listens to which modality; rows sum to 1.
     item_preference_ : ndarray of shape (n_items, n_modalities), float32
@@ -187,10 +190,10 @@ class MDERecommender(BaseRecommender):
     Notes
     -----
     Items without interactions are ranked by their features. A user without interactions gets the
-    average user's vector, which leans towards popular items; so does an empty history in
-    ``recommend(user_items=...)``. Histories of new users are folded in without training: all
-    that reaches a user through the graphs is computed as for a known one, and what training
-    would have learned for the user alone is estimated by a regression on the known users.
+    most popular items, and so does an empty history in ``recommend(user_items=...)``. Histories
+    of new users are folded in without training: all that reaches a user through the graphs is
+    computed as for a known one, and what training would have learned for the user alone is
+    estimated by a regression on the known users.
 
     An item without a modality (a row of NaN) keeps its learned vector, if it has one, and what
     reaches it through the graph of interactions in that modality.
@@ -391,11 +394,11 @@ class MDERecommender(BaseRecommender):
         self._validate_params()
         device = resolve_device(self.device)
         parse_metric(self.eval_metric)
-        interactions = self._check_interactions(X, reset=True).to_csr()
-        features = check_item_features(item_features, interactions.shape[1])
+        interactions = self._check_interactions(X, reset=True)
+        features = check_item_features(item_features, interactions.n_items)
         preference = self._check_preference(max(len(features), 1))
         rng = check_random_state(self.random_state)
-        train_set, held_out = self._split(interactions, eval_set, rng)
+        train_set, held_out = self._split(interactions.to_csr(), eval_set, rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
 
         prepared = [prepare(values, standardize=self.standardize) for values in features.values()]
@@ -412,7 +415,7 @@ class MDERecommender(BaseRecommender):
     ) -> tuple[sp.csr_matrix, sp.csr_matrix | None]:
         """What to train on, and what to watch."""
         if eval_set is not None:
-            held_out = self._check_eval_set(eval_set, interactions.shape)
+            held_out = self._check_eval_set(eval_set, np.diff(interactions.indptr) > 0)
             return interactions, held_out if self.early_stopping else None
         if not self._holds_out(interactions.nnz):
             return interactions, None
@@ -533,7 +536,7 @@ class MDERecommender(BaseRecommender):
         return torch.as_tensor(weight, dtype=torch.float32, device=device)
 
     def _keep(
-        self, network: MDENetwork, interactions: sp.csr_matrix, train_set: sp.csr_matrix
+        self, network: MDENetwork, interactions: Interactions, train_set: sp.csr_matrix
     ) -> None:
         """Take what recommending needs out of the network, as arrays."""
         with torch.no_grad():
@@ -550,9 +553,6 @@ class MDERecommender(BaseRecommender):
             max_degree=self.max_degree,
             normalize=self.normalize,
         )
-        known = np.diff(train_set.indptr) > 0
-        self._average_user = user_vectors[known].mean(axis=0)
-        user_vectors[~known] = self._average_user
         self._set_fitted(interactions, user_vectors, item_vectors)
 
     def _get_state(self) -> dict[str, Any]:
@@ -562,7 +562,6 @@ class MDERecommender(BaseRecommender):
             "item_preference_": self.item_preference_,
             "fuse": self._fuse_state,
             "fold": self._fold.get_state(),
-            "average_user": self._average_user,
         }
 
     def _set_state(self, state: StateReader) -> None:
@@ -582,15 +581,12 @@ class MDERecommender(BaseRecommender):
         self._fold = FoldIn.from_state(
             state.part("fold"), self.interactions_.shape, width, n_modalities
         )
-        self._average_user = state.array("average_user", self.user_embedding_.shape[1:])
 
     def _fold_in(self, histories: Interactions) -> np.ndarray:
         matrix = histories.to_csr()
         nodes, logits = self._fold(matrix)
         preference = softmax(logits, axis=1)
-        vectors = fuse(nodes, preference, **self._fuse_state)
-        vectors[np.diff(matrix.indptr) == 0] = self._average_user
-        return vectors
+        return fuse(nodes, preference, **self._fuse_state)
 
     def _check_preference(self, n_modalities: int) -> np.ndarray | None:
         """Weights of a fixed preference, scaled to sum to one, or None for a learned one."""

@@ -135,12 +135,14 @@ class MDSRecRecommender(BaseRecommender):
 
     Attributes
     ----------
-    user_embedding_ : ndarray of shape (n_users, width + 1), float32
+    user_embedding_ : ndarray of shape (n_users, width), float32
         What follows each user's sequence; a score is the inner product with an item's vector.
         The width is n_modalities * n_factors if ``item_vectors="modality"``, else n_factors.
-        The last column is 1 for users without a history and 0 for all others.
-    item_embedding_ : ndarray of shape (n_items, width + 1), float32
-        The items. The last column is their popularity, the most popular 1.
+        Zero for users without interactions.
+    item_embedding_ : ndarray of shape (n_items, width), float32
+        The items.
+    item_popularity_ : ndarray of shape (n_items,), float32
+        How often each item was met; the most popular has 1.
     user_preference_ : ndarray of shape (n_users, n_modalities), float32
         How much each user listens to which modality; rows sum to 1.
     modality_names_ : list of str
@@ -351,7 +353,7 @@ class MDSRecRecommender(BaseRecommender):
             log = self._train(network, sequences, held_out, rng, device)
 
         self._keep_log(features, log)
-        self._keep(network, interactions, seen)
+        self._keep(network, interactions)
         warn_if_unfinished(log)
         return self
 
@@ -362,7 +364,7 @@ class MDSRecRecommender(BaseRecommender):
         indptr, items = interactions.sequences(packed=True)
         shape = interactions.n_users, interactions.n_items
         if eval_set is not None:
-            held_out = self._check_eval_set(eval_set, shape)
+            held_out = self._check_eval_set(eval_set, np.diff(indptr) > 0)
             return (indptr, items), held_out if self.early_stopping else None
         if not self._holds_out(len(interactions)):
             return (indptr, items), None
@@ -483,13 +485,10 @@ class MDSRecRecommender(BaseRecommender):
             validation = Validation(
                 seen, held_out[watched], self.eval_metric, exclude_seen=not self.repeats
             )
-            empty = np.diff(parts[0]) == 0
-            popularity = _popularity(sequences[1], n_items)
 
         def evaluate() -> float:
             assert validation is not None
-            users, items = _vectors(network, *parts)
-            return validation(np.column_stack([users, empty]), np.column_stack([items, popularity]))
+            return validation(*_vectors(network, *parts))
 
         return train(
             network,
@@ -504,17 +503,14 @@ class MDSRecRecommender(BaseRecommender):
             verbose=bool(self.verbose),
         )
 
-    def _keep(
-        self, network: MDSRecNetwork, interactions: Interactions, seen: sp.csr_matrix
-    ) -> None:
+    def _keep(self, network: MDSRecNetwork, interactions: Interactions) -> None:
         """Take what recommending needs out of the network, as arrays."""
         with torch.no_grad():
             tables = network.tables()
             catalogue = network.catalogue(tables).cpu().numpy()
         self._encoder = StoredEncoder(network.encoder, tables, self._encoder_settings)
-        popularity = _popularity(interactions.item, interactions.n_items)
         users, self.user_preference_ = self._read(interactions)
-        self._set_fitted(seen, users, np.column_stack([catalogue, popularity]))
+        self._set_fitted(interactions, users, catalogue)
 
     def _get_state(self) -> dict[str, Any]:
         return {
@@ -527,8 +523,7 @@ class MDSRecRecommender(BaseRecommender):
         super()._set_state(state)
         n_modalities = max(len(self.modality_names_), 1)
         self.user_preference_ = state.array("user_preference_", (self.n_users_, n_modalities))
-        # One column more than the encoder gives tells who has no history.
-        width = self.user_embedding_.shape[1] - 1
+        width = self.user_embedding_.shape[1]
         encoder = state.part("encoder")
         self._encoder = StoredEncoder.from_state(encoder, n_modalities, self.n_features_in_, width)
         self._encoder_settings = self._encoder.settings
@@ -537,9 +532,8 @@ class MDSRecRecommender(BaseRecommender):
         indptr, items = interactions.sequences(packed=True)
         vectors, weights = self._encoder(indptr, items)
         empty = np.diff(indptr) == 0
-        vectors[empty] = 0
         weights[empty] = 1 / weights.shape[1]
-        return np.column_stack([vectors, empty.astype(np.float32)]), weights
+        return vectors, weights
 
     # ------------------------------------------------------------------------------ what it gives
 
@@ -564,9 +558,6 @@ class MDSRecRecommender(BaseRecommender):
 
     def _fold_in(self, histories: Interactions) -> np.ndarray:
         return self._read(histories)[0]
-
-    def _similarity_vectors(self) -> np.ndarray:
-        return self.item_embedding_[:, :-1]  # without the popularity
 
     # ------------------------------------------------------------------------------------- checks
 
@@ -612,12 +603,6 @@ def _ends_with_news(indptr: np.ndarray, items: np.ndarray) -> np.ndarray:
     last = np.zeros(len(length), dtype=items.dtype)
     last[length > 0] = items[indptr[1:][length > 0] - 1]
     return np.bincount(user, weights=items == last[user], minlength=len(length)) == 1
-
-
-def _popularity(items: np.ndarray, n_items: int) -> np.ndarray:
-    """How often each item was met; the most popular has 1."""
-    count = np.bincount(items, minlength=n_items)
-    return (count / count.max()).astype(np.float32)
 
 
 def _rows(

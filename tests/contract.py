@@ -333,6 +333,33 @@ class RecommenderContract:
         everything = model.recommend(user_items=HISTORIES, k=N_ITEMS, exclude_seen=False)
         assert (everything[0] >= 0).all()
 
+    @pytest.mark.parametrize("features", [FEATURES, None], ids=["features", "ids"])
+    def test_without_a_history_the_popular_are_recommended(self, features, est):
+        # An item that one person met five times is as popular as one that five met.
+        X = Interactions(
+            np.r_[TRAIN.user, np.zeros(40, int)],
+            np.r_[TRAIN.item, np.full(40, 6)],
+            timestamp=np.arange(len(TRAIN) + 40),
+            n_users=N_USERS + 1,
+            n_items=N_ITEMS,
+        )
+        model = self.fit(est, X, item_features=features)
+        popularity = np.bincount(X.item, minlength=N_ITEMS)
+        assert popularity.argmax() == 6 and popularity.min() == 0
+        new = model.recommend([0, N_USERS], k=N_ITEMS, exclude_seen=False)
+        ids, scores = (part[1] for part in new)
+        np.testing.assert_array_equal(np.sort(ids), np.arange(N_ITEMS))
+        assert (np.diff(popularity[ids]) <= 0).all()
+        np.testing.assert_allclose(scores, popularity[ids] / popularity.max(), rtol=1e-6)
+        folded = model.recommend(user_items=[[1, 2], []], k=N_ITEMS)
+        assert_same([part[1] for part in folded], (ids, scores))
+        assert_same(model.rank_items(N_USERS, np.arange(N_ITEMS)), (ids, scores))
+        some = {"items": [3, 6, 9, 11], "filter_items": [9]}
+        expected = ids[np.isin(ids, [3, 6, 11])]
+        np.testing.assert_array_equal(model.recommend(N_USERS, k=3, **some)[0], expected)
+        products = model.user_embedding_ @ model.item_embedding_.T
+        np.testing.assert_allclose(np.sort(new[1][0]), np.sort(products[0]), atol=1e-5)
+
     def test_histories_of_interactions_worth_nothing_are_empty(self, model):
         nothing = Interactions([0], [3], timestamp=[1], value=[0], n_items=N_ITEMS)
         assert_same(model.recommend(user_items=nothing), model.recommend(user_items=[[]]))
@@ -399,6 +426,7 @@ class RecommenderContract:
         assert (model.n_users_, model.n_features_in_) == (N_USERS, N_ITEMS)
         assert model.user_embedding_.shape == (N_USERS, width)
         assert model.item_embedding_.shape == (N_ITEMS, width)
+        assert model.item_popularity_.shape == (N_ITEMS,)
         for vectors in (model.user_embedding_, model.item_embedding_):
             assert vectors.dtype == np.float32 and np.isfinite(vectors).all()
         assert model.modality_names_ == list(self.item_features or [])
@@ -422,6 +450,7 @@ class RecommenderContract:
             pytest.param(as_matrix(TRAIN)[[0]], slice(None), id="one user"),
         ],
     )
+    @pytest.mark.filterwarnings("ignore:X has nobody with two items")
     def test_the_smallest_problems(self, X, features, est):
         item_features = self.item_features and {"v": FEATURES["v"][features]}
         self.fit(est, X, item_features=item_features)

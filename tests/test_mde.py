@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from scipy import sparse
-from scipy.stats import spearmanr
 from sklearn.base import clone
 
 from recsk import Interactions, MDERecommender, mde
@@ -168,22 +167,6 @@ def test_random_state_of_torch_does_not_move(make):
     before = torch.get_rng_state()
     make(n_factors=4, max_epochs=1, random_state=0).fit(X, item_features=features)
     assert torch.equal(before, torch.get_rng_state())
-
-
-def test_users_without_interactions_get_much_like_the_popular():
-    data = make_multimodal(
-        300, 60, interactions_per_user=6, popularity=1.0, strength=1.0, random_state=0
-    )
-    X = data.interactions
-    X = Interactions(X.user, X.item, n_users=302, n_items=60)  # the last two are new
-    popularity = np.bincount(X.item, minlength=60)
-    for features in (data.item_features, None):
-        model = MDERecommender(n_factors=8, max_epochs=15, learning_rate=0.01, random_state=0)
-        ids, scores = model.fit(X, item_features=features).recommend([300, 301], k=60)
-        np.testing.assert_array_equal(ids[0], ids[1])
-        assert spearmanr(scores[0], popularity[ids[0]]).statistic > 0.5
-        assert popularity[ids[0, :10]].mean() > 2 * popularity.mean()
-        np.testing.assert_array_equal(model.recommend(user_items=[[]], k=60)[0][0], ids[0])
 
 
 # ------------------------------------------------------------------------------------- parameters

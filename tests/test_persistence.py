@@ -461,15 +461,15 @@ FORGERIES = {
     "state unknown": ("MDE", lambda d, a: d["state"].update(x=1), "'x' is not known"),
     "state twice": (
         "MDE",
-        lambda d, a: d["state"].update(average_user=1),
+        lambda d, a: d["state"].update(item_popularity_=1),
         "state must have every name once",
     ),
     "array missing": ("MDE", lambda d, a: a.pop("fold.items"), "'fold.items' is missing"),
     "array unknown": ("MDE", lambda d, a: a.update(x=np.ones(2)), "'x' is not known"),
     "array as a number": (
         "MDE",
-        lambda d, a: (a.pop("average_user"), d["state"].update(average_user=1)),
-        "average_user must be an array .* got int 1",
+        lambda d, a: (a.pop("item_popularity_"), d["state"].update(item_popularity_=1)),
+        "item_popularity_ must be an array .* got int 1",
     ),
     "wrong dtype": (
         "MDE",

@@ -178,6 +178,7 @@ class TestLossCurve:
         check_layout(display.figure_)
         assert len(display.ax_) == len(display.figure_.axes) == n_terms
 
+    @pytest.mark.filterwarnings("ignore:X has nobody with two items")
     def test_a_fit_without_an_epoch(self):
         alone = csr_array(np.eye(3) * [[1], [2], [3]])  # nobody has a next item
         model = MDSRecRecommender(n_factors=4, max_epochs=1, early_stopping=False).fit(alone)
@@ -421,7 +422,6 @@ class TestEmbedding:
     def test_after_alone_without_features(self, mde, mdsrec, ids_only):
         panels = EmbeddingDisplay.from_estimator(mde).points
         assert list(panels) == [("after", "image"), ("after", "text")]
-        # The last column of MDSRec's vectors is the popularity.
         points = EmbeddingDisplay.from_estimator(mdsrec).points["after", "text"]
         expected = PCA(2).fit_transform(mdsrec.item_embedding_[:, 8:16].astype(float))
         np.testing.assert_allclose(np.abs(points), np.abs(expected), atol=1e-4)
