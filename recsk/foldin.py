@@ -67,6 +67,8 @@ class FoldIn:
         :math:`\sum_{l < L} x_i^{(l)}`.
     items : ndarray of shape (n_items, width)
         The items after all propagation: further input of the regression.
+    propagated_users : ndarray of shape (n_users, width)
+        The users before the step on the user-user graph; kept only if there is one.
     n_layers, user_neighbors, max_degree, normalize
         Of the model.
     """
@@ -95,7 +97,8 @@ class FoldIn:
         scale = np.maximum(degree, 1)[:, None] ** -0.5
         self.messages = (item_layers * scale).astype(np.float32)
         self.items = items
-        self.propagated_users = propagated_users
+        # Only their neighbours ask for them.
+        self.propagated_users = propagated_users if user_neighbors else propagated_users[:0]
         known = np.diff(interactions.indptr) > 0
         learned = np.hstack([initial_users, preference_logits])
         inputs = self._inputs(interactions)
@@ -145,7 +148,8 @@ class FoldIn:
         fold.normalize = state.flag("normalize")
         fold.messages = state.array("messages", (n_items, width))
         fold.items = state.array("items", (n_items, width))
-        fold.propagated_users = state.array("propagated_users", (n_users, width))
+        n_propagated = n_users if fold.user_neighbors else 0
+        fold.propagated_users = state.array("propagated_users", (n_propagated, width))
         fold.coefficients = state.array("coefficients", (2 * width + 1, width + n_modalities))
         fold.residuals = state.array("residuals", (n_users, width + n_modalities))
         return fold

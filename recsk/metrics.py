@@ -19,7 +19,7 @@ coverage     share of the catalogue that appears in anybody's first k
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -268,7 +268,7 @@ def evaluate(
     est: Any,
     X_test: Any,
     metrics: str | Sequence[str] = ("recall", "ndcg", "precision", "map"),
-    k: int | Sequence[int] = (5, 10, 20),
+    k: int | Iterable[int] = (5, 10, 20),
     eval_users: npt.ArrayLike | None = None,
     *,
     exclude_seen: bool = True,
@@ -286,7 +286,7 @@ def evaluate(
         The held-out interactions.
     metrics : str or sequence of str, default=("recall", "ndcg", "precision", "map")
         Among "recall", "ndcg", "precision", "map", "mrr", "hit_rate" and "coverage".
-    k : int or sequence of int, default=(5, 10, 20)
+    k : int or iterable of int, default=(5, 10, 20)
         Lengths of the lists.
     eval_users : array-like of int, default=None
         Only these users count; those without held-out items do not all the same.
@@ -322,7 +322,7 @@ def evaluate(
     metrics = [metrics] if isinstance(metrics, str) else list(metrics)
     for metric in metrics:
         check_metric(metric)
-    cuts = [at_least_one(cut) for cut in (k if isinstance(k, Sequence) else [k])]
+    cuts = [at_least_one(cut) for cut in (k if isinstance(k, Iterable) else [k])]
     if not metrics or not cuts:
         raise ValueError(f"metrics and k must not be empty; got metrics={metrics}, k={cuts}")
     if not hasattr(est, "recommend"):

@@ -156,6 +156,9 @@ def test_evaluate_orders_keys_and_asks_once_per_batch(monkeypatch):
     assert list(values) == ["ndcg@3", "ndcg@1", "recall@3", "recall@1"]
     assert all(type(value) is float for value in values.values())
     assert est.asked == [([0, 1], 3, False), ([3], 3, False)]
+    for cuts in (np.array([3, 1]), range(3, 0, -2)):
+        again = evaluate(Fixed(RANKED), TRUTH, ("ndcg", "recall"), cuts)
+        assert again == values
 
 
 def test_eval_users_restrict():

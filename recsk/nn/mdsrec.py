@@ -186,7 +186,7 @@ class _Attention(nn.Module):
     .. math:: \mathrm{softmax}\left( \frac{Q K^T + Q' K'^T}{\sqrt{d / h}} \right) V
 
     The sum of the two products is one product of what is joined along the width, so that it
-    remains a single call of the fused kernel.
+    remains a single call of PyTorch's attention, whose kernels on CUDA then are fused.
     """
 
     def __init__(self, n_factors: int, n_heads: int, dropout: float, with_interests: bool) -> None:
