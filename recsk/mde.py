@@ -101,7 +101,8 @@ class MDERecommender(BaseRecommender):
     beta : float, default=0.01
         Weight of the alignment loss MSA (Eq. 7); 0 leaves it out. Paper: tuned, from 0.1.
     reg_lambda : float, default=1e-4
-        Weight of the squared norm of the vectors in a batch.
+        Weight of the squared norm of the learned vectors of the users and items in a batch
+        (Eq. 11).
     temperature : float, default=0.2
         Temperature of the alignment loss.
     max_alignment : int, default=512

@@ -282,8 +282,15 @@ class MDEObjective:
             if self.beta:
                 terms["alignment"] = self.beta * _sum([self._align(*s) for s in sides])
         if self.reg_lambda:
-            terms["regularization"] = self.reg_lambda * squared_norm(*nodes)
+            terms["regularization"] = self.reg_lambda * squared_norm(*self._learned(batch))
         return terms
+
+    def _learned(self, batch: Batch) -> list[torch.Tensor]:
+        """The learned vectors, before any propagation, of the users and items of a batch."""
+        rows = [gather(self.network.user, batch.user)]
+        if self.network.id_embedding != "none":
+            rows += [gather(self.network.item, ids) for ids in (batch.positive, batch.negative)]
+        return rows
 
     def _rank(self, vectors: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
         user, positive, negative = vectors

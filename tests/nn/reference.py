@@ -234,9 +234,12 @@ def objective(p, problem, batch, c):
         return sampled_softmax(own / tau, u @ j.T / tau, excluded, weight)
 
     fused = [fuse(X, w, problem.fusion) for X, w in zip(nodes, chosen, strict=True)]
+    learned = [p["user"][user]]
+    if "item" in p:
+        learned += [p["item"][positive], p["item"][negative]]
     terms = {
         "ranking": rank(*fused),
-        "regularization": c["reg_lambda"] * squared_norm(*nodes),
+        "regularization": c["reg_lambda"] * squared_norm(*learned),
     }
     n_modalities = users.shape[1]
     if n_modalities == 1:
