@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -22,8 +25,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from recsk._checks import at_least_one, ids_below
 from recsk._describe import describe
 from recsk._state import StateReader, matrix_state, text_state
+from recsk.early_stopping import parse_metric
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.metrics import evaluate
+from recsk.nn.checkpoint import Checkpoint
 from recsk.nn.training import TrainingLog
 from recsk.ranking import rank_given, similar, top_k
 
@@ -55,6 +60,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "eval_metric": [str],
         "device": [str],
+        "checkpoint": [str, os.PathLike, None],
+        "checkpoint_epochs": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -88,6 +95,39 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         self.user_embedding_ = np.array(user_embedding, dtype=np.float32, order="C")
         self.user_embedding_[np.diff(self.interactions_.indptr) == 0] = 0
         self.item_embedding_ = np.ascontiguousarray(item_embedding, dtype=np.float32)
+
+    def _check_fit_parameters(self) -> torch.device:
+        """Refuse parameters that no data would make right, and find the device."""
+        self._validate_params()
+        parse_metric(self.eval_metric)
+        if self.checkpoint is not None:
+            if not isinstance(self.random_state, Integral):
+                raise ValueError(
+                    "checkpoint needs an int as random_state, so that a fit can be gone on with; "
+                    f"got random_state={self.random_state!r}"
+                )
+            path = Path(self.checkpoint)
+            if path.is_dir() or not path.parent.is_dir():
+                raise ValueError(
+                    f"checkpoint must name a file in a folder that exists; got {str(path)!r}"
+                )
+        return resolve_device(self.device)
+
+    def _make_checkpoint(
+        self, data: Any, random_states: Sequence[torch.Generator | np.random.RandomState]
+    ) -> Checkpoint | None:
+        """Where the training on these data is written down, if it is."""
+        if self.checkpoint is None:
+            return None
+        params = self.get_params(deep=False)
+        for name in ("checkpoint", "checkpoint_epochs", "verbose"):
+            del params[name]
+        return Checkpoint(
+            Path(self.checkpoint),
+            every=self.checkpoint_epochs,
+            training=joblib.hash([type(self).__name__, params, data]),
+            random_states=random_states,
+        )
 
     def _keep_log(self, features: Mapping[str, Any], log: TrainingLog) -> None:
         """Keep what is known of the training, and of what."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -15,8 +16,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from recsk._state import StateReader
-from recsk.base import BaseRecommender, resolve_device, warn_if_unfinished
-from recsk.early_stopping import Validation, hold_out, parse_metric
+from recsk.base import BaseRecommender, warn_if_unfinished
+from recsk.early_stopping import Validation, hold_out
 from recsk.features import Features, check_item_features, prepare
 from recsk.foldin import FoldIn, fuse
 from recsk.graphs import cooccurrence_graph, interaction_graph, neighbor_graph
@@ -152,6 +153,12 @@ class MDERecommender(BaseRecommender):
         Cut-off of the NDCG that `score` gives.
     device : str, default="auto"
         "auto" takes CUDA where there is one; "cpu", "cuda" or "cuda:1" choose.
+    checkpoint : str, path-like or None, default=None
+        File from which a fit goes on where an earlier one was killed: the same call with the
+        same data and parameters then ends at the same model. It is removed when a fit is done.
+        One file is for one fit at a time: leave it out in searches. Needs `random_state`.
+    checkpoint_epochs : int, default=1
+        Epochs from one time that the file is written to the next.
     random_state : int, RandomState or None, default=None
         An int gives the same model every time on the same kind of device.
     verbose : bool or int, default=False
@@ -287,6 +294,8 @@ class MDERecommender(BaseRecommender):
         eval_metric: str = "recall@20",
         score_k: int = 10,
         device: str = "auto",
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_epochs: int = 1,
         random_state: Any = None,
         verbose: bool | int = False,
     ) -> None:
@@ -326,6 +335,8 @@ class MDERecommender(BaseRecommender):
         self.eval_metric = eval_metric
         self.score_k = score_k
         self.device = device
+        self.checkpoint = checkpoint
+        self.checkpoint_epochs = checkpoint_epochs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -392,9 +403,7 @@ class MDERecommender(BaseRecommender):
             If Ctrl-C or a loss that is not finite ended the fit early: the estimator then keeps
             the best state so far.
         """
-        self._validate_params()
-        device = resolve_device(self.device)
-        parse_metric(self.eval_metric)
+        device = self._check_fit_parameters()
         interactions = self._check_interactions(X, reset=True)
         features = check_item_features(item_features, interactions.n_items)
         preference = self._check_preference(max(len(features), 1))
@@ -404,7 +413,7 @@ class MDERecommender(BaseRecommender):
 
         prepared = [prepare(values, standardize=self.standardize) for values in features.values()]
         network = self._build(train_set, prepared, preference, seed, device)
-        log = self._train(network, train_set, held_out, rng, seed, device)
+        log = self._train(network, train_set, held_out, prepared, rng, seed, device)
 
         self._keep_log(features, log)
         self._keep(network, interactions, train_set)
@@ -470,11 +479,13 @@ class MDERecommender(BaseRecommender):
         network: MDENetwork,
         train_set: sp.csr_matrix,
         held_out: sp.csr_matrix | None,
+        features: list[Features],
         rng: np.random.RandomState,
         seed: int,
         device: torch.device,
     ) -> TrainingLog:
         user, item = train_set.nonzero()
+        generator = torch.Generator(device).manual_seed(seed)
         batches = InteractionSampler(
             torch.as_tensor(user, dtype=torch.int64, device=device),
             torch.as_tensor(item, dtype=torch.int64, device=device),
@@ -483,7 +494,7 @@ class MDERecommender(BaseRecommender):
             n_shared=self.n_negatives if self.loss == "softmax" else None,
             exclude_met=self.exclude_met,
             weight=self._user_weights(train_set, device),
-            generator=torch.Generator(device).manual_seed(seed),
+            generator=generator,
         )
         objective = MDEObjective(
             network,
@@ -511,6 +522,7 @@ class MDERecommender(BaseRecommender):
         validation = None
         if held_out is not None:
             validation = Validation(train_set, held_out, self.eval_metric)
+        checkpoint = self._make_checkpoint((train_set, held_out, features), (generator, rng))
         log = train(
             network,
             batches,
@@ -522,6 +534,7 @@ class MDERecommender(BaseRecommender):
             before_epoch=drop_edges if self.edge_dropout else None,
             evaluate=None if validation is None else evaluate,
             n_iter_no_change=self.n_iter_no_change,
+            checkpoint=checkpoint,
             verbose=bool(self.verbose),
         )
         network.graphs = whole_graph

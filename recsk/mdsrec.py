@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
@@ -17,8 +18,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from recsk._state import StateReader
-from recsk.base import BaseRecommender, resolve_device, warn_if_unfinished
-from recsk.early_stopping import Validation, parse_metric
+from recsk.base import BaseRecommender, warn_if_unfinished
+from recsk.early_stopping import Validation
 from recsk.encoding import StoredEncoder
 from recsk.features import Features, check_item_features, prepare
 from recsk.graphs import relation_graph
@@ -128,6 +129,12 @@ class MDSRecRecommender(BaseRecommender):
         Cut-off of the NDCG that `score` gives.
     device : str, default="auto"
         "auto" takes CUDA where there is one; "cpu", "cuda" or "cuda:1" choose.
+    checkpoint : str, path-like or None, default=None
+        File from which a fit goes on where an earlier one was killed: the same call with the
+        same data and parameters then ends at the same model. It is removed when a fit is done.
+        One file is for one fit at a time: leave it out in searches. Needs `random_state`.
+    checkpoint_epochs : int, default=1
+        Epochs from one time that the file is written to the next.
     random_state : int, RandomState or None, default=None
         An int gives the same model every time on the same kind of device.
     verbose : bool or int, default=False
@@ -245,6 +252,8 @@ class MDSRecRecommender(BaseRecommender):
         repeats: bool = False,
         score_k: int = 10,
         device: str = "auto",
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_epochs: int = 1,
         random_state: Any = None,
         verbose: bool | int = False,
     ) -> None:
@@ -277,6 +286,8 @@ class MDSRecRecommender(BaseRecommender):
         self.repeats = repeats
         self.score_k = score_k
         self.device = device
+        self.checkpoint = checkpoint
+        self.checkpoint_epochs = checkpoint_epochs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -326,9 +337,7 @@ class MDSRecRecommender(BaseRecommender):
             If Ctrl-C or a loss that is not finite ended the fit early: the estimator then keeps
             the best state so far. Also if nobody met two items, so that nothing comes next.
         """
-        self._validate_params()
-        device = resolve_device(self.device)
-        parse_metric(self.eval_metric)
+        device = self._check_fit_parameters()
         if self.n_factors % self.n_heads:
             raise ValueError(
                 f"n_factors must be a multiple of n_heads; got n_factors={self.n_factors} and "
@@ -350,7 +359,7 @@ class MDSRecRecommender(BaseRecommender):
                 with torch.cuda.device(device):
                     torch.cuda.manual_seed(seed)
             network = self._build(_matrix_of(*sequences, seen.shape), prepared, seed, device)
-            log = self._train(network, sequences, held_out, rng, device)
+            log = self._train(network, sequences, held_out, prepared, rng, device)
 
         self._keep_log(features, log)
         self._keep(network, interactions)
@@ -461,6 +470,7 @@ class MDSRecRecommender(BaseRecommender):
         network: MDSRecNetwork,
         sequences: tuple[np.ndarray, np.ndarray],
         held_out: sp.csr_matrix | None,
+        features: list[Features],
         rng: np.random.RandomState,
         device: torch.device,
     ) -> TrainingLog:
@@ -490,6 +500,10 @@ class MDSRecRecommender(BaseRecommender):
             assert validation is not None
             return validation(*_vectors(network, *parts))
 
+        draws: list[Any] = [torch.default_generator, rng]
+        if device.type == "cuda":
+            draws.append(torch.cuda.default_generators[device.index or 0])
+        checkpoint = self._make_checkpoint((sequences, held_out, features), draws)
         return train(
             network,
             batches,
@@ -500,6 +514,7 @@ class MDSRecRecommender(BaseRecommender):
             weight_averaging=self.weight_averaging,
             evaluate=None if validation is None else evaluate,
             n_iter_no_change=self.n_iter_no_change,
+            checkpoint=checkpoint,
             verbose=bool(self.verbose),
         )
 

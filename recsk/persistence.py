@@ -14,7 +14,6 @@ import hashlib
 import json
 import math
 import os
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted
 
 import recsk
 from recsk._describe import describe
+from recsk._files import replace_file
 from recsk._state import StateReader, flatten
 from recsk.base import BaseRecommender
 from recsk.mde import MDERecommender
@@ -39,6 +39,8 @@ _ESTIMATORS: dict[str, type[BaseRecommender]] = {
     cls.__name__: cls for cls in (MDERecommender, MDSRecRecommender)
 }
 _ENTRIES = {"format", "version", "recsk", "estimator", "params", "state"}
+# What a file must not decide: where the next fit writes to.
+_NOT_SAVED = {"checkpoint": None}
 _DTYPES = {"F32": "<f4", "F64": "<f8", "I32": "<i4", "I64": "<i8", "U8": "|u1"}
 # What is no array is small; Python's objects take some thirty times the room of their JSON.
 _MAX_HEADER = 2**20
@@ -50,8 +52,8 @@ def save(est: BaseRecommender, path: str | os.PathLike[str]) -> None:
     """Write a fitted recommender to a file that `load` reads without running any code.
 
     The file appears as a whole or not at all: until it is complete and on the disk, an older one
-    under this name stays. What is kept are the parameters and what `fit` has set, not attributes
-    of your own nor requests for metadata routing.
+    under this name stays. What is kept are the parameters but for `checkpoint` and what `fit` has
+    set, not attributes of your own nor requests for metadata routing.
 
     Parameters
     ----------
@@ -112,7 +114,7 @@ def save(est: BaseRecommender, path: str | os.PathLike[str]) -> None:
             )
     except ValueError as error:
         raise ValueError(f"this {name} cannot be saved: {error}") from error
-    _replace(target, content)
+    replace_file(target, content)
 
 
 def load(path: str | os.PathLike[str]) -> BaseRecommender:
@@ -175,7 +177,7 @@ def _write(est: BaseRecommender) -> tuple[str, Arrays]:
             arrays[name] = np.ascontiguousarray(value)
         else:
             values[name] = value
-    params = est.get_params(deep=False)
+    params = est.get_params(deep=False) | _NOT_SAVED
     document = {
         "format": _FORMAT,
         "version": _VERSION,
@@ -201,6 +203,8 @@ def _build(document: dict[str, Any], arrays: Arrays) -> BaseRecommender:
         raise ValueError(f"the parameters are not those of {name}: {describe(different)}")
     if not isinstance(state, dict) or state.keys() & arrays.keys():
         raise ValueError("the state must have every name once")
+    if wrong := [key for key, value in _NOT_SAVED.items() if params[key] != value]:
+        raise ValueError(f"the parameter {wrong[0]!r} must be {_NOT_SAVED[wrong[0]]!r}")
     est = cls(**{key: _param_from_json(key, value) for key, value in params.items()})
     est._validate_params()
     reader = StateReader({**state, **arrays})
@@ -391,28 +395,6 @@ def _int(digits: str) -> int:
     if len(digits) > 20:
         raise ValueError("its JSON has a number of more than 20 digits")
     return int(digits)
-
-
-def _replace(target: Path, content: bytes) -> None:
-    """Write a file so that its name never stands for a part of it, not even after a power cut."""
-    temporary = target.with_name(f".recsk-{secrets.token_hex(8)}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            temporary.chmod(target.stat().st_mode & 0o777)
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-    if os.name == "posix":  # elsewhere a folder cannot be opened
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
 
 def _safetensors() -> Any:

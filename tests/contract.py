@@ -7,8 +7,10 @@ An estimator joins by a class of a few lines in `test_contract.py`::
 """
 
 import functools
+import os
 import pickle
 import warnings
+from itertools import count
 
 import joblib
 import numpy as np
@@ -487,6 +489,41 @@ class RecommenderContract:
         assert all(len(term) == finished for term in est.loss_curve_.values())
         assert np.isfinite(est.recommend(0)[1]).all()
         assert 0 <= est.score(TEST) <= 1
+
+    @pytest.mark.parametrize("epochs", [1, 3])
+    def test_a_killed_fit_goes_on_from_its_checkpoint(self, epochs, est, monkeypatch, tmp_path):
+        path = tmp_path / "fit"
+        est.set_params(max_epochs=5)
+        whole = self.fit(clone(est), eval_set=TEST)
+        evaluations, measure = count(1), Validation.__call__
+
+        def killed(self, users, items):
+            if next(evaluations) > epochs:
+                raise SystemExit
+            return measure(self, users, items)
+
+        monkeypatch.setattr(Validation, "__call__", killed)
+        est.set_params(checkpoint=path)
+        with pytest.raises(SystemExit):
+            self.fit(est, eval_set=TEST)
+        monkeypatch.setattr(Validation, "__call__", measure)
+        assert os.listdir(tmp_path) == ["fit"]
+        with pytest.raises(ValueError, match=r"checkpoint='.*fit' is of another fit"):
+            self.fit(clone(est).set_params(learning_rate=0.5), eval_set=TEST)
+        with pytest.raises(ValueError, match="is of another fit"):
+            self.fit(est, TRAIN[1:], eval_set=TEST)
+        again = self.fit(clone(est).set_params(checkpoint_epochs=2), eval_set=TEST)
+        assert_same_model(again, whole)
+        assert again.loss_curve_ == whole.loss_curve_
+        assert again.validation_curve_ == whole.validation_curve_
+        assert os.listdir(tmp_path) == []
+
+    def test_what_a_checkpoint_needs(self, est, tmp_path):
+        with pytest.raises(ValueError, match="checkpoint needs an int as random_state.*got .*None"):
+            self.fit(est.set_params(checkpoint=tmp_path / "fit", random_state=None))
+        for path in (tmp_path, tmp_path / "no" / "fit"):
+            with pytest.raises(ValueError, match="checkpoint must name a file in a folder that"):
+                self.fit(est.set_params(checkpoint=str(path), random_state=0))
 
     # -------------------------------------------------------------------------------- scikit-learn
 

@@ -456,6 +456,11 @@ FORGERIES = {
         lambda d, a: d["params"].update(random_state={"RandomState": [1] * 624 + [625, 0, 0.0]}),
         "no state that it can reach",
     ),
+    "a place to write to": (
+        "MDE",
+        lambda d, a: d["params"].update(checkpoint="/etc/passwd"),
+        "the parameter 'checkpoint' must be None",
+    ),
     "state a list": ("MDE", lambda d, a: d.update(state=[]), "state must have every name once"),
     "state missing": ("MDE", lambda d, a: d["state"].pop("n_iter_"), "'n_iter_' is missing"),
     "state unknown": ("MDE", lambda d, a: d["state"].update(x=1), "'x' is not known"),
@@ -1000,3 +1005,12 @@ def test_an_interaction_at_the_edges(path):
             model = clone(est).fit(X)
             recsk.save(model, path)
             np.testing.assert_array_equal(recsk.load(path).recommend()[0], model.recommend()[0])
+
+
+def test_where_a_fit_is_written_down_is_not_told(path):
+    model = fitted("MDE")
+    try:
+        recsk.save(model.set_params(checkpoint=path.with_name("fit")), path)
+    finally:
+        model.set_params(checkpoint=None)
+    assert recsk.load(path).checkpoint is None

@@ -6,11 +6,13 @@ import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, TypeVar
 
 import torch
 from tqdm import tqdm
+
+from recsk.nn.checkpoint import Checkpoint
 
 __all__ = ["TrainingLog", "train"]
 
@@ -61,6 +63,7 @@ def train(
     before_epoch: Callable[[], None] | None = None,
     evaluate: Callable[[], float] | None = None,
     n_iter_no_change: int = 20,
+    checkpoint: Checkpoint | None = None,
     verbose: bool = False,
 ) -> TrainingLog:
     """Minimise the sum of the loss terms with Adam and leave the best weights in the network.
@@ -90,6 +93,9 @@ def train(
         Called after each epoch without arguments; gives a validation metric, higher is better.
     n_iter_no_change : int, default=20
         Epochs without a better metric before training stops.
+    checkpoint : Checkpoint, default=None
+        Where to write down how far it is, and where to go on from. It is removed at the end, but
+        for an interrupt.
     verbose : bool, default=False
         Show a progress bar.
 
@@ -97,48 +103,96 @@ def train(
     -------
     TrainingLog
     """
-    log = TrainingLog()
-    optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
-    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, learning_rate_decay)
-    average = _MovingAverage(network, weight_averaging)
-    best_metric, best_state = -math.inf, _snapshot(network)
-    progress = tqdm(range(1, max_epochs + 1), desc="fit", unit="epoch", disable=not verbose)
+    run = _Run(network, learning_rate, learning_rate_decay, weight_averaging)
+    if checkpoint is not None and (state := checkpoint.load()) is not None:
+        run.load_state_dict(state)
+    log = run.log
+    progress = tqdm(
+        range(log.n_iter + 1, max_epochs + 1),
+        desc="fit",
+        unit="epoch",
+        initial=log.n_iter,
+        total=max_epochs,
+        disable=not verbose,
+    )
     try:
         for epoch in progress:
             if before_epoch is not None:
                 before_epoch()
             network.train()
-            means = _run_epoch(batches, loss_terms, optimizer, average)
-            schedule.step()
+            means = _run_epoch(batches, loss_terms, run.optimizer, run.average)
+            run.schedule.step()
             log.non_finite = next((n for n, v in means.items() if not math.isfinite(v)), None)
             if log.non_finite is not None:
                 log.stopped_by = "non-finite"
                 break
             network.eval()
-            with average.in_place():
+            with run.average.in_place():
                 # Without a metric the last epoch is the best.
                 metric = float(epoch) if evaluate is None else evaluate()
-                state = _snapshot(network) if metric > best_metric else None
+                weights = _snapshot(network) if metric > run.best_metric else None
             if evaluate is not None:
                 log.validation_curve.append(metric)
             for name, value in means.items():
                 log.loss_curve.setdefault(name, []).append(value)
             log.n_iter = epoch
-            if state is not None:
-                best_metric, best_state, log.best_iter = metric, state, epoch
+            if weights is not None:
+                run.best_metric, run.best_weights, log.best_iter = metric, weights, epoch
             progress.set_postfix(
                 loss=sum(means.values()), **({} if evaluate is None else {"metric": metric})
             )
             if epoch - log.best_iter >= n_iter_no_change:
                 log.stopped_by = "patience"
                 break
+            if checkpoint is not None and checkpoint.is_due(epoch):
+                checkpoint.save(run.state_dict())
     except KeyboardInterrupt:
         log.stopped_by = "interrupt"
     finally:
         progress.close()
-    network.load_state_dict(best_state)
+    if checkpoint is not None and log.stopped_by != "interrupt":
+        checkpoint.remove()
+    network.load_state_dict(run.best_weights)
     network.eval()
     return log
+
+
+class _Run:
+    """All that a training has to know of its past."""
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        learning_rate: float,
+        learning_rate_decay: float,
+        weight_averaging: float,
+    ) -> None:
+        self.network = network
+        self.log = TrainingLog()
+        self.optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
+        self.schedule = torch.optim.lr_scheduler.ExponentialLR(self.optimizer, learning_rate_decay)
+        self.average = _MovingAverage(network, weight_averaging)
+        self.best_metric = -math.inf
+        self.best_weights = _snapshot(network)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "average": self.average.state_dict(),
+            "log": asdict(self.log),
+            "best_metric": self.best_metric,
+            "best_weights": self.best_weights,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.average.load_state_dict(state["average"])
+        self.log = TrainingLog(**state["log"])
+        self.best_metric, self.best_weights = state["best_metric"], state["best_weights"]
 
 
 class _MovingAverage:
@@ -166,6 +220,14 @@ class _MovingAverage:
             yield
         finally:
             self._exchange()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"averages": self.averages, "n_steps": self.n_steps}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.n_steps = state["n_steps"]
+        for average, saved in zip(self.averages, state["averages"], strict=True):
+            average.copy_(saved)
 
     def _exchange(self) -> None:
         for i, weight in enumerate(self.weights):
