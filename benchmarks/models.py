@@ -18,6 +18,7 @@ __all__ = ["GRIDS", "MDE", "MDSREC", "run_mde", "run_mdsrec", "tune"]
 SASREC = {"similarity": "dot", "score_temperature": 1.0}
 LIGHTGCN = {
     "loss": "bpr",
+    "user_balance": 0.0,
     "similarity": "dot",
     "normalize": False,
     "user_neighbors": 0,
@@ -50,6 +51,9 @@ MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
     "no_extra_losses": (MDERecommender, {"alpha": 0.0, "beta": 0.0}, True),
     "edge_dropout": (MDERecommender, {"edge_dropout": 0.3}, True),
     "last_weights": (MDERecommender, {"weight_averaging": 0.0}, True),
+    "few_negatives": (MDERecommender, {"n_negatives": 256}, True),
+    "unmet_negatives": (MDERecommender, {"exclude_met": True}, True),
+    "no_balance": (MDERecommender, {"user_balance": 0.0}, True),
     "rate_decay": (MDERecommender, {"learning_rate_decay": 0.9}, True),
     "ids": (MDERecommender, {}, False),
     "lightgcn": (MDERecommender, LIGHTGCN, False),
@@ -58,7 +62,15 @@ MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
 GRIDS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     "mde_tuned": (
         "mde",
-        list(ParameterGrid({"learning_rate": [1e-3, 2e-3, 4e-3], "normalize": [True, False]})),
+        list(
+            ParameterGrid(
+                {
+                    "learning_rate": [1e-3, 4e-3],
+                    "normalize": [True, False],
+                    "exclude_met": [True, False],
+                }
+            )
+        ),
     ),
     "lightgcn_tuned": (
         "lightgcn",

@@ -39,6 +39,7 @@ _PAPER: dict[str, Any] = {
     "standardize": False,
     "id_embedding": "none",
     "loss": "bpr",
+    "user_balance": 0.0,
     "similarity": "dot",
     "max_alignment": 2048,
     "weight_averaging": 0.0,
@@ -113,15 +114,15 @@ class MDERecommender(BaseRecommender):
     loss : {"softmax", "bpr"}, default="softmax"
         Ranking loss: cross-entropy among `n_negatives` items shared by a batch, or BPR with one
         negative per interaction. Paper: "bpr".
-    n_negatives : int, default=256
+    n_negatives : int, default=1024
         Negatives of the softmax, uniform over the catalogue.
     exclude_met : bool, default=False
         Whether only items that a user has not met count as negatives of the softmax. False also
         lets those count that were met in other interactions.
-    user_balance : float, default=0.0
+    user_balance : float, default=0.5
         How far all users count the same in the ranking losses: an interaction of a user with n of
-        them weighs :math:`n^{-b}`. 0 is every interaction the same, as in the paper; 1 is every
-        user the same, as in the metrics.
+        them weighs :math:`n^{-b}`. 0 is every interaction the same; 1 is every user the same, as
+        in the metrics. Paper: 0.
     similarity : {"cosine", "dot"}, default="cosine"
         What a score is. Paper: "dot".
     score_temperature : float, default=0.2
@@ -277,9 +278,9 @@ class MDERecommender(BaseRecommender):
         max_alignment: int = 512,
         modality_weight: float = 1.0,
         loss: Literal["bpr", "softmax"] = "softmax",
-        n_negatives: int = 256,
+        n_negatives: int = 1024,
         exclude_met: bool = False,
-        user_balance: float = 0.0,
+        user_balance: float = 0.5,
         similarity: Literal["dot", "cosine"] = "cosine",
         score_temperature: float = 0.2,
         edge_dropout: float = 0.0,
