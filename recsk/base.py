@@ -2,37 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from abc import ABCMeta, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from numbers import Integral, Real
-from pathlib import Path
+from numbers import Integral
 from typing import Any
 
-import joblib
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-import torch
 from sklearn.base import BaseEstimator
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import Tags, check_array
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from recsk._checks import at_least_one, ids_below
 from recsk._describe import describe
 from recsk._state import StateReader, matrix_state, text_state
-from recsk.early_stopping import parse_metric
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.metrics import evaluate
-from recsk.nn.checkpoint import Checkpoint
-from recsk.nn.training import TrainingLog
 from recsk.ranking import rank_given, similar, top_k
 
-__all__ = ["BaseRecommender", "resolve_device", "warn_if_unfinished"]
+__all__ = ["BaseRecommender"]
 
 # What scikit-learn's checks may pass on as it is. Other formats and types have no duplicates or
 # are widened to float64 first, so that no sum of duplicates overflows.
@@ -52,18 +43,6 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
 
     _parameter_constraints: dict[str, list[Any]] = {
         "score_k": [Interval(Integral, 1, None, closed="left")],
-        "max_epochs": [Interval(Integral, 1, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "early_stopping": [StrOptions({"auto"}), "boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "eval_metric": [str],
-        "device": [str],
-        "checkpoint": [str, os.PathLike, None],
-        "checkpoint_epochs": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
-        "verbose": ["verbose"],
     }
 
     # ------------------------------------------------------------------ what a subclass provides
@@ -83,11 +62,6 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         item_embedding: np.ndarray,
     ) -> None:
         """Keep what recommending needs, as CPU arrays so that any machine can load them."""
-        if not (np.isfinite(user_embedding).all() and np.isfinite(item_embedding).all()):
-            raise ValueError(
-                "training diverged: the vectors of users or items are not finite; lower "
-                f"learning_rate={self.learning_rate}"
-            )
         self.n_users_ = interactions.n_users
         self.interactions_ = interactions.to_csr()
         count = np.bincount(interactions.item, minlength=interactions.n_items)
@@ -95,45 +69,6 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         self.user_embedding_ = np.array(user_embedding, dtype=np.float32, order="C")
         self.user_embedding_[np.diff(self.interactions_.indptr) == 0] = 0
         self.item_embedding_ = np.ascontiguousarray(item_embedding, dtype=np.float32)
-
-    def _check_fit_parameters(self) -> torch.device:
-        """Refuse parameters that no data would make right, and find the device."""
-        self._validate_params()
-        parse_metric(self.eval_metric)
-        if self.checkpoint is not None:
-            if not isinstance(self.random_state, Integral):
-                raise ValueError(
-                    "checkpoint needs an int as random_state, so that a fit can be gone on with; "
-                    f"got random_state={self.random_state!r}"
-                )
-            path = Path(self.checkpoint)
-            if path.is_dir() or not path.parent.is_dir():
-                raise ValueError(
-                    f"checkpoint must name a file in a folder that exists; got {str(path)!r}"
-                )
-        return resolve_device(self.device)
-
-    def _make_checkpoint(
-        self, data: Any, random_states: Sequence[torch.Generator | np.random.RandomState]
-    ) -> Checkpoint | None:
-        """Where the training on these data is written down, if it is."""
-        if self.checkpoint is None:
-            return None
-        params = self.get_params(deep=False)
-        for name in ("checkpoint", "checkpoint_epochs", "verbose"):
-            del params[name]
-        return Checkpoint(
-            Path(self.checkpoint),
-            every=self.checkpoint_epochs,
-            training=joblib.hash([type(self).__name__, params, data]),
-            random_states=random_states,
-        )
-
-    def _keep_log(self, features: Mapping[str, Any], log: TrainingLog) -> None:
-        """Keep what is known of the training, and of what."""
-        self.modality_names_ = list(features)
-        self.loss_curve_, self.validation_curve_ = log.loss_curve, log.validation_curve
-        self.n_iter_, self.best_iter_ = log.n_iter, log.best_iter
 
     def _get_state(self) -> dict[str, Any]:
         """What `fit` has set, for `recsk.save`: numbers, strings, lists of them, arrays, dicts."""
@@ -144,14 +79,6 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
             "user_embedding_": self.user_embedding_,
             "item_embedding_": self.item_embedding_,
             "item_popularity_": self.item_popularity_,
-            "modality_names_": self.modality_names_,
-            "n_iter_": self.n_iter_,
-            "best_iter_": self.best_iter_,
-            "validation_curve_": np.array(self.validation_curve_, dtype=np.float64),
-            "loss_terms": list(self.loss_curve_),
-            "loss_curve_": {
-                term: np.array(curve, dtype=np.float64) for term, curve in self.loss_curve_.items()
-            },
         }
         if hasattr(self, "feature_names_in_"):
             state["feature_names_in_"] = text_state(self.feature_names_in_)
@@ -166,12 +93,6 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         width = self.user_embedding_.shape[1]
         self.item_embedding_ = state.array("item_embedding_", (self.n_features_in_, width))
         self.item_popularity_ = state.array("item_popularity_", (self.n_features_in_,))
-        self.modality_names_ = state.strings("modality_names_")
-        self.n_iter_ = state.integer("n_iter_", 0)
-        self.best_iter_ = state.integer("best_iter_", 0, self.n_iter_)
-        self.validation_curve_ = state.curve("validation_curve_")
-        curves = state.part("loss_curve_")
-        self.loss_curve_ = {term: curves.curve(term) for term in state.strings("loss_terms")}
         if state.part("feature_names_in_").names():
             names = state.texts("feature_names_in_", self.n_features_in_)
             self.feature_names_in_ = np.array(names, dtype=object)
@@ -390,21 +311,6 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
             )
         return interactions
 
-    def _check_eval_set(self, eval_set: Any, known: np.ndarray) -> sp.csr_matrix | None:
-        """What to watch of it: rows of users who are trained on; None if there are none."""
-        self.n_users_ = len(known)  # what it is checked against
-        interactions = self._check_interactions(eval_set, reset=False, name="eval_set")
-        # Whoever is not gets the most popular items, whatever is learned.
-        watched = interactions[known[interactions.user]].to_csr()
-        watched.resize((len(known), interactions.n_items))
-        return watched if watched.nnz else None
-
-    def _holds_out(self, n_interactions: int) -> bool:
-        """Whether some of so many interactions are to be held out for early stopping."""
-        if self.early_stopping == "auto":
-            return n_interactions >= 10_000
-        return bool(self.early_stopping)
-
     def _from_matrix(self, matrix: Any, name: str) -> Interactions:
         """Read a sparse matrix; a model of sequences takes its values for the order."""
         return Interactions.from_csr(interaction_matrix(matrix, name), values_as=None)
@@ -470,52 +376,6 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         tags.input_tags.positive_only = True
         tags.target_tags.required = False
         return tags
-
-
-def resolve_device(device: str) -> torch.device:
-    """Turn the parameter `device` into a torch device.
-
-    Parameters
-    ----------
-    device : str
-        ``"auto"`` is CUDA where there is one, else the CPU; ``"cpu"``, ``"cuda"`` or
-        ``"cuda:1"`` choose.
-
-    Raises
-    ------
-    ValueError
-        If it is none of these, or the device is not there.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        resolved = torch.device(device)
-    except RuntimeError:
-        resolved = None
-    if resolved is None or resolved.type not in ("cpu", "cuda"):
-        raise ValueError(
-            f"device must be 'auto', 'cpu' or 'cuda' (or 'cuda:1' ...); got {device!r}"
-        )
-    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
-        raise ValueError(
-            f"device={device!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA "
-            "devices; device='auto' takes one where there is one"
-        )
-    return resolved
-
-
-def warn_if_unfinished(log: TrainingLog) -> None:
-    """Say so when a fit ended before its time."""
-    if log.stopped_by == "interrupt":
-        reason = "fit was interrupted"
-    elif log.stopped_by == "non-finite":
-        reason = f"the loss term {log.non_finite!r} was not finite (try a lower learning_rate)"
-    elif log.stopped_by == "no-batches":
-        reason = "X has nobody with two items, so that there is nothing that comes next to learn"
-    else:
-        return
-    state = f"the weights of epoch {log.best_iter}" if log.best_iter else "its initial weights"
-    warnings.warn(f"{reason}; the estimator keeps {state}", ConvergenceWarning, stacklevel=3)
 
 
 def _without_zeros(interactions: Interactions, name: str) -> Interactions:

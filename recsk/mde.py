@@ -16,7 +16,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from recsk._state import StateReader
-from recsk.base import BaseRecommender, warn_if_unfinished
 from recsk.early_stopping import Validation, hold_out
 from recsk.features import Features, check_item_features, prepare
 from recsk.foldin import FoldIn, fuse
@@ -26,7 +25,8 @@ from recsk.nn.mde import Graphs, MDENetwork, MDEObjective
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
 from recsk.nn.sampling import InteractionSampler
-from recsk.nn.training import TrainingLog, train
+from recsk.nn.training import TrainingLog
+from recsk.trained import TrainedRecommender, warn_if_unfinished
 
 __all__ = ["MDERecommender"]
 
@@ -47,7 +47,7 @@ _PAPER: dict[str, Any] = {
 }
 
 
-class MDERecommender(BaseRecommender):
+class MDERecommender(TrainedRecommender):
     r"""Graph collaborative filtering that amplifies and aligns modality differences (MDE).
 
     Users and items get a vector in every modality. Items start from their features through a
@@ -226,7 +226,7 @@ class MDERecommender(BaseRecommender):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **BaseRecommender._parameter_constraints,
+        **TrainedRecommender._parameter_constraints,
         "n_factors": [Interval(Integral, 1, None, closed="left")],
         "n_layers": [Interval(Integral, 0, None, closed="left")],
         "user_neighbors": [Interval(Integral, 0, None, closed="left")],
@@ -252,8 +252,6 @@ class MDERecommender(BaseRecommender):
         "similarity": [StrOptions({"dot", "cosine"})],
         "score_temperature": [Interval(Real, 0, None, closed="neither")],
         "edge_dropout": [Interval(Real, 0, 1, closed="left")],
-        "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
-        "weight_averaging": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(
@@ -523,20 +521,14 @@ class MDERecommender(BaseRecommender):
         validation = None
         if held_out is not None:
             validation = Validation(train_set, held_out, self.eval_metric)
-        checkpoint = self._make_checkpoint((train_set, held_out, features), (generator, rng))
-        log = train(
+        log = self._train_network(
             network,
             batches,
             objective,
-            max_epochs=self.max_epochs,
-            learning_rate=self.learning_rate,
-            learning_rate_decay=self.learning_rate_decay,
-            weight_averaging=self.weight_averaging,
-            before_epoch=drop_edges if self.edge_dropout else None,
             evaluate=None if validation is None else evaluate,
-            n_iter_no_change=self.n_iter_no_change,
-            checkpoint=checkpoint,
-            verbose=bool(self.verbose),
+            before_epoch=drop_edges if self.edge_dropout else None,
+            data=(train_set, held_out, features),
+            random_states=(generator, rng),
         )
         network.graphs = whole_graph
         return log
@@ -573,7 +565,6 @@ class MDERecommender(BaseRecommender):
     def _get_state(self) -> dict[str, Any]:
         return {
             **super()._get_state(),
-            "user_preference_": self.user_preference_,
             "item_preference_": self.item_preference_,
             "fuse": self._fuse_state,
             "fold": self._fold.get_state(),
@@ -582,7 +573,6 @@ class MDERecommender(BaseRecommender):
     def _set_state(self, state: StateReader) -> None:
         super()._set_state(state)
         n_modalities = max(len(self.modality_names_), 1)
-        self.user_preference_ = state.array("user_preference_", (self.n_users_, n_modalities))
         self.item_preference_ = state.array("item_preference_", (self.n_features_in_, n_modalities))
         fuse_state = state.part("fuse")
         self._fuse_state = {

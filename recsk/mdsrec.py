@@ -18,7 +18,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from recsk._state import StateReader
-from recsk.base import BaseRecommender, warn_if_unfinished
 from recsk.early_stopping import Validation
 from recsk.encoding import StoredEncoder
 from recsk.features import Features, check_item_features, prepare
@@ -34,12 +33,13 @@ from recsk.nn.mdsrec import (
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
 from recsk.nn.sequences import SequenceSampler
-from recsk.nn.training import TrainingLog, train
+from recsk.nn.training import TrainingLog
+from recsk.trained import TrainedRecommender, warn_if_unfinished
 
 __all__ = ["MDSRecRecommender"]
 
 
-class MDSRecRecommender(BaseRecommender):
+class MDSRecRecommender(TrainedRecommender):
     r"""Next items by relations and interests in every modality (MDSRec).
 
     Every item has one learned vector, which is propagated along a relation graph for each
@@ -197,7 +197,7 @@ class MDSRecRecommender(BaseRecommender):
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
-        **BaseRecommender._parameter_constraints,
+        **TrainedRecommender._parameter_constraints,
         "n_factors": [Interval(Integral, 1, None, closed="left")],
         "max_length": [Interval(Integral, 1, None, closed="left")],
         "n_blocks": [Interval(Integral, 1, None, closed="left")],
@@ -216,8 +216,6 @@ class MDSRecRecommender(BaseRecommender):
         "repeats": ["boolean"],
         "score_temperature": [Interval(Real, 0, None, closed="neither")],
         "n_negatives": [Interval(Integral, 1, None, closed="left"), None],
-        "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
-        "weight_averaging": [Interval(Real, 0, 1, closed="left")],
     }
 
     def __init__(
@@ -503,19 +501,13 @@ class MDSRecRecommender(BaseRecommender):
         draws: list[Any] = [torch.default_generator, rng]
         if device.type == "cuda":
             draws.append(torch.cuda.default_generators[device.index or 0])
-        checkpoint = self._make_checkpoint((sequences, held_out, features), draws)
-        return train(
+        return self._train_network(
             network,
             batches,
             MDSRecObjective(network, self.score_temperature),
-            max_epochs=self.max_epochs,
-            learning_rate=self.learning_rate,
-            learning_rate_decay=self.learning_rate_decay,
-            weight_averaging=self.weight_averaging,
             evaluate=None if validation is None else evaluate,
-            n_iter_no_change=self.n_iter_no_change,
-            checkpoint=checkpoint,
-            verbose=bool(self.verbose),
+            data=(sequences, held_out, features),
+            random_states=draws,
         )
 
     def _keep(self, network: MDSRecNetwork, interactions: Interactions) -> None:
@@ -530,14 +522,12 @@ class MDSRecRecommender(BaseRecommender):
     def _get_state(self) -> dict[str, Any]:
         return {
             **super()._get_state(),
-            "user_preference_": self.user_preference_,
             "encoder": self._encoder.get_state(),
         }
 
     def _set_state(self, state: StateReader) -> None:
         super()._set_state(state)
         n_modalities = max(len(self.modality_names_), 1)
-        self.user_preference_ = state.array("user_preference_", (self.n_users_, n_modalities))
         width = self.user_embedding_.shape[1]
         encoder = state.part("encoder")
         self._encoder = StoredEncoder.from_state(encoder, n_modalities, self.n_features_in_, width)
