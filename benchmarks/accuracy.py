@@ -20,10 +20,10 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import os
 from pathlib import Path
 from typing import Any
 
+import environment
 import models
 import numpy as np
 import rivals
@@ -82,7 +82,7 @@ def main() -> None:
     names = args.model.split(",")
     if unknown := [name for name in names if name not in known]:
         parser.error(f"unknown model {unknown[0]!r}; known are {', '.join(known)}")
-    sequential = [name in models.MDSREC for name in names]
+    sequential = [name not in rivals.GRIDS and models.is_sequential(name) for name in names]
     if any(sequential) != all(sequential):
         parser.error("models of sequences and others have different splits: run them apart")
     torch.set_num_threads(args.threads)
@@ -91,11 +91,9 @@ def main() -> None:
         if not args.dataset:
             parser.error("models of sequences need the order: a --dataset that has timestamps")
         data = load_sequences(args.dataset)
-        fit = models.run_mdsrec
         parts = ["valid", "valid, not masked", "test", "test, not masked"]
     else:
         data = load(args.dataset) if args.dataset else load_folder(args.mmrec)
-        fit = models.run_mde
         parts = ["valid", "test"]
     if args.validation_only:
         parts = [part for part in parts if part.startswith("valid")]
@@ -113,11 +111,11 @@ def main() -> None:
         else:
             model, best = name, {}
             if name in models.GRIDS:
-                model, best = models.tune(name, data, seeds[0])
+                model, best = models.tune(name, data, seeds[0], changes)
                 print(f"{name}: chosen {best}")
             results[name] = []
             for seed in seeds:
-                run = fit(model, data, seed, {**best, **changes}, parts, CUTOFFS)
+                run = models.run(model, data, seed, {**best, **changes}, parts, CUTOFFS)
                 results[name].append({**run, "params": best})
                 found = results[name][-1]["valid"]
                 line = ", ".join(f"{metric} {found[metric]:.4f}" for metric in SHOWN)
@@ -133,8 +131,7 @@ def main() -> None:
         "dataset": data.name,
         "split": data.split,
         "changes": changes,
-        "threads": args.threads,
-        "cpus": os.cpu_count(),
+        "environment": environment.describe(),
         "runs": results,
     }
     path.write_text(json.dumps(report, indent=1, default=str) + "\n")

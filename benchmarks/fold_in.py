@@ -14,6 +14,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import environment
 import numpy as np
 import scipy.sparse as sp
 import torch
@@ -67,7 +68,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results/fold_in.json")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    report = {}
+    report: dict[str, Any] = {"environment": environment.describe()}
     for name in args.dataset:
         report[name] = run(name, args.seed)
         print(name)

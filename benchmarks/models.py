@@ -13,7 +13,7 @@ from sklearn.utils import Bunch
 from recsk import MDERecommender, MDSRecRecommender
 from recsk.metrics import evaluate
 
-__all__ = ["GRIDS", "MDE", "MDSREC", "run_mde", "run_mdsrec", "tune"]
+__all__ = ["GRIDS", "MDE", "MDSREC", "is_sequential", "run", "tune"]
 
 SASREC = {"similarity": "dot", "score_temperature": 1.0}
 LIGHTGCN = {
@@ -58,10 +58,31 @@ MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
     "ids": (MDERecommender, {}, False),
     "lightgcn": (MDERecommender, LIGHTGCN, False),
 }
-# Models tuned as the rivals are: the best setting by validation recall@20 at the first seed.
-GRIDS: dict[str, tuple[str, list[dict[str, Any]]]] = {
+# The models of sequences, with the modalities that one is given, None for all.
+MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
+    "mdsrec": ({}, None),
+    "sasrec": (SASREC, []),
+    "wo_mrgc": ({"relation": None}, None),
+    "wo_ica": ({"n_interests": 0}, None),
+    "mean_fusion": ({"fusion": "mean"}, None),
+    "softmax_fusion": ({"fusion": "softmax"}, None),
+    "first_modality": ({}, [0]),
+    "second_modality": ({}, [1]),
+}
+_SEQUENCE_GRID: list[dict[str, Any]] = [
+    {**scores, **rest}
+    for scores in (
+        {"similarity": "dot", "score_temperature": 1.0},
+        {"similarity": "cosine", "score_temperature": 0.07},
+        {"similarity": "cosine", "score_temperature": 0.1},
+    )
+    for rest in ParameterGrid({"learning_rate": [1e-3, 2e-3], "dropout": [0.3, 0.5]})
+]
+# Models tuned as the rivals are: the best setting by this metric on validation at the first seed.
+GRIDS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
     "mde_tuned": (
         "mde",
+        "recall@20",
         list(
             ParameterGrid(
                 {
@@ -74,6 +95,7 @@ GRIDS: dict[str, tuple[str, list[dict[str, Any]]]] = {
     ),
     "lightgcn_tuned": (
         "lightgcn",
+        "recall@20",
         list(
             ParameterGrid(
                 {
@@ -84,21 +106,43 @@ GRIDS: dict[str, tuple[str, list[dict[str, Any]]]] = {
             )
         ),
     ),
-}
-# The same of the models of sequences, with the modalities that one is given, None for all.
-MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
-    "mdsrec": ({}, None),
-    "sasrec": (SASREC, []),
-    "wo_mrgc": ({"relation": None}, None),
-    "wo_ica": ({"n_interests": 0}, None),
-    "mean_fusion": ({"fusion": "mean"}, None),
-    "softmax_fusion": ({"fusion": "softmax"}, None),
-    "first_modality": ({}, [0]),
-    "second_modality": ({}, [1]),
+    # The same size and the same grid for both.
+    "mdsrec_tuned": ("mdsrec", "ndcg@10", _SEQUENCE_GRID),
+    "sasrec_tuned": ("sasrec", "ndcg@10", _SEQUENCE_GRID),
 }
 
 
-def run_mde(
+def is_sequential(name: str) -> bool:
+    """Whether a model needs the order of the interactions."""
+    return (GRIDS[name][0] if name in GRIDS else name) in MDSREC
+
+
+def run(
+    name: str,
+    data: Bunch,
+    seed: int,
+    changes: dict[str, Any],
+    parts: Sequence[str],
+    cutoffs: Sequence[int],
+) -> dict[str, Any]:
+    """Fit a model and measure it on parts of the data."""
+    one = _run_mdsrec if name in MDSREC else _run_mde
+    return one(name, data, seed, changes, parts, cutoffs)
+
+
+def tune(name: str, data: Bunch, seed: int, changes: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The model of a grid, and its best setting by validation."""
+    model, eval_metric, grid = GRIDS[name]
+    k = int(eval_metric.partition("@")[2])
+    tried = []
+    for params in grid:
+        found = run(model, data, seed, {**params, **changes}, ["valid"], [k])["valid"][eval_metric]
+        print(f"{name}: {eval_metric} {found:.4f} on validation with {params}", flush=True)
+        tried.append((found, params))
+    return model, max(tried, key=lambda pair: pair[0])[1]
+
+
+def _run_mde(
     name: str,
     data: Bunch,
     seed: int,
@@ -112,18 +156,7 @@ def run_mde(
     return {**found, **{part: evaluate(estimator, data[part], k=cutoffs) for part in parts}}
 
 
-def tune(name: str, data: Bunch, seed: int) -> tuple[str, dict[str, Any]]:
-    """The model of a grid, and its best setting by validation."""
-    model, grid = GRIDS[name]
-    tried = []
-    for params in grid:
-        found = run_mde(model, data, seed, params, ["valid"], [20])["valid"]["recall@20"]
-        print(f"{name}: {found:.4f} on validation with {params}", flush=True)
-        tried.append((found, params))
-    return model, max(tried, key=lambda pair: pair[0])[1]
-
-
-def run_mdsrec(
+def _run_mdsrec(
     name: str,
     data: Bunch,
     seed: int,
