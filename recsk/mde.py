@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,22 +29,6 @@ from recsk.nn.training import TrainingLog
 from recsk.trained import TrainedRecommender, warn_if_unfinished
 
 __all__ = ["MDERecommender"]
-
-# Where the paper and the defaults differ.
-_PAPER: dict[str, Any] = {
-    "user_neighbors": 40,
-    "hidden_factor": 4,
-    "alpha": 0.1,
-    "beta": 0.1,
-    "standardize": False,
-    "id_embedding": "none",
-    "loss": "bpr",
-    "user_balance": 0.0,
-    "similarity": "dot",
-    "max_alignment": 2048,
-    "weight_averaging": 0.0,
-    "batch_size": 2048,
-}
 
 
 class MDERecommender(TrainedRecommender):
@@ -254,6 +238,21 @@ class MDERecommender(TrainedRecommender):
         "edge_dropout": [Interval(Real, 0, 1, closed="left")],
     }
 
+    _paper: ClassVar[dict[str, Any]] = {
+        "user_neighbors": 40,
+        "hidden_factor": 4,
+        "alpha": 0.1,
+        "beta": 0.1,
+        "standardize": False,
+        "id_embedding": "none",
+        "loss": "bpr",
+        "user_balance": 0.0,
+        "similarity": "dot",
+        "max_alignment": 2048,
+        "weight_averaging": 0.0,
+        "batch_size": 2048,
+    }
+
     def __init__(
         self,
         *,
@@ -338,27 +337,6 @@ class MDERecommender(TrainedRecommender):
         self.checkpoint_epochs = checkpoint_epochs
         self.random_state = random_state
         self.verbose = verbose
-
-    @classmethod
-    def paper(cls, **params: Any) -> MDERecommender:
-        """Make an estimator with the paper's settings in place of the defaults.
-
-        Parameters
-        ----------
-        **params
-            Parameters that are to differ from them.
-
-        Returns
-        -------
-        MDERecommender
-
-        Examples
-        --------
-        >>> from recsk import MDERecommender
-        >>> MDERecommender.paper(alpha=0.3).loss
-        'bpr'
-        """
-        return cls(**{**_PAPER, **params})
 
     # ---------------------------------------------------------------------------------------- fit
 

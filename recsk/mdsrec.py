@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from numbers import Integral, Real
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -54,7 +54,7 @@ class MDSRecRecommender(TrainedRecommender):
 
     Without features it is SASRec; with ``similarity="dot", score_temperature=1`` in its original
     form. The defaults are those that served best on real data (see the benchmarks in the docs),
-    which is not the paper in every point.
+    which is not the paper in every point: ``MDSRecRecommender.paper()`` is.
 
     Parameters
     ----------
@@ -216,6 +216,13 @@ class MDSRecRecommender(TrainedRecommender):
         "repeats": ["boolean"],
         "score_temperature": [Interval(Real, 0, None, closed="neither")],
         "n_negatives": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    _paper: ClassVar[dict[str, Any]] = {
+        "project_features": False,
+        "item_vectors": "mean",
+        "similarity": "dot",
+        "score_temperature": 1.0,
     }
 
     def __init__(

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import joblib
 import numpy as np
@@ -51,6 +51,33 @@ class TrainedRecommender(BaseRecommender):
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    # Where the paper of the method and the defaults differ.
+    _paper: ClassVar[dict[str, Any]]
+
+    @classmethod
+    def paper(cls, **params: Any) -> Self:
+        """Make an estimator with the settings of its paper in place of the defaults.
+
+        Parameters
+        ----------
+        **params
+            Parameters that are to differ from them.
+
+        Returns
+        -------
+        estimator
+            Not fitted.
+
+        Examples
+        --------
+        >>> from recsk import MDERecommender, MDSRecRecommender
+        >>> MDERecommender.paper(alpha=0.3).loss
+        'bpr'
+        >>> MDSRecRecommender.paper().item_vectors
+        'mean'
+        """
+        return cls(**{**cls._paper, **params})
 
     # --------------------------------------------------------------------------- before training
 

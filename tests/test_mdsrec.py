@@ -202,7 +202,7 @@ def test_exclude_seen(user_items):
 # ------------------------------------------------------------------------------------- modalities
 
 
-@pytest.mark.parametrize("n_modalities", [0, 1, 2, 3])
+@pytest.mark.parametrize("n_modalities", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("item_vectors", ["modality", "mean", "id"])
 def test_any_number_of_modalities(n_modalities, item_vectors):
     rng = np.random.default_rng(0)
@@ -398,6 +398,15 @@ def test_every_switch_does_something(params):
         # Interests count for little at first; but a fit that can be repeated differs by nothing.
         assert not np.array_equal(model.user_embedding_, reference().user_embedding_)
     assert model.recommend(user_items=[[1, 2], []])[0].min() >= 0
+
+
+def test_the_paper():
+    model = MDSRecRecommender.paper(n_factors=8, max_epochs=2, n_interests=3, random_state=0)
+    assert (model.project_features, model.similarity, model.max_epochs) == (False, "dot", 2)
+    model.fit(TRAIN, item_features=FEATURES)
+    # One vector per item, whatever the number of modalities, and scores that are no cosines.
+    assert model.item_embedding_.shape == (N_ITEMS, 8)
+    assert np.linalg.norm(model.item_embedding_, axis=1).max() < 0.9
 
 
 def test_cosine_scores_are_cosines():
