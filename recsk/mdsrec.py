@@ -98,8 +98,7 @@ class MDSRecRecommender(TrainedRecommender):
         :math:`\tau_s`, divides scores in the softmax. 1 goes with ``similarity="dot"``.
     n_negatives : int or None, default=None
         Items that a batch shares as negatives, drawn uniformly; None takes the whole catalogue,
-        which is better where it is affordable: the scores of a batch's positions with all items
-        take about 3 x 4 bytes each, such as 1.5 GB for 25,000 positions and 5,000 items.
+        which is better where its time is affordable: it grows with the number of items.
     learning_rate : float, default=2e-3
         Of Adam.
     learning_rate_decay : float, default=1.0

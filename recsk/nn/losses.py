@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
+from recsk.nn.softmax import softmax_loss
+
 __all__ = [
     "alignment_loss",
     "bpr_loss",
     "difference_loss",
-    "info_nce",
-    "sampled_softmax_loss",
     "squared_norm",
     "tradeoff_weights",
 ]
@@ -29,34 +29,6 @@ def bpr_loss(
         How much each interaction counts; None is one everywhere.
     """
     return _weighted_mean(functional.softplus(negative - positive), weight)
-
-
-def sampled_softmax_loss(
-    positive: torch.Tensor,
-    negative: torch.Tensor,
-    excluded: torch.Tensor | None = None,
-    weight: torch.Tensor | None = None,
-) -> torch.Tensor:
-    r"""Cross-entropy of the item met among sampled items, averaged.
-
-    .. math:: -\log \frac{\exp(s^+)}{\exp(s^+) + \sum_j \exp(s^-_j)}
-
-    Parameters
-    ----------
-    positive : Tensor of shape (n,)
-        Scores of the items met, already divided by the temperature.
-    negative : Tensor of shape (n, n_negatives)
-        Scores of the items sampled, likewise.
-    excluded : Tensor of bool of shape (n, n_negatives), default=None
-        Where a sampled item does not count as a negative, such as the item met itself.
-    weight : Tensor of shape (n,), default=None
-        How much each interaction counts; None is one everywhere.
-    """
-    if excluded is not None:
-        negative = negative.masked_fill(excluded, -torch.inf)
-    logits = torch.cat([positive[:, None], negative], dim=1)
-    first = logits.new_zeros(len(logits), dtype=torch.long)
-    return _weighted_mean(functional.cross_entropy(logits, first, reduction="none"), weight)
 
 
 def tradeoff_weights(
@@ -122,38 +94,13 @@ def alignment_loss(
     ids : Tensor of shape (n_nodes,), default=None
         Which node a row is. A node that occurs twice in a batch is not its own negative.
     """
-    return _weighted_mean(info_nce(first, second, temperature=temperature, ids=ids), weight)
-
-
-def info_nce(
-    anchors: torch.Tensor,
-    targets: torch.Tensor,
-    *,
-    temperature: float,
-    ids: torch.Tensor | None = None,
-) -> torch.Tensor:
-    """Cross-entropy of finding each anchor's own row among the targets, by cosine.
-
-    Parameters
-    ----------
-    anchors, targets : Tensor of shape (n, width)
-        Row i of one belongs to row i of the other.
-    temperature : float
-        Divides the cosines.
-    ids : Tensor of shape (n,), default=None
-        Rows with the same id are not each other's negatives.
-
-    Returns
-    -------
-    Tensor of shape (n,)
-    """
-    logits = functional.normalize(anchors) @ (functional.normalize(targets) / temperature).T
+    anchors = functional.normalize(first) / temperature
+    targets = functional.normalize(second)
     if ids is not None:
-        twins = ids[:, None] == ids[None, :]
-        twins.fill_diagonal_(False)
-        logits = logits.masked_fill(twins, -torch.inf)
-    own = torch.arange(len(logits), device=logits.device)
-    return functional.cross_entropy(logits, own, reduction="none")
+        same = ids[:, None] == ids[None, :]
+        return softmax_loss(anchors, targets, targets, excluded=same, weight=weight)
+    own = torch.arange(len(targets), device=targets.device)
+    return softmax_loss(anchors, targets, targets, own=own, weight=weight)
 
 
 def squared_norm(*tensors: torch.Tensor) -> torch.Tensor:

@@ -19,13 +19,13 @@ from recsk.nn.losses import (
     alignment_loss,
     bpr_loss,
     difference_loss,
-    sampled_softmax_loss,
     squared_norm,
     tradeoff_weights,
 )
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator, gather, mean_of_layers
 from recsk.nn.sampling import Batch
+from recsk.nn.softmax import softmax_loss
 
 __all__ = ["Graphs", "MDENetwork", "MDEObjective"]
 
@@ -297,9 +297,14 @@ class MDEObjective:
         if self.ranking == "bpr":
             scores = (user * positive).sum(dim=1), (user * negative).sum(dim=1)
             return bpr_loss(*scores, batch.weight)
-        user = user / self.score_temperature  # cheaper here than on the scores
-        scores = (user * positive).sum(dim=1), user @ negative.T
-        return sampled_softmax_loss(*scores, batch.excluded, batch.weight)
+        return softmax_loss(
+            user / self.score_temperature,
+            positive,
+            negative,
+            own=batch.own,
+            excluded=batch.excluded,
+            weight=batch.weight,
+        )
 
     def _differ(
         self, nodes: torch.Tensor, preference: torch.Tensor, ids: torch.Tensor, side: str

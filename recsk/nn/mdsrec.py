@@ -17,10 +17,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from recsk.nn.losses import sampled_softmax_loss
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator, gather
 from recsk.nn.sequences import SequenceBatch, pad
+from recsk.nn.softmax import softmax_loss
 
 __all__ = [
     "Interests",
@@ -360,13 +360,6 @@ class MDSRecObjective:
         states = network.encoder(tables, batch.items, batch.place)
         users = network.encoder.users(states) / self.score_temperature
         items = network.catalogue(tables)
-        if batch.negative is None:
-            return {"ranking": functional.cross_entropy(users @ items.T, batch.target)}
-        positive, negative = gather(items, batch.target), gather(items, batch.negative)
-        return {
-            "ranking": sampled_softmax_loss(
-                (users * positive).sum(dim=1),
-                users @ negative.T,
-                batch.target[:, None] == batch.negative[None, :],
-            )
-        }
+        positive = gather(items, batch.target)
+        negative = items if batch.negative is None else gather(items, batch.negative)
+        return {"ranking": softmax_loss(users, positive, negative, own=batch.own)}

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 
-__all__ = ["Batch", "InteractionSampler"]
+__all__ = ["Batch", "InteractionSampler", "place_of"]
 
 
 class Batch(NamedTuple):
@@ -19,9 +19,12 @@ class Batch(NamedTuple):
     user, positive : Tensor of shape (n,), int64
         Who met what.
     negative : Tensor of shape (n,) or (n_negatives,), int64
-        An item for each interaction that its user has not met, or items for all to share.
+        An item for each interaction that its user has not met, or different items that all
+        share.
+    own : Tensor of shape (n,), int64, or None
+        Where among the shared items the item met is; -1 for nowhere.
     excluded : Tensor of bool of shape (n, n_negatives) or None
-        Where a shared item is no negative of an interaction.
+        Where a shared item was met by the user of an interaction, if that is to be known.
     weight : Tensor of shape (n,) or None
         How much each interaction counts; None is one everywhere.
     """
@@ -29,6 +32,7 @@ class Batch(NamedTuple):
     user: torch.Tensor
     positive: torch.Tensor
     negative: torch.Tensor
+    own: torch.Tensor | None = None
     excluded: torch.Tensor | None = None
     weight: torch.Tensor | None = None
 
@@ -41,8 +45,8 @@ class InteractionSampler:
     A batch shares ``n_shared`` negatives, or has one for each interaction. Of these one that the
     user has met is drawn again, ``n_redraws`` times at most: a loop until none is left would need
     a synchronisation. With a user who has met half the catalogue one in 2 ** (n_redraws + 1)
-    stays. Of the shared ones it is told which are no negatives of which interactions: the item
-    met itself, or with ``exclude_met`` all that the user has met.
+    stays. Of the shared ones it is told where the item met itself is, and with ``exclude_met``
+    which ones the user has met.
 
     Parameters
     ----------
@@ -97,15 +101,14 @@ class InteractionSampler:
             drawn = self._shared_negatives(self.n_shared)
         parts = users.split(self.batch_size), positives.split(self.batch_size)
         for user, positive, (negative, met) in zip(*parts, drawn, strict=True):
+            own = place_of(positive, negative, self.n_items) if self.n_shared else None
             excluded = None if met is None else met[user]
-            if self.n_shared and met is None:
-                excluded = positive[:, None] == negative
             weight = None if self.weight is None else self.weight[user]
-            yield Batch(user, positive, negative, excluded, weight)
+            yield Batch(user, positive, negative, own, excluded, weight)
 
     def _shared_negatives(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
         """Items for every batch, and, if asked, who met them: (n_users, size)."""
-        drawn = torch.stack([self._shared(size) for _ in range(len(self))])
+        drawn = torch.stack([self._permutation(self.n_items)[:size] for _ in range(len(self))])
         if self._columns is None:
             yield from ((items, None) for items in drawn)
             return
@@ -121,12 +124,6 @@ class InteractionSampler:
             drawn = torch.where(self._has_met(user, drawn), self._draw(len(user)), drawn)
         return drawn
 
-    def _shared(self, size: int) -> torch.Tensor:
-        # A permutation of a catalogue far larger than the sample would cost more than it is worth.
-        if size * 16 < self.n_items:
-            return self._draw(size)
-        return self._permutation(self.n_items)[:size]
-
     def _permutation(self, size: int) -> torch.Tensor:
         return torch.randperm(size, generator=self.generator, device=self.user.device)
 
@@ -139,6 +136,13 @@ class InteractionSampler:
         key = user * self.n_items + item
         place = torch.searchsorted(self._met, key).clamp_(max=len(self._met) - 1)
         return self._met[place] == key
+
+
+def place_of(ids: torch.Tensor, among: torch.Tensor, n_items: int) -> torch.Tensor:
+    """Find where each of some items is among others, which differ; -1 for nowhere."""
+    place = torch.full((n_items,), -1, device=among.device)
+    place[among] = torch.arange(len(among), device=among.device)
+    return place[ids]
 
 
 class _Columns:

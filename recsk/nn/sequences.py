@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from recsk.nn.sampling import place_of
+
 __all__ = ["SequenceBatch", "SequenceSampler", "pad"]
 
 
@@ -24,13 +26,16 @@ class SequenceBatch(NamedTuple):
     target : Tensor of shape (n,), int64
         The item that came after each of them.
     negative : Tensor of shape (n_negatives,), int64, or None
-        Items that the batch shares as negatives; None for all items.
+        Different items that the batch shares as negatives; None for all items.
+    own : Tensor of shape (n,), int64
+        Where among the negatives the target is; -1 for nowhere.
     """
 
     items: torch.Tensor
     place: torch.Tensor
     target: torch.Tensor
     negative: torch.Tensor | None
+    own: torch.Tensor
 
 
 def pad(
@@ -123,15 +128,13 @@ class SequenceSampler:
     def _batch(self, start: npt.NDArray[np.int64], length: npt.NDArray[np.int64]) -> SequenceBatch:
         padded, place = pad(self.items, start, length)
         following, _ = pad(self.items, start + 1, length)
-        negative = None
-        if self.n_negatives is not None:
-            negative = self._to_device(self.rng.randint(self.n_items, size=self.n_negatives))
-        return SequenceBatch(
-            self._to_device(padded),
-            self._to_device(place),
-            self._to_device(following.reshape(-1)[place]),
-            negative,
-        )
+        target = self._to_device(following.reshape(-1)[place])
+        negative, own = None, target
+        if self.n_negatives is not None and self.n_negatives < self.n_items:
+            drawn = self.rng.permutation(self.n_items)[: self.n_negatives]
+            negative = self._to_device(drawn)
+            own = place_of(target, negative, self.n_items)
+        return SequenceBatch(self._to_device(padded), self._to_device(place), target, negative, own)
 
     def _to_device(self, array: npt.NDArray[np.int64]) -> torch.Tensor:
         return torch.as_tensor(array).to(self.device, non_blocking=True)

@@ -8,8 +8,7 @@ from tests.nn import reference
 N, D = 7, 4
 RNG = np.random.default_rng(0)
 POSITIVE, NEGATIVE = RNG.normal(size=(2, N))
-SHARED = RNG.normal(size=(N, 5))
-HITS = RNG.random((N, 5)) < 0.3
+OTHERS = RNG.normal(size=(N, 5))
 V, T = RNG.normal(size=(2, N, D))
 WEIGHT, OTHER = RNG.random((2, N))
 IDS = np.array([3, 1, 3, 0, 1, 3, 9])
@@ -22,18 +21,7 @@ def tensors(*arrays):
 # What goes in and is learned; the loss; its reference.
 CASES = {
     "bpr": ((POSITIVE, NEGATIVE), losses.bpr_loss, reference.bpr),
-    "softmax": ((POSITIVE, SHARED), losses.sampled_softmax_loss, reference.sampled_softmax),
-    "softmax with hits": (
-        (POSITIVE, SHARED),
-        lambda p, n: losses.sampled_softmax_loss(p, n, torch.as_tensor(HITS)),
-        lambda p, n: reference.sampled_softmax(p, n, HITS),
-    ),
     "bpr, weighted": ((POSITIVE, NEGATIVE, WEIGHT), losses.bpr_loss, reference.bpr),
-    "softmax, weighted": (
-        (POSITIVE, SHARED, WEIGHT),
-        lambda p, n, w: losses.sampled_softmax_loss(p, n, weight=w),
-        lambda p, n, w: reference.sampled_softmax(p, n, weight=w),
-    ),
     "MDA": ((V, T, WEIGHT), losses.difference_loss, reference.difference),
     "MDA, uniform": (
         (V, T),
@@ -55,17 +43,12 @@ CASES = {
         lambda v, t: losses.alignment_loss(v, t, temperature=1.0),
         lambda v, t: reference.alignment(v, t, 1, 1.0),
     ),
-    "InfoNCE": (
-        (V, T),
-        lambda v, t: losses.info_nce(v, t, temperature=0.1),
-        lambda v, t: reference.info_nce(v, t, 0.1),
-    ),
     "NLT": (
         (WEIGHT, OTHER),
         lambda a, b: torch.stack(losses.tradeoff_weights(a, b)),
         lambda a, b: np.stack(reference.tradeoff(a, b)),
     ),
-    "squared norm": ((V, T, SHARED), losses.squared_norm, reference.squared_norm),
+    "squared norm": ((V, T, OTHERS), losses.squared_norm, reference.squared_norm),
 }
 
 
@@ -90,16 +73,6 @@ def test_extreme_inputs_give_finite_losses_and_gradients(inputs, loss, expected)
         value.backward()
         assert torch.isfinite(value)
         assert all(torch.isfinite(x.grad).all() for x in learned)
-
-
-def test_a_sampled_item_that_is_the_item_met_is_no_negative():
-    met = torch.tensor([2.0])
-    with_it = losses.sampled_softmax_loss(
-        met, torch.tensor([[0.5, 2.0]]), torch.tensor([[False, True]])
-    )
-    assert with_it == losses.sampled_softmax_loss(met, torch.tensor([[0.5]]))
-    nothing_left = losses.sampled_softmax_loss(met, met[None], torch.tensor([[True]]))
-    assert nothing_left == 0
 
 
 def test_extremes_of_difference_and_alignment():

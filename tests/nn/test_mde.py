@@ -110,15 +110,17 @@ def numbers(network):
 def batch_for(ranking, seed=0):
     """Seven interactions in which a user and an item occur more than once.
 
-    The users, the items, the negatives, which of them do not count as such, and weights.
+    The users, the items, the negatives, where the items are among them, which of them do not count
+    as such, and weights.
     """
     rng = np.random.default_rng(seed)
     user, positive = np.argwhere(R)[[0, 1, 1, 5, 6, 9, 12]].T
     weight = (1 + user / U).astype(np.float32)
     if ranking == "bpr":
-        return user, positive, rng.integers(0, I, 7), None, weight
+        return user, positive, rng.integers(0, I, 7), None, None, weight
     negative = np.array([positive[0], 5, 7, 2])  # shared, one of them met by somebody
-    return user, positive, negative, R[user][:, negative] > 0, weight
+    own = np.where(positive == negative[0], 0, -1)
+    return user, positive, negative, own, R[user][:, negative] > 0, weight
 
 
 def terms_of(network, ranking="bpr", **weights):

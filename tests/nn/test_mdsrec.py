@@ -16,6 +16,7 @@ from recsk.nn.mdsrec import (
 )
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
+from recsk.nn.sampling import place_of
 from recsk.nn.sequences import SequenceBatch, SequenceSampler, pad
 from recsk.nn.training import train
 from tests.nn import reference_mdsrec as reference
@@ -28,7 +29,7 @@ R[:, 5] = False  # an item that nobody met
 FEATURES = [RNG.normal(size=(I, width)) for width in (4, 2, 5)]
 PRESENT = [np.arange(I) % 4 != m for m in range(3)]  # items 0, 4 and 8 lack the first, and so on
 SEQUENCES = [[3, 1, 4, 1, 8], [2, 7], [0, 5, 6, 2, 3, 8, 1], [4, 4, 0]]
-NEGATIVES = [1, 6, 6, 0]  # one twice, and some of them are targets
+NEGATIVES = [1, 6, 0]  # some of them are targets
 TEMPERATURE = 0.3
 
 
@@ -147,9 +148,12 @@ def loss_of(network, negatives=None):
     device = network.item.device
     items, place = padded([s[:-1] for s in SEQUENCES], device)
     target = torch.as_tensor(np.concatenate([s[1:] for s in SEQUENCES]), device=device)
+    own = target
     if negatives is not None:
         negatives = torch.as_tensor(negatives, device=device)
-    terms = MDSRecObjective(network, TEMPERATURE)(SequenceBatch(items, place, target, negatives))
+        own = place_of(target, negatives, I)
+    batch = SequenceBatch(items, place, target, negatives, own)
+    terms = MDSRecObjective(network, TEMPERATURE)(batch)
     assert terms.keys() == {"ranking"}
     return terms["ranking"]
 

@@ -92,41 +92,45 @@ def test_a_user_who_met_everything(sampler):
 
 
 @pytest.mark.parametrize(
-    ("n_shared", "n_items", "size", "distinct"),
+    ("n_shared", "n_items", "size"),
     [
-        (10, 30, 10, True),
-        (30, 30, 30, True),
-        (100, 30, 30, True),  # never more than there are
-        (10, 160, 10, True),
-        (10, 10_000, 10, False),  # too few of too many for repeats to matter
+        (10, 30, 10),
+        (30, 30, 30),
+        (100, 30, 30),  # never more than there are
+        (10, 10_000, 10),
     ],
 )
-def test_shared_negatives(sampler, n_shared, n_items, size, distinct):
+def test_shared_negatives(sampler, n_shared, n_items, size):
     drawn = [batch[2] for batch in epoch(sampler(n_shared=n_shared, n_items=n_items))]
     for negative in drawn:
         assert negative.shape == (size,)
         assert negative.min() >= 0 and negative.max() < n_items
-        assert not distinct or len(set(negative)) == size
+        assert len(set(negative)) == size
     if size < n_items:
         assert len({tuple(sorted(negative)) for negative in drawn}) == len(drawn)  # new every batch
 
 
-@pytest.mark.parametrize("n_items", [N_ITEMS, 1000])  # without and with repeats among the shared
 @pytest.mark.parametrize("exclude_met", [False, True])
-def test_which_shared_items_are_no_negatives(sampler, exclude_met, n_items):
-    met = np.pad(sampler.R, [(0, 0), (0, n_items - N_ITEMS)])
-    n_excluded = 0
-    for user, positive, negative, excluded, _ in epoch(
-        sampler(n_shared=25, n_items=n_items, exclude_met=exclude_met)
+def test_which_shared_items_are_no_negatives(sampler, exclude_met):
+    n_own = n_excluded = 0
+    for user, positive, negative, own, excluded, _ in epoch(
+        sampler(n_shared=25, exclude_met=exclude_met)
     ):
-        own = positive[:, None] == negative
-        np.testing.assert_array_equal(excluded, met[user][:, negative] if exclude_met else own)
+        is_own = positive[:, None] == negative
+        np.testing.assert_array_equal(own >= 0, is_own.any(axis=1))
+        np.testing.assert_array_equal(negative[own[own >= 0]], positive[own >= 0])
+        n_own += (own >= 0).sum()
+        if not exclude_met:
+            assert excluded is None
+            continue
+        np.testing.assert_array_equal(excluded, sampler.R[user][:, negative])
         n_excluded += excluded.sum()
-    assert n_excluded > 0
+    assert 0 < n_own < 200
+    assert n_excluded > n_own or not exclude_met
 
 
 def test_one_negative_each_needs_no_exclusion(sampler):
-    assert all(batch.excluded is None for batch in sampler())
+    assert all(batch.own is None and batch.excluded is None for batch in sampler())
 
 
 @pytest.mark.parametrize("n_shared", [None, 10])

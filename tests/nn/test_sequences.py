@@ -44,7 +44,7 @@ def test_every_item_but_the_first_is_a_target_once(lengths, max_length, batch_si
     for _ in range(2):
         targets, n_batches, n_windows = [], 0, 0
         for batch in batches:
-            assert batch.negative is None
+            assert batch.negative is None and batch.own is batch.target
             rows = list(windows(batch))
             assert 1 <= len(rows) <= batch_size
             assert max(len(row) for row, _ in rows) == batch.items.shape[1] <= max_length
@@ -127,13 +127,23 @@ def test_sequences_change_their_company():
 
 def test_negatives_are_drawn_from_all_items_for_each_batch():
     batches = sampler([5] * 30, batch_size=3, n_negatives=50, n_items=200)
-    negatives = torch.stack([batch.negative for _ in range(10) for batch in batches])
+    drawn = [batch for _ in range(10) for batch in batches]
+    for _, _, target, negative, own in drawn:
+        assert len(set(negative.tolist())) == 50  # never one twice
+        place = [negative.tolist().index(i) if i in negative else -1 for i in target]
+        assert own.tolist() == place
+    negatives = torch.stack([batch.negative for batch in drawn])
     assert negatives.shape == (100, 50) and negatives.dtype == torch.int64
     assert len({tuple(row) for row in negatives.tolist()}) == 100
     counts = np.bincount(negatives.ravel(), minlength=200)
-    # Uniform: 25 of each, a standard deviation of 5.
-    assert len(counts) == 200 and counts.min() > 0 and counts.max() < 55
-    assert np.std(counts) == pytest.approx(5, abs=1)
+    # Uniform: 25 of each; a quarter of the catalogue at a time varies less than single draws.
+    assert len(counts) == 200 and counts.min() > 5 and counts.max() < 50
+    assert np.std(counts) == pytest.approx(np.sqrt(25 * 0.75), abs=1)
+
+
+def test_more_negatives_than_items_are_all_items():
+    for batch in sampler([5] * 4, n_negatives=7, n_items=7):
+        assert batch.negative is None and batch.own is batch.target
 
 
 @given(st.lists(st.integers(0, 5), max_size=6), st.data())
