@@ -25,7 +25,7 @@ from recsk.nn.losses import (
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator, gather, mean_of_layers
 from recsk.nn.sampling import Batch
-from recsk.nn.softmax import softmax_loss
+from recsk.nn.softmax import joint_softmax_loss, softmax_loss
 
 __all__ = ["Graphs", "MDENetwork", "MDEObjective"]
 
@@ -262,17 +262,8 @@ class MDEObjective:
             gather(item_preference, batch.positive),
             gather(item_preference, batch.negative),
         ]
-        fused = [network.fuse(*pair) for pair in zip(nodes, preferences, strict=True)]
-        terms = {"ranking": self._rank(fused, batch)}
+        terms = self._rank(nodes, preferences, batch)
         if network.n_modalities > 1:
-            if self.modality_weight:
-                single = [network.comparable(part) for part in nodes]
-                terms["modality_ranking"] = self.modality_weight * _sum(
-                    [
-                        self._rank([part[:, m] for part in single], batch)
-                        for m in range(network.n_modalities)
-                    ]
-                )
             sides = [
                 (nodes[0], preferences[0], batch.user, "user"),
                 (nodes[1], preferences[1], batch.positive, "item"),
@@ -292,7 +283,44 @@ class MDEObjective:
             rows += [gather(self.network.item, ids) for ids in (batch.positive, batch.negative)]
         return rows
 
-    def _rank(self, vectors: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
+    def _rank(
+        self, nodes: Sequence[torch.Tensor], preferences: Sequence[torch.Tensor], batch: Batch
+    ) -> dict[str, torch.Tensor]:
+        """The losses of the fused scores and of those in every modality."""
+        network = self.network
+        modality_weight = self.modality_weight if network.n_modalities > 1 else 0.0
+        if self.ranking == "softmax" and network.fusion == "concat" and modality_weight:
+            return self._rank_jointly(nodes, preferences, batch)
+        fused = [network.fuse(*pair) for pair in zip(nodes, preferences, strict=True)]
+        terms = {"ranking": self._rank_one(fused, batch)}
+        if modality_weight:
+            single = [network.comparable(part) for part in nodes]
+            parts = [[x[:, m] for x in single] for m in range(network.n_modalities)]
+            losses = [self._rank_one(part, batch) for part in parts]
+            terms["modality_ranking"] = modality_weight * _sum(losses)
+        return terms
+
+    def _rank_jointly(
+        self, nodes: Sequence[torch.Tensor], preferences: Sequence[torch.Tensor], batch: Batch
+    ) -> dict[str, torch.Tensor]:
+        """The same for vectors joined side by side, whose product is that of their parts."""
+        single, shares = list(nodes), list(preferences)
+        if self.network.similarity == "cosine":
+            single = [functional.normalize(part, dim=2) for part in nodes]
+            lengths = [w * x.norm(dim=2) for x, w in zip(nodes, preferences, strict=True)]
+            shares = [functional.normalize(length, dim=1) for length in lengths]
+        total, modalities = joint_softmax_loss(
+            single[0] / self.score_temperature,
+            *single[1:],
+            *shares,
+            modality_weight=self.modality_weight,
+            own=batch.own,
+            excluded=batch.excluded,
+            weight=batch.weight,
+        )
+        return {"ranking": total - modalities, "modality_ranking": modalities}
+
+    def _rank_one(self, vectors: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
         user, positive, negative = vectors
         if self.ranking == "bpr":
             scores = (user * positive).sum(dim=1), (user * negative).sum(dim=1)

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from recsk.nn import softmax
-from recsk.nn.softmax import softmax_loss
+from recsk.nn.softmax import joint_softmax_loss, softmax_loss
 from tests.nn import reference
 
 N, K, D = 7, 5, 4
@@ -97,6 +97,40 @@ def test_what_is_no_negative_changes_nothing():
     torch.testing.assert_close(softmax_loss(query, positive, negative, own=column), without)
     nothing_left = softmax_loss(query, positive, negative[:1], own=0 * column)
     assert nothing_left == 0
+
+
+def joint_inputs(n_modalities):
+    rng = np.random.default_rng(n_modalities)
+    shapes = [(N, n_modalities, D), (N, n_modalities, D), (K, n_modalities, D)]
+    shapes += [shape[:2] for shape in shapes]
+    return [torch.tensor(rng.normal(size=shape), requires_grad=True) for shape in shapes]
+
+
+@pytest.mark.parametrize("n_modalities", [1, 2, 3])
+@pytest.mark.parametrize("case", CASES)
+def test_joint_loss_is_that_of_what_is_joined_and_of_its_parts(case, n_modalities):
+    inputs = joint_inputs(n_modalities)
+    given = {"weight": torch.as_tensor(WEIGHT), **options(case)}
+    total, modalities = joint_softmax_loss(*inputs, modality_weight=0.7, **given)
+    joined = [
+        (x * share[:, :, None]).flatten(1) for x, share in zip(inputs[:3], inputs[3:], strict=True)
+    ]
+    parts = zip(*(x.unbind(1) for x in inputs[:3]), strict=True)
+    single = 0.7 * sum(softmax_loss(*part, **given) for part in parts)
+    torch.testing.assert_close(total, softmax_loss(*joined, **given) + single)
+    torch.testing.assert_close(modalities, single.detach())
+    assert not modalities.requires_grad
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_gradient_of_every_input_of_the_joint_loss(case):
+    inputs = [*joint_inputs(2), torch.tensor(WEIGHT, requires_grad=True)]
+
+    def total(*inputs):
+        *vectors, weight = inputs
+        return joint_softmax_loss(*vectors, modality_weight=0.7, weight=weight, **options(case))[0]
+
+    assert torch.autograd.gradcheck(total, inputs)
 
 
 @pytest.mark.gpu
