@@ -83,28 +83,12 @@ GRIDS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
     "mde_tuned": (
         "mde",
         "recall@20",
-        list(
-            ParameterGrid(
-                {
-                    "learning_rate": [1e-3, 4e-3],
-                    "normalize": [True, False],
-                    "exclude_met": [True, False],
-                }
-            )
-        ),
+        list(ParameterGrid({"learning_rate": [1e-3, 4e-3], "exclude_met": [True, False]})),
     ),
     "lightgcn_tuned": (
         "lightgcn",
         "recall@20",
-        list(
-            ParameterGrid(
-                {
-                    "learning_rate": [1e-3, 4e-3],
-                    "reg_lambda": [1e-4, 1e-2],
-                    "weight_averaging": [0.0, 0.99],
-                }
-            )
-        ),
+        list(ParameterGrid({"learning_rate": [1e-3, 4e-3], "reg_lambda": [1e-4, 1e-2]})),
     ),
     # The same size and the same grid for both.
     "mdsrec_tuned": ("mdsrec", "ndcg@10", _SEQUENCE_GRID),
