@@ -490,6 +490,29 @@ class RecommenderContract:
         assert np.isfinite(est.recommend(0)[1]).all()
         assert 0 <= est.score(TEST) <= 1
 
+    def test_no_features_is_an_empty_dict_of_features(self, est):
+        none, empty = clone(est), clone(est)
+        assert_same_model(none.fit(TRAIN), empty.fit(TRAIN, item_features={}))
+
+    @pytest.mark.parametrize(
+        "form",
+        [
+            lambda x: x.astype(np.float16),
+            lambda x: x.astype(np.float64),
+            np.ndarray.tolist,
+            np.asfortranarray,
+            sparse.csr_array,
+            sparse.coo_matrix,
+        ],
+        ids=["float16", "float64", "list", "fortran", "csr_array", "coo_matrix"],
+    )
+    def test_features_in_every_form_give_the_same_model(self, form, est):
+        # Values that half precision holds exactly.
+        half = {name: x.astype(np.float16).astype(np.float32) for name, x in FEATURES.items()}
+        given = {name: form(x) for name, x in half.items()}
+        dense = clone(est).fit(TRAIN, item_features=half)
+        assert_same_model(est.fit(TRAIN, item_features=given), dense)
+
     @pytest.mark.parametrize("epochs", [1, 3])
     def test_a_killed_fit_goes_on_from_its_checkpoint(self, epochs, est, monkeypatch, tmp_path):
         path = tmp_path / "fit"

@@ -61,31 +61,6 @@ def test_any_number_of_modalities(make, n_modalities):
     assert all(len(values) == 2 for values in model.loss_curve_.values())
 
 
-def test_no_features_is_an_empty_dict_of_features():
-    ids = small().fit(TRAIN).recommend()[0]
-    np.testing.assert_array_equal(small().fit(TRAIN, item_features={}).recommend()[0], ids)
-
-
-@pytest.mark.parametrize(
-    "form",
-    [
-        lambda x: x.astype(np.float16),
-        lambda x: x.astype(np.float64),
-        np.ndarray.tolist,
-        np.asfortranarray,
-        sparse.csr_array,
-        sparse.coo_matrix,
-    ],
-    ids=["float16", "float64", "list", "fortran", "csr_array", "coo_matrix"],
-)
-def test_features_in_every_form_give_the_same_model(form):
-    # Values that half precision holds exactly.
-    half = {name: x.astype(np.float16).astype(np.float32) for name, x in FEATURES.items()}
-    dense = small().fit(TRAIN, item_features=half)
-    other = small().fit(TRAIN, item_features={name: form(x) for name, x in half.items()})
-    np.testing.assert_array_equal(other.item_embedding_, dense.item_embedding_)
-
-
 @pytest.mark.parametrize("id_embedding", ["none", "add", "gate"])
 def test_most_items_lack_a_modality(id_embedding):
     rng = np.random.default_rng(0)

@@ -217,11 +217,6 @@ def test_any_number_of_modalities(n_modalities, item_vectors):
     assert model.loss_curve_.keys() == {"ranking"} and len(model.loss_curve_["ranking"]) == 2
 
 
-def test_no_features_is_an_empty_dict_of_features():
-    none, empty = (small().fit(TRAIN, item_features=features) for features in (None, {}))
-    assert_same_model(none, empty)
-
-
 @pytest.mark.parametrize(
     "params",
     [{"relation": None}, {"relation": "product"}, {"n_interests": 0}, {"fusion": "mean"}],
@@ -229,26 +224,6 @@ def test_no_features_is_an_empty_dict_of_features():
 )
 def test_without_features_these_switches_are_idle(params):
     assert_same_model(small(**params).fit(TRAIN), small().fit(TRAIN))
-
-
-@pytest.mark.parametrize(
-    "form",
-    [
-        lambda x: x.astype(np.float16),
-        lambda x: x.astype(np.float64),
-        np.ndarray.tolist,
-        np.asfortranarray,
-        sparse.csr_array,
-        sparse.coo_matrix,
-    ],
-    ids=["float16", "float64", "list", "fortran", "csr_array", "coo_matrix"],
-)
-def test_features_in_every_form_give_the_same_model(form):
-    # Values that half precision holds exactly.
-    half = {name: x.astype(np.float16).astype(np.float32) for name, x in FEATURES.items()}
-    dense = small().fit(TRAIN, item_features=half)
-    other = small().fit(TRAIN, item_features={name: form(x) for name, x in half.items()})
-    np.testing.assert_array_equal(other.item_embedding_, dense.item_embedding_)
 
 
 @pytest.mark.parametrize("relation", ["sum", "product", "semantic", "behavior", None])

@@ -1,5 +1,5 @@
 from dataclasses import dataclass, replace
-from itertools import count, product
+from itertools import product
 
 import numpy as np
 import pytest
@@ -13,8 +13,8 @@ from recsk.nn.propagation import SparseOperator
 from recsk.nn.sampling import Batch, InteractionSampler
 from recsk.nn.training import train
 from tests.nn import reference
+from tests.nn.cuda import DEVICES, Watched, assert_close
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 U, I, D = 6, 8, 3  # noqa: E741
 RNG = np.random.default_rng(0)
 R = (RNG.random((U, I)) < 0.4).astype(float)
@@ -337,31 +337,7 @@ def test_cuda_gives_what_the_cpu_gives(problem, ranking):
         sum(terms.values()).backward()
         grads = {n: x.grad for n, x in network.named_parameters() if x.grad is not None}
         results.append({**terms, **grads})
-    on_cpu, on_cuda = results
-    assert on_cpu.keys() == on_cuda.keys()
-    for name, value in on_cpu.items():
-        torch.testing.assert_close(on_cuda[name].cpu(), value, rtol=1e-4, atol=1e-4)
-
-
-class Watched:
-    """Batches in whose epochs nothing may wait for the device, from the second one on."""
-
-    def __init__(self, batches):
-        self.batches, self.epochs = batches, count()
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __iter__(self):
-        batches = iter(self.batches)
-        yield next(batches)  # drawing an epoch may wait, before its first step
-        # The first epoch may: libraries are loaded and memory is taken then.
-        if next(self.epochs):
-            torch.cuda.set_sync_debug_mode("error")
-        try:
-            yield from batches
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
+    assert_close(*results)
 
 
 def trained(problem, ranking, device="cpu", watch=lambda batches: batches, **options):

@@ -1,6 +1,6 @@
 from dataclasses import astuple, dataclass
 from functools import cached_property
-from itertools import count, product
+from itertools import product
 
 import numpy as np
 import pytest
@@ -20,8 +20,8 @@ from recsk.nn.sampling import place_of
 from recsk.nn.sequences import SequenceBatch, SequenceSampler, pad
 from recsk.nn.training import train
 from tests.nn import reference_mdsrec as reference
+from tests.nn.cuda import DEVICES, Watched, assert_close
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 I, D, MAX_LENGTH = 9, 4, 6  # noqa: E741
 RNG = np.random.default_rng(0)
 R = RNG.random((7, I)) < 0.4
@@ -415,25 +415,6 @@ def test_what_is_said_of_a_missing_item_is_never_looked_at():
 # ------------------------------------------------------------------------------- training, and CUDA
 
 
-class Watched:
-    """Batches in whose epochs nothing may wait for the device, from the second one on."""
-
-    def __init__(self, batches):
-        self.batches, self.epochs = batches, count()
-
-    def __len__(self):
-        return len(self.batches)
-
-    def __iter__(self):
-        # The first epoch may: libraries are loaded and memory is taken then.
-        if next(self.epochs):
-            torch.cuda.set_sync_debug_mode("error")
-        try:
-            yield from self.batches
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-
-
 def trained(problem, n_negatives, device="cpu", watch=lambda batches: batches, max_epochs=12):
     network = problem.network(device, initial=True)
     batches = SequenceSampler(
@@ -475,10 +456,7 @@ def test_cuda_gives_what_the_cpu_gives(problem, negatives):
         loss.backward()
         grads = {n: x.grad for n, x in network.named_parameters() if x.grad is not None}
         results.append({"loss": loss, **grads})
-    on_cpu, on_cuda = results
-    assert on_cpu.keys() == on_cuda.keys()
-    for name, value in on_cpu.items():
-        torch.testing.assert_close(on_cuda[name].cpu(), value, rtol=1e-4, atol=1e-4)
+    assert_close(*results)
 
 
 @pytest.mark.gpu

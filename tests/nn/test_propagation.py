@@ -5,8 +5,8 @@ import torch
 
 from recsk.nn.propagation import SparseOperator, gather, mean_of_layers
 from tests.nn import reference
+from tests.nn.cuda import DEVICES
 
-DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 pytestmark = pytest.mark.parametrize("device", DEVICES)
 
 
