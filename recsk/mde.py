@@ -253,6 +253,8 @@ class MDERecommender(TrainedRecommender):
         "batch_size": 2048,
     }
 
+    _sizes = ("batch_size", "n_negatives", "n_factors", "user_neighbors")
+
     def __init__(
         self,
         *,
@@ -389,11 +391,11 @@ class MDERecommender(TrainedRecommender):
         seed = int(rng.randint(np.iinfo(np.int32).max))
 
         prepared = [prepare(values, standardize=self.standardize) for values in features.values()]
-        network = self._build(train_set, prepared, preference, seed, device)
-        log = self._train(network, train_set, held_out, prepared, rng, seed, device)
-
-        self._keep_log(features, log)
-        self._keep(network, interactions, train_set)
+        with self._explaining_memory():
+            network = self._build(train_set, prepared, preference, seed, device)
+            log = self._train(network, train_set, held_out, prepared, rng, seed, device)
+            self._keep_log(features, log)
+            self._keep(network, interactions, train_set)
         warn_if_unfinished(log)
         return self
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
@@ -224,6 +225,8 @@ class MDSRecRecommender(TrainedRecommender):
         "score_temperature": 1.0,
     }
 
+    _sizes = ("batch_size", "max_length", "n_factors")
+
     def __init__(
         self,
         *,
@@ -355,18 +358,11 @@ class MDSRecRecommender(TrainedRecommender):
 
         prepared = [prepare(values, standardize=self.standardize) for values in features.values()]
         seen = interactions.to_csr()
-        # Dropout draws from torch's own state, which is put back as it was.
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            # Not torch.manual_seed, which would also set the state of every other device.
-            torch.default_generator.manual_seed(seed)
-            if device.type == "cuda":
-                with torch.cuda.device(device):
-                    torch.cuda.manual_seed(seed)
+        with self._explaining_memory(), _dropout_from(seed, device):
             network = self._build(_matrix_of(*sequences, seen.shape), prepared, seed, device)
             log = self._train(network, sequences, held_out, prepared, rng, device)
-
-        self._keep_log(features, log)
-        self._keep(network, interactions)
+            self._keep_log(features, log)
+            self._keep(network, interactions)
         warn_if_unfinished(log)
         return self
 
@@ -578,6 +574,18 @@ class MDSRecRecommender(TrainedRecommender):
 
     def _check_histories(self, user_items: Any) -> Interactions:
         return _in_order(super()._check_histories(user_items), "user_items")
+
+
+@contextmanager
+def _dropout_from(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's own state, which dropout draws from, and put it back as it was afterwards."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        # Not torch.manual_seed, which would also set the state of every other device.
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        yield
 
 
 def _in_order(interactions: Interactions, name: str) -> Interactions:

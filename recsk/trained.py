@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -54,6 +55,8 @@ class TrainedRecommender(BaseRecommender):
 
     # Where the paper of the method and the defaults differ.
     _paper: ClassVar[dict[str, Any]]
+    # What the memory of a fit grows with, the first one the first to lower.
+    _sizes: ClassVar[tuple[str, ...]]
 
     @classmethod
     def paper(cls, **params: Any) -> Self:
@@ -114,6 +117,18 @@ class TrainedRecommender(BaseRecommender):
         return bool(self.early_stopping)
 
     # ---------------------------------------------------------------------------------- training
+
+    @contextmanager
+    def _explaining_memory(self) -> Iterator[None]:
+        """Say what to lower where the memory of the device is not enough."""
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            sizes = ", ".join(f"{name}={getattr(self, name)}" for name in self._sizes)
+            raise torch.OutOfMemoryError(
+                f"the memory of device={self.device!r} was not enough for this fit: lower one of "
+                f"{sizes}, or choose device='cpu'"
+            ) from error
 
     def _train_network(
         self,

@@ -15,6 +15,7 @@ from itertools import count
 import joblib
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
@@ -489,6 +490,17 @@ class RecommenderContract:
         assert all(len(term) == finished for term in est.loss_curve_.values())
         assert np.isfinite(est.recommend(0)[1]).all()
         assert 0 <= est.score(TEST) <= 1
+
+    def test_a_full_device_says_what_to_lower(self, est, monkeypatch):
+        def fail(*args, **kwargs):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+        monkeypatch.setattr(type(est), "_train_network", fail)
+        expected = rf"not enough.*lower one of batch_size={est.batch_size}, .*device='cpu'"
+        with pytest.raises(torch.OutOfMemoryError, match=expected):
+            self.fit(est)
+        with pytest.raises(NotFittedError):
+            est.recommend()
 
     def test_no_features_is_an_empty_dict_of_features(self, est):
         none, empty = clone(est), clone(est)

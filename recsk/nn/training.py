@@ -244,14 +244,18 @@ def _run_epoch(
     n_batches = 0
     for batch in batches:
         terms = loss_terms(batch)
-        optimizer.zero_grad(set_to_none=True)
-        torch.stack(list(terms.values())).sum().backward()
-        optimizer.step()
-        average.update()
         for name, term in terms.items():
             value = term.detach()
             totals[name] = totals[name] + value if name in totals else value
         n_batches += 1
+        loss = torch.stack(list(terms.values())).sum()
+        # Elsewhere looking at it would mean to wait for it: there the end of the epoch shows it.
+        if loss.device.type == "cpu" and not math.isfinite(loss.item()):
+            break
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        average.update()
     return {name: float(total) / n_batches for name, total in totals.items()}
 
 

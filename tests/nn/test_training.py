@@ -171,6 +171,16 @@ def test_a_loss_that_is_not_finite_is_named(walker, value):
     assert {len(curve) for curve in log.loss_curve.values()} == {2}
 
 
+def test_a_loss_that_is_not_finite_stops_at_once_where_that_costs_nothing(walker):
+    def terms(batch):
+        good = walker.terms(batch)
+        return {**good, "odd": torch.tensor(math.nan if walker.steps == 7 else 0.0)}
+
+    log = run(walker, terms=terms, batches=range(4))
+    assert (log.n_iter, log.stopped_by, log.non_finite) == (1, "non-finite", "odd")
+    assert walker.modes == 7 * [True]  # the third batch of the second epoch, and no more
+
+
 def test_a_validation_metric_that_is_nan_is_never_the_best(walker):
     metrics = [math.nan, 0.2, math.nan, math.nan, 0.1]
     log = run(walker, evaluate=scripted(walker, metrics))
