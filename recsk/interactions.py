@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
+from recsk._columns import as_ids, as_times, as_values, read_only, refuse_non_finite, space
 from recsk._frames import column, encode_labels, readable
 
 __all__ = ["Interactions", "interaction_matrix"]
@@ -99,18 +100,18 @@ class Interactions:
         n_users: int | None = None,
         n_items: int | None = None,
     ) -> None:
-        columns = {"user": _as_ids(user, "user"), "item": _as_ids(item, "item")}
+        columns = {"user": as_ids(user, "user"), "item": as_ids(item, "item")}
         if timestamp is not None:
-            columns["timestamp"] = _as_times(timestamp)
+            columns["timestamp"] = as_times(timestamp)
         if value is not None:
-            columns["value"] = _as_values(value)
+            columns["value"] = as_values(value)
         if len({len(column) for column in columns.values()}) > 1:
             lengths = ", ".join(f"{name} {len(column)}" for name, column in columns.items())
             raise ValueError(f"columns must have one length; got {lengths}")
         self._set(
             columns,
-            n_users=_space(columns["user"], n_users, "user"),
-            n_items=_space(columns["item"], n_items, "item"),
+            n_users=space(columns["user"], n_users, "user"),
+            n_items=space(columns["item"], n_items, "item"),
         )
 
     def _set(
@@ -123,9 +124,9 @@ class Interactions:
         item_labels: npt.NDArray[Any] | None = None,
     ) -> Interactions:
         for name in _COLUMNS:
-            setattr(self, name, _read_only(columns.get(name)))
+            setattr(self, name, read_only(columns.get(name)))
         self.n_users, self.n_items = n_users, n_items
-        self.user_labels, self.item_labels = _read_only(user_labels), _read_only(item_labels)
+        self.user_labels, self.item_labels = read_only(user_labels), read_only(item_labels)
         return self
 
     @property
@@ -199,7 +200,7 @@ class Interactions:
     def __setstate__(self, state: dict[str, Any]) -> None:
         # An unpickled array is writeable, whatever it was before.
         self.__dict__.update(
-            {k: _read_only(v) if isinstance(v, np.ndarray) else v for k, v in state.items()}
+            {k: read_only(v) if isinstance(v, np.ndarray) else v for k, v in state.items()}
         )
 
     @classmethod
@@ -244,7 +245,7 @@ class Interactions:
             "item": X.indices.astype(np.int64),
         }
         if values_as is not None:
-            convert = _as_values if values_as == "value" else _as_times
+            convert = as_values if values_as == "value" else as_times
             columns[values_as] = convert(X.data)
         return object.__new__(cls)._set(columns, n_users=n_users, n_items=n_items)
 
@@ -339,8 +340,8 @@ class Interactions:
             n_users=sides["user"]["size"],
             n_items=sides["item"]["size"],
         )
-        out.user_labels = _read_only(sides["user"]["labels"])
-        out.item_labels = _read_only(sides["item"]["labels"])
+        out.user_labels = read_only(sides["user"]["labels"])
+        out.item_labels = read_only(sides["item"]["labels"])
         return out
 
     def to_csr(self, *, binary: bool = True) -> sparse.csr_matrix:
@@ -468,98 +469,5 @@ def _canonical_csr(X: Any, name: str) -> sparse.csr_array:
     X.sum_duplicates()
     X.eliminate_zeros()
     if X.dtype.kind == "f":
-        _refuse_non_finite(X.data, name)
+        refuse_non_finite(X.data, name)
     return X
-
-
-def _as_ids(ids: Any, name: str) -> npt.NDArray[np.int64]:
-    """1-D int64 ids, none of them negative."""
-    array = _as_1d(ids, name)
-    if array.size == 0 and array.dtype.kind == "f":
-        array = array.astype(np.int64)  # the empty list
-    if array.dtype.kind not in "iu":
-        raise TypeError(
-            f"{name} must hold integer ids; got dtype {array.dtype}. "
-            "Interactions.from_frame turns labels into ids"
-        )
-    # Unsigned ids that int64 cannot hold turn negative here, and are refused all the same.
-    ids64 = array.astype(np.int64, copy=False)
-    if ids64.size and ids64.min() < 0:
-        first = int(np.argmax(ids64 < 0))
-        raise ValueError(f"{name}[{first}] is {array[first]}; ids must be 0 or more")
-    return ids64
-
-
-def _as_times(times: Any) -> npt.NDArray[Any]:
-    array = _as_1d(times, "timestamp")
-    if array.dtype.kind == "O":
-        try:  # from the original: a pandas column with a time zone knows how, its objects do not
-            array = np.asarray(times, dtype="datetime64[ns]")
-        except (TypeError, ValueError) as error:
-            raise TypeError("timestamp must hold numbers or datetimes; got dtype object") from error
-    if array.dtype.kind == "M":
-        missing = np.isnat(array)
-        if missing.any():
-            raise ValueError(f"timestamp[{int(np.argmax(missing))}] is NaT; it must be a time")
-        return array.astype("datetime64[ns]").view(np.int64)
-    if array.dtype.kind not in "iuf":
-        raise TypeError(f"timestamp must hold numbers or datetimes; got dtype {array.dtype}")
-    if array.dtype.kind == "f":
-        _refuse_non_finite(array, "timestamp")
-        return array.astype(np.float64, copy=False)
-    return array.astype(np.int64, copy=False)
-
-
-def _as_values(values: Any) -> npt.NDArray[Any]:
-    array = _as_1d(values, "value")
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"value must hold numbers; got dtype {array.dtype}")
-    _refuse_non_finite(array, "value")
-    return array if array.dtype == np.float32 else array.astype(np.float64, copy=False)
-
-
-def _as_1d(column: Any, name: str) -> npt.NDArray[Any]:
-    if sparse.issparse(column):
-        raise TypeError(
-            f"{name} must be 1-D; got a sparse {column.format} matrix. "
-            "Interactions.from_csr takes matrices"
-        )
-    try:
-        array = np.asarray(column)
-    except ValueError as error:
-        raise ValueError(f"{name} must be 1-D; got sequences of several lengths") from error
-    if array.ndim != 1:
-        raise ValueError(f"{name} must be 1-D; got shape {array.shape}")
-    return array
-
-
-def _refuse_non_finite(array: npt.NDArray[Any], name: str) -> None:
-    finite = np.isfinite(array)
-    if not finite.all():
-        first = int(np.argmin(finite))
-        raise ValueError(f"{name} must be finite; entry {first} is {array[first]}")
-
-
-def _space(ids: npt.NDArray[np.int64], size: int | None, name: str) -> int:
-    """Check or infer the number of users or items; the ids must fit in."""
-    top = int(ids.max()) if ids.size else -1
-    if size is None:
-        return top + 1
-    if not isinstance(size, Integral) or isinstance(size, bool):
-        raise TypeError(f"n_{name}s must be an int; got {size!r}")
-    if size <= top or size < 0:
-        raise ValueError(
-            f"n_{name}s={size} is too small: {name} holds the id {top}"
-            if size >= 0
-            else f"n_{name}s must be 0 or more; got {size}"
-        )
-    return int(size)
-
-
-def _read_only(array: npt.NDArray[Any] | None) -> npt.NDArray[Any] | None:
-    """Return a view that cannot be written through; the original stays writeable."""
-    if array is None:
-        return None
-    array = array.view()
-    array.flags.writeable = False
-    return array
