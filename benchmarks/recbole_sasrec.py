@@ -14,21 +14,23 @@ sequence as a sample of its own and stops by validation NDCG@10, items seen not 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
 import tempfile
 from pathlib import Path
 
+import environment
 import numpy as np
 import torch
 
 K = 10
+ROOT = Path(__file__).resolve().parents[1]
 
 
-def write_interactions(name: str, folder: Path) -> int:
+def write_interactions(name: str, data: Path, folder: Path) -> int:
     """RecBole's file, in which the time is the place in the sequence; the longest sequence."""
-    data = Path(os.environ.get("RECSK_DATA", Path(__file__).parents[2] / "shared" / "data"))
     with np.load(data / f"{name}.npz", allow_pickle=False) as arrays:
         user, item, time = (arrays[key] for key in ("user", "item", "timestamp"))
     (folder / name).mkdir(parents=True)
@@ -69,6 +71,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
+    path = args.json and args.json.resolve()
+    data = Path(os.environ.get("RECSK_DATA", ROOT.parent / "shared" / "data")).resolve()
     sys.argv = sys.argv[:1]  # RecBole reads it too
     torch.set_num_threads(args.threads)
     load = torch.load
@@ -76,8 +80,9 @@ def main() -> None:
     torch.load = lambda *a, **kw: load(*a, **{**kw, "weights_only": False})
     from recbole.quick_start import load_data_and_model, run_recbole
 
-    with tempfile.TemporaryDirectory() as folder:
-        longest = write_interactions(args.dataset, Path(folder))
+    # It writes logs to wherever it is run.
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        longest = write_interactions(args.dataset, data, Path(folder))
         config = {
             "data_path": folder,
             "checkpoint_dir": f"{folder}/saved",
@@ -126,9 +131,10 @@ def main() -> None:
     print(f"\n{'':<20}{f'recall@{K}':>12}{f'ndcg@{K}':>12}")
     for part, values in report.items():
         print(f"{part:<20}" + "".join(f"{value:>12.4f}" for value in values))
-    if args.json:
-        settings = {**vars(args), "json": str(args.json)}
-        args.json.write_text(json.dumps({"settings": settings, **report}, indent=1) + "\n")
+    if path:
+        settings = {name: value for name, value in vars(args).items() if name != "json"}
+        about = {"settings": settings, "environment": environment.describe()}
+        path.write_text(json.dumps({**about, **report}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

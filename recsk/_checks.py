@@ -13,6 +13,8 @@ from recsk._describe import describe
 
 __all__ = ["at_least_one", "ids_below"]
 
+_LARGEST = np.iinfo(np.int32).max
+
 
 def at_least_one(number: Any, name: str = "k") -> int:
     """Return `number` as an int.
@@ -22,13 +24,16 @@ def at_least_one(number: Any, name: str = "k") -> int:
     TypeError
         If it is no integer; `name` is what the message calls it.
     ValueError
-        If it is below 1.
+        If it is below 1, or beyond all that could be meant.
     """
     if not isinstance(number, Integral) or isinstance(number, bool):
         raise TypeError(f"{name} must be an int; got {number!r}")
-    if number < 1:
-        raise ValueError(f"{name} must be 1 or more; got {number}")
-    return int(number)
+    value = int(number)
+    if value < 1:
+        raise ValueError(f"{name} must be 1 or more; got {value}")
+    if value > _LARGEST:
+        raise ValueError(f"{name} must be at most {_LARGEST}; got {value}")
+    return value
 
 
 def ids_below(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import partial
@@ -285,10 +286,15 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
             interactions = _without_zeros(X, name)
         else:
             checks: dict[str, Any] = {"accept_sparse": _FORMATS, "dtype": _DTYPES}
-            if name == "X":
-                matrix = validate_data(self, X, reset=reset, **checks)
-            else:  # scikit-learn would speak of X when it counts the columns
-                matrix = check_array(X, input_name=name, **checks)
+            try:
+                if name == "X":
+                    matrix = validate_data(self, X, reset=reset, **checks)
+                else:  # scikit-learn would speak of X when it counts the columns
+                    matrix = check_array(X, input_name=name, **checks)
+            except (TypeError, ValueError) as error:
+                if re.search(rf"\b{name}\b", str(error)):
+                    raise
+                raise type(error)(f"{name}: {error}") from error
             matrix = matrix if sp.issparse(matrix) else sp.csr_array(matrix)
             interactions = self._from_matrix(matrix, name)
         if not reset:

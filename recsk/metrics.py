@@ -319,10 +319,10 @@ def evaluate(
     >>> evaluate(Favourites(), csr_array([[1, 0, 0], [0, 0, 1]]), "recall", k=(1, 2))
     {'recall@1': 0.5, 'recall@2': 0.5}
     """
-    metrics = [metrics] if isinstance(metrics, str) else list(metrics)
+    metrics = _as_list(metrics)
     for metric in metrics:
-        check_metric(metric)
-    cuts = [at_least_one(cut) for cut in (k if isinstance(k, Iterable) else [k])]
+        check_metric(metric, "metrics")
+    cuts = [at_least_one(cut) for cut in _as_list(k)]
     if not metrics or not cuts:
         raise ValueError(f"metrics and k must not be empty; got metrics={metrics}, k={cuts}")
     if not hasattr(est, "recommend"):
@@ -333,6 +333,12 @@ def evaluate(
         raise ValueError(
             f"X_test (n_users x n_items) has {truth.shape[1]} items, but "
             f"{type(est).__name__} was fitted on {n_items}"
+        )
+    n_users = getattr(est, "n_users_", truth.shape[0])
+    if truth.shape[0] > n_users:
+        raise ValueError(
+            f"X_test (n_users x n_items) has {truth.shape[0]} users, but "
+            f"{type(est).__name__} was fitted on {n_users}"
         )
     counts = np.diff(truth.indptr)
     users = np.flatnonzero(counts)
@@ -367,11 +373,17 @@ def evaluate(
     }
 
 
-def check_metric(metric: Any) -> str:
+def check_metric(metric: Any, name: str = "metric") -> str:
     """Return `metric`, or raise a ValueError that lists the legal names."""
-    if metric not in METRICS:
-        raise ValueError(f"metric must be one of {', '.join(METRICS)}; got {metric!r}")
+    if not isinstance(metric, str) or metric not in METRICS:
+        raise ValueError(f"{name} must be one of {', '.join(METRICS)}; got {metric!r}")
     return metric
+
+
+def _as_list(one_or_several: Any) -> list[Any]:
+    one = isinstance(one_or_several, str) or not isinstance(one_or_several, Iterable)
+    one = one or getattr(one_or_several, "ndim", 1) == 0
+    return [one_or_several] if one else list(one_or_several)
 
 
 def _mean(name: str, ranked: Any, truth: Any, k: int | None, average: bool) -> float | Floats:
@@ -409,7 +421,10 @@ def _hits(ranked: npt.NDArray[np.int64], truth: sparse.csr_array) -> Bools:
 
 def _as_ranked(ranked: Any, n_items: int, k: int | None) -> npt.NDArray[np.int64]:
     """Check ids and return the first `k` columns."""
-    array = np.asarray(ranked)
+    try:
+        array = np.asarray(ranked)
+    except ValueError as error:
+        raise ValueError("ranked must be one array; its rows differ in length") from error
     if array.ndim != 2:
         raise ValueError(f"ranked must have 2 axes, n x k; got shape {array.shape}")
     if array.dtype.kind not in "iu" and array.size:
@@ -435,4 +450,4 @@ def _check_users(users: npt.ArrayLike, n_users: int) -> npt.NDArray[Any]:
         raise IndexError(
             f"eval_users holds {array[np.argmax(bad)]}; X_test has users 0 to {n_users - 1}"
         )
-    return array
+    return array.astype(np.int64)

@@ -79,7 +79,7 @@ class _Splitter(BaseEstimator):
             test = test & known[X.user]
             if not test.any():
                 raise ValueError(
-                    f"{self} leaves nothing to test in {X}: a user needs another interaction, "
+                    f"{self} leaves nothing to test in X={X}: a user needs another interaction, "
                     "for training, beside each held-out one"
                 )
             yield np.flatnonzero(train), np.flatnonzero(test)
@@ -199,6 +199,10 @@ class InteractionKFold(_Splitter):
         self.random_state = random_state
 
     def _masks(self, X: Interactions) -> Iterator[tuple[Bools, Bools]]:
+        if self.n_splits > len(X):
+            raise ValueError(
+                f"n_splits={self.n_splits} is more than the {len(X)} interactions of X"
+            )
         rng = check_random_state(self.random_state)
         rank = _rank_in_user(X, rng.permutation(len(X)))
         # Dealing to every user from fold 0 on would make that the largest.
@@ -294,12 +298,12 @@ class TemporalSplit(_Splitter):
     def _masks(self, X: Interactions) -> Iterator[tuple[Bools, Bools]]:
         times, n = self._times(X), len(X)
         n_test = max(int(n * self.test_size + 0.5), 1)
-        starts = n - n_test * np.arange(self.n_splits, 0, -1)
-        if starts[0] < 1:
+        if self.n_splits * n_test >= n:
             raise ValueError(
                 f"n_splits={self.n_splits} test sets of {n_test} leave none of the {n} "
                 "interactions for training; lower n_splits or test_size"
             )
+        starts = n - n_test * np.arange(self.n_splits, 0, -1)
         cuts = np.partition(times, starts)[starts]
         for i, cut in enumerate(cuts):
             test = times >= cut
@@ -358,7 +362,10 @@ class PredefinedInteractionSplit(_Splitter):
         return len(self._folds()[1])
 
     def _folds(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        labels = np.asarray(self.labels)
+        try:
+            labels = np.asarray(self.labels)
+        except ValueError as error:
+            raise ValueError("labels must be 1-D; got sequences of several lengths") from error
         if labels.ndim != 1 or labels.dtype.kind not in "iu":
             raise ValueError(
                 f"labels must be 1-D and hold integers; got {labels.ndim} axes of {labels.dtype}"

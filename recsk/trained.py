@@ -190,7 +190,7 @@ class TrainedRecommender(BaseRecommender):
         if not (np.isfinite(user_embedding).all() and np.isfinite(item_embedding).all()):
             raise ValueError(
                 "training diverged: the vectors of users or items are not finite; lower "
-                f"learning_rate={self.learning_rate}"
+                f"learning_rate={self.learning_rate}, or scale down very large item_features"
             )
         super()._set_fitted(interactions, user_embedding, item_embedding)
 

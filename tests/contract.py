@@ -502,6 +502,22 @@ class RecommenderContract:
         with pytest.raises(NotFittedError):
             est.recommend()
 
+    @pytest.mark.parametrize("X", [None, "a", {}, [], np.zeros(3)], ids=str)
+    def test_what_is_no_matrix_is_named(self, X, model, est):
+        for call in (est.fit, model.score):
+            with pytest.raises((TypeError, ValueError), match=r"\bX\b"):
+                call(X)
+        with pytest.raises((TypeError, ValueError), match="eval_set"):
+            self.fit(est, eval_set="a")
+
+    def test_evaluate_names_what_does_not_fit_the_model(self, model):
+        X = sparse.csr_array(np.ones((N_USERS + 1, N_ITEMS)))
+        with pytest.raises(ValueError, match=f"X_test.* has {N_USERS + 1} users"):
+            evaluate(model, X)
+        users = np.flatnonzero(np.diff(TEST.to_csr().indptr))
+        one = evaluate(model, TEST, eval_users=users.astype(np.uint64))
+        assert one == evaluate(model, TEST, eval_users=users.tolist())
+
     def test_no_features_is_an_empty_dict_of_features(self, est):
         none, empty = clone(est), clone(est)
         assert_same_model(none.fit(TRAIN), empty.fit(TRAIN, item_features={}))

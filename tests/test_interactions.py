@@ -252,6 +252,7 @@ def test_from_csr_values_as():
         (([[0]], [[0]]), ValueError, r"user must be 1-D; got shape \(1, 1\)"),
         ((sparse.csr_array([[1]]), [0]), TypeError, "from_csr takes matrices"),
         ((np.array([2**63], "u8"), [0]), ValueError, "user.0. is 9223372036854775808"),
+        (([0, 1], [2**40, 3]), ValueError, "item holds the id 1099511627776.*from_frame"),
     ],
 )
 def test_bad_ids(arguments, error, message):
@@ -263,6 +264,7 @@ def test_bad_ids(arguments, error, message):
     ("arguments", "error", "message"),
     [
         ({"n_users": 1}, ValueError, "n_users=1 is too small: user holds the id 1"),
+        ({"n_users": 2**70}, ValueError, "n_users must be at most 2147483647"),
         ({"n_items": 2}, ValueError, "n_items=2 is too small: item holds the id 2"),
         ({"n_items": 3.0}, TypeError, r"n_items must be an int; got 3\.0"),
         ({"timestamp": [0, np.nan]}, ValueError, "timestamp must be finite; entry 1 is nan"),

@@ -209,10 +209,12 @@ def test_errors(ranked, k, error, message):
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        ({"metrics": "auc"}, ValueError, "metric must be one of recall, ndcg.*got 'auc'"),
+        ({"metrics": "auc"}, ValueError, "metrics must be one of recall, ndcg.*got 'auc'"),
         ({"metrics": ()}, ValueError, "metrics and k must not be empty"),
         ({"k": 0}, ValueError, "k must be 1 or more; got 0"),
         ({"k": (5, 2.5)}, TypeError, r"k must be an int; got 2\.5"),
+        ({"k": 2**70}, ValueError, "k must be at most"),
+        ({"metrics": None}, ValueError, "metrics must be one of recall, ndcg.*got None"),
         ({"eval_users": [4]}, IndexError, "eval_users holds 4; X_test has users 0 to 3"),
         ({"eval_users": [0.5]}, TypeError, "eval_users must be 1-D and hold integers"),
         ({"eval_users": [2]}, ValueError, "no user to evaluate has a held-out item"),

@@ -248,7 +248,7 @@ class MDEObjective:
     max_alignment: int
 
     def __call__(self, batch: Batch) -> dict[str, torch.Tensor]:
-        """Give the terms, each with its weight, by name."""
+        """Give the terms, each with its weight, by name; gradients are those of their sum alone."""
         network = self.network
         users, items = network()
         user_preference, item_preference = network.preferences()
@@ -309,7 +309,7 @@ class MDEObjective:
             single = [functional.normalize(part, dim=2) for part in nodes]
             lengths = [w * x.norm(dim=2) for x, w in zip(nodes, preferences, strict=True)]
             shares = [functional.normalize(length, dim=1) for length in lengths]
-        total, modalities = joint_softmax_loss(
+        fused, modalities = joint_softmax_loss(
             single[0] / self.score_temperature,
             *single[1:],
             *shares,
@@ -318,7 +318,7 @@ class MDEObjective:
             excluded=batch.excluded,
             weight=batch.weight,
         )
-        return {"ranking": total - modalities, "modality_ranking": modalities}
+        return {"ranking": fused, "modality_ranking": modalities}
 
     def _rank_one(self, vectors: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
         user, positive, negative = vectors

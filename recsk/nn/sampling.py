@@ -108,7 +108,9 @@ class InteractionSampler:
 
     def _shared_negatives(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
         """Items for every batch, and, if asked, who met them: (n_users, size)."""
-        drawn = torch.stack([self._permutation(self.n_items)[:size] for _ in range(len(self))])
+        drawn = torch.empty(len(self), size, dtype=torch.int64, device=self.user.device)
+        for row in drawn:
+            row.copy_(self._permutation(self.n_items)[:size])
         if self._columns is None:
             yield from ((items, None) for items in drawn)
             return

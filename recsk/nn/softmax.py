@@ -14,9 +14,11 @@ from torch.autograd.function import once_differentiable
 
 __all__ = ["joint_softmax_loss", "softmax_loss"]
 
-# Scores at a time. On the CPU they are to stay in the cache from one step to the next, on CUDA
+# Scores at a time. On the CPU they are to stay in the cache from one step to the next, elsewhere
 # they are only to fit into memory.
-_BLOCK = {"cpu": 2**18, "cuda": 2**26}
+_BLOCK = {"cpu": 2**19, "cuda": 2**26}
+# Rows at a time, at least: each block reads all negatives.
+_ROWS = 64
 
 
 def softmax_loss(
@@ -99,13 +101,13 @@ def joint_softmax_loss(
 
     Returns
     -------
-    total : Tensor of shape ()
-    modalities : Tensor of shape ()
-        The second term of it, :math:`\omega` included, as a number without a gradient.
+    fused, modalities : Tensor of shape ()
+        The two terms. The gradient of their sum is right, that of each is not: the second one has
+        none, and the first one has that of both.
     """
     single = (query * positive).sum(dim=2)
     fused = (query_share * positive_share * single).sum(dim=1)
-    total, modalities = _JointLoss.apply(
+    joined, modalities = _JointLoss.apply(
         query,
         negative,
         query_share,
@@ -117,7 +119,7 @@ def joint_softmax_loss(
         own,
         excluded,
     )
-    return total, modalities
+    return joined, modalities
 
 
 class _SoftmaxLoss(torch.autograd.Function):
@@ -202,11 +204,10 @@ class _JointLoss(torch.autograd.Function):
                 by_share += scores[m].mul_(scale[:, None])
                 query_grad[rows, m] = by_share @ negative[:, m]
                 negative_grad[:, m] += by_share.T @ q[:, m]
-        total = loss + single_loss
         modalities = single_loss @ share
         ctx.mark_non_differentiable(modalities)
-        ctx.save_for_backward(*grads, total)
-        return total @ share, modalities
+        ctx.save_for_backward(*grads, loss + single_loss)
+        return loss @ share, modalities
 
     @staticmethod
     @once_differentiable
@@ -223,7 +224,7 @@ def _shares(scores: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
 
 
 def _blocks(query: torch.Tensor, n_negatives: int) -> Iterator[slice]:
-    size = max(_BLOCK[query.device.type] // max(n_negatives, 1), 1)
+    size = max(_BLOCK.get(query.device.type, _BLOCK["cuda"]) // n_negatives, _ROWS)
     for start in range(0, len(query), size):
         yield slice(start, start + size)
 

@@ -121,11 +121,11 @@ def train(
                 before_epoch()
             network.train()
             means = _run_epoch(batches, loss_terms, run.optimizer, run.average)
-            run.schedule.step()
             log.non_finite = next((n for n, v in means.items() if not math.isfinite(v)), None)
             if log.non_finite is not None:
                 log.stopped_by = "non-finite"
                 break
+            run.schedule.step()
             network.eval()
             with run.average.in_place():
                 # Without a metric the last epoch is the best.
@@ -248,12 +248,12 @@ def _run_epoch(
             value = term.detach()
             totals[name] = totals[name] + value if name in totals else value
         n_batches += 1
-        loss = torch.stack(list(terms.values())).sum()
-        # Elsewhere looking at it would mean to wait for it: there the end of the epoch shows it.
-        if loss.device.type == "cpu" and not math.isfinite(loss.item()):
+        values = torch.stack(list(terms.values()))
+        # On other devices a look would be a wait: there the end of the epoch shows it.
+        if values.device.type == "cpu" and not values.isfinite().all():
             break
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        values.sum().backward()
         optimizer.step()
         average.update()
     return {name: float(total) / n_batches for name, total in totals.items()}

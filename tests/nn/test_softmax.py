@@ -40,6 +40,7 @@ def options(case, device="cpu"):
 @pytest.fixture(params=[2**19, 3 * K, 1], ids=["one block", "three rows", "one row"], autouse=True)
 def block(request, monkeypatch):
     monkeypatch.setattr(softmax, "_BLOCK", {"cpu": request.param, "cuda": request.param})
+    monkeypatch.setattr(softmax, "_ROWS", 1)
 
 
 @pytest.mark.parametrize("weighted", [False, True])
@@ -103,46 +104,66 @@ def joint_inputs(n_modalities):
     rng = np.random.default_rng(n_modalities)
     shapes = [(N, n_modalities, D), (N, n_modalities, D), (K, n_modalities, D)]
     shapes += [shape[:2] for shape in shapes]
-    return [torch.tensor(rng.normal(size=shape), requires_grad=True) for shape in shapes]
+    return [torch.tensor(rng.normal(size=shape)) for shape in shapes]
+
+
+def separate(query, positive, negative, *shares, weight, **hidden):
+    """What the joint loss is, with one softmax for each kind of scores."""
+    vectors = (query, positive, negative)
+    joined = [(x * share[:, :, None]).flatten(1) for x, share in zip(vectors, shares, strict=True)]
+    parts = zip(*(x.unbind(1) for x in vectors), strict=True)
+    single = 0.7 * sum(softmax_loss(*part, weight=weight, **hidden) for part in parts)
+    return softmax_loss(*joined, weight=weight, **hidden), single
+
+
+def joint(*vectors, **given):
+    return joint_softmax_loss(*vectors, modality_weight=0.7, **given)
+
+
+def with_gradients(loss, inputs, weight, hidden):
+    """Both terms, and the gradient of their sum by every input."""
+    inputs = [x.detach().clone().requires_grad_() for x in (*inputs, weight)]
+    terms = loss(*inputs[:-1], weight=inputs[-1], **hidden)
+    sum(terms).backward()
+    return [x.detach().cpu() for x in (*terms, *(x.grad for x in inputs))]
 
 
 @pytest.mark.parametrize("n_modalities", [1, 2, 3])
 @pytest.mark.parametrize("case", CASES)
-def test_joint_loss_is_that_of_what_is_joined_and_of_its_parts(case, n_modalities):
-    inputs = joint_inputs(n_modalities)
-    given = {"weight": torch.as_tensor(WEIGHT), **options(case)}
-    total, modalities = joint_softmax_loss(*inputs, modality_weight=0.7, **given)
-    joined = [
-        (x * share[:, :, None]).flatten(1) for x, share in zip(inputs[:3], inputs[3:], strict=True)
-    ]
-    parts = zip(*(x.unbind(1) for x in inputs[:3]), strict=True)
-    single = 0.7 * sum(softmax_loss(*part, **given) for part in parts)
-    torch.testing.assert_close(total, softmax_loss(*joined, **given) + single)
-    torch.testing.assert_close(modalities, single.detach())
-    assert not modalities.requires_grad
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_joint_loss_is_that_of_what_is_joined_and_of_its_parts(case, n_modalities, dtype):
+    inputs = [x.to(dtype) for x in joint_inputs(n_modalities)]
+    weight = torch.as_tensor(WEIGHT, dtype=dtype)
+    found = with_gradients(joint, inputs, weight, options(case))
+    torch.testing.assert_close(found, with_gradients(separate, inputs, weight, options(case)))
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_gradient_of_every_input_of_the_joint_loss(case):
-    inputs = [*joint_inputs(2), torch.tensor(WEIGHT, requires_grad=True)]
+    inputs = [*joint_inputs(2), torch.tensor(WEIGHT)]
 
     def total(*inputs):
-        *vectors, weight = inputs
-        return joint_softmax_loss(*vectors, modality_weight=0.7, weight=weight, **options(case))[0]
+        return sum(joint(*inputs[:-1], weight=inputs[-1], **options(case)))
 
-    assert torch.autograd.gradcheck(total, inputs)
+    assert torch.autograd.gradcheck(total, [x.requires_grad_() for x in inputs])
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-20, 1e2, 1e4])
+@pytest.mark.parametrize("case", CASES)
+def test_extreme_inputs_of_the_joint_loss(case, scale):
+    inputs = [(x * scale).float() for x in joint_inputs(2)]
+    weight = torch.as_tensor(WEIGHT * scale, dtype=torch.float32)
+    found = with_gradients(joint, inputs, weight, options(case))
+    assert all(torch.isfinite(x).all() for x in found)
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("case", CASES)
-def test_cuda_gives_what_the_cpu_gives(case):
+@pytest.mark.parametrize("loss", [joint, separate])
+def test_cuda_gives_what_the_cpu_gives(case, loss):
     found = []
     for device in ("cpu", "cuda"):
-        inputs = [
-            torch.tensor(x, dtype=torch.float32, device=device, requires_grad=True)
-            for x in (QUERY, POSITIVE, NEGATIVE)
-        ]
-        loss = softmax_loss(*inputs, **options(case, device))
-        loss.backward()
-        found.append([x.detach().cpu() for x in (loss, *(x.grad for x in inputs))])
+        inputs = [x.float().to(device) for x in joint_inputs(2)]
+        weight = torch.as_tensor(WEIGHT, dtype=torch.float32, device=device)
+        found.append(with_gradients(loss, inputs, weight, options(case, device)))
     torch.testing.assert_close(*found)

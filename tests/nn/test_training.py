@@ -181,6 +181,12 @@ def test_a_loss_that_is_not_finite_stops_at_once_where_that_costs_nothing(walker
     assert walker.modes == 7 * [True]  # the third batch of the second epoch, and no more
 
 
+def test_a_first_loss_that_is_not_finite_says_nothing_else(walker, recwarn):
+    log = run(walker, terms=lambda batch: {"odd": walker.place.sum() * math.nan})
+    assert (log.n_iter, log.best_iter, log.non_finite) == (0, 0, "odd")
+    assert not recwarn.list
+
+
 def test_a_validation_metric_that_is_nan_is_never_the_best(walker):
     metrics = [math.nan, 0.2, math.nan, math.nan, 0.1]
     log = run(walker, evaluate=scripted(walker, metrics))

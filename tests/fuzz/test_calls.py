@@ -1,0 +1,261 @@
+"""Random calls: the documented answer, or an error that names the argument.
+
+A few hundred calls in a run of the tests; `python -m tox run -e fuzz` makes tens of thousands.
+"""
+
+import functools
+import os
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+
+from recsk import Interactions, MDERecommender, MDSRecRecommender, metrics, model_selection
+from tests.fuzz import values
+
+pytestmark = pytest.mark.slow
+EXAMPLES = int(os.environ.get("RECSK_FUZZ", "40"))
+fuzz = settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=EXAMPLES < 100,  # a run of the tests is to be the same every time
+    suppress_health_check=list(HealthCheck),
+)
+
+N_USERS, N_ITEMS = 9, 7
+ESTIMATORS = {
+    "mde": MDERecommender(n_factors=4, max_epochs=1, random_state=0),
+    "mdsrec": MDSRecRecommender(n_factors=4, n_interests=2, max_epochs=1, random_state=0),
+}
+each_estimator = pytest.mark.parametrize("name", ESTIMATORS)
+
+
+@functools.cache
+def fitted(name):
+    rng = np.random.default_rng(0)
+    order = rng.permutation(np.arange(1.0, N_USERS * N_ITEMS + 1)).reshape(N_USERS, N_ITEMS)
+    order *= rng.random(order.shape) < 0.4
+    order[0] = 0
+    features = {"v": rng.normal(size=(N_ITEMS, 3)), "t": rng.normal(size=(N_ITEMS, 2))}
+    return clone(ESTIMATORS[name]).fit(sparse.csr_array(order), item_features=features)
+
+
+def call(function, *, names=(), **arguments):
+    """The answer, or None where an error said what was wrong with an argument."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        # recsk's own: nothing could be learned.
+        warnings.filterwarnings("default", ".*the estimator keeps.*", ConvergenceWarning)
+        try:
+            return function(**arguments)
+        except (ValueError, TypeError, IndexError, NotFittedError) as error:
+            assert any(name in str(error) for name in (*names, *arguments)), error
+            return None
+
+
+def check_lists(answer, k, seen=None, allowed=None):
+    """No duplicates, nothing seen, nothing out of range, no NaN; best first, then padding."""
+    ids, scores = answer
+    assert ids.dtype == np.int64 and scores.dtype == np.float32 and ids.shape == scores.shape
+    assert ids.shape[-1] == k
+    for row, (found, score) in enumerate(
+        zip(np.atleast_2d(ids), np.atleast_2d(scores), strict=True)
+    ):
+        n = int((found >= 0).sum())
+        assert (found[n:] == -1).all() and (score[n:] == -np.inf).all()
+        assert len(set(found[:n])) == n and found.max(initial=-1) < N_ITEMS
+        assert np.isfinite(score[:n]).all() and (np.diff(score[:n]) <= 0).all()
+        if seen is not None:
+            assert not seen[row][found[:n]].any()
+        if allowed is not None:
+            assert set(found[:n]) <= allowed
+
+
+@each_estimator
+@fuzz
+@given(data=st.data())
+def test_recommend(name, data):
+    model = fitted(name)
+    given_users = data.draw(st.booleans())
+    arguments = {
+        "user_ids": data.draw(values.ids(N_USERS)) if given_users else None,
+        "user_items": None if given_users else data.draw(values.histories(N_ITEMS)),
+        "k": data.draw(values.lengths(N_ITEMS)),
+        "exclude_seen": data.draw(values.flags()),
+        "items": data.draw(st.one_of(st.none(), st.none(), values.ids(N_ITEMS))),
+        "filter_items": data.draw(st.one_of(st.none(), st.none(), values.ids(N_ITEMS))),
+    }
+    answer = call(model.recommend, **arguments)
+    if answer is None:
+        return
+    allowed = set(range(N_ITEMS))
+    if arguments["items"] is not None:
+        allowed &= set(np.ravel(arguments["items"]).tolist())
+    if arguments["filter_items"] is not None:
+        allowed -= set(np.ravel(arguments["filter_items"]).tolist())
+    seen = None
+    if arguments["exclude_seen"] and arguments["user_items"] is None:
+        users = np.arange(N_USERS) if arguments["user_ids"] is None else arguments["user_ids"]
+        seen = model.interactions_.toarray()[np.atleast_1d(np.asarray(users, dtype=int))] > 0
+    check_lists(answer, int(arguments["k"]), seen, allowed)
+
+
+@each_estimator
+@fuzz
+@given(data=st.data())
+def test_neighbours_and_given_items(name, data):
+    model = fitted(name)
+    k = data.draw(values.lengths(N_ITEMS))
+    for function, argument, size in (
+        (model.similar_items, "item_ids", N_ITEMS),
+        (model.similar_users, "user_ids", N_USERS),
+    ):
+        asked = data.draw(values.ids(size))
+        answer = call(function, **{argument: asked, "k": k})
+        if answer is not None:
+            ids = np.atleast_2d(answer[0])
+            assert answer[0].shape[-1] == k and ids.max(initial=-1) < size
+            asked = np.arange(size) if asked is None else np.ravel(asked)  # None: all users
+            for own, row in zip(asked, ids, strict=True):
+                assert own not in row and len(set(row[row >= 0])) == (row >= 0).sum()
+            assert not np.isnan(answer[1]).any()
+    items = data.draw(values.ids(N_ITEMS))
+    answer = call(model.rank_items, user_ids=data.draw(values.ids(N_USERS)), items=items)
+    if answer is not None:
+        check_lists(answer, len(set(np.ravel(items).tolist())))
+
+
+@each_estimator
+@fuzz
+@given(data=st.data())
+def test_measures(name, data):
+    model = fitted(name)
+    X = data.draw(values.matrices(N_USERS, N_ITEMS))
+    score = call(model.score, X=X)
+    assert score is None or 0 <= score <= 1
+    metric = data.draw(st.sampled_from([*metrics.METRICS, "accuracy", None]))
+    k = data.draw(values.lengths(N_ITEMS))
+    found = call(
+        metrics.evaluate,
+        est=model,
+        X_test=X,
+        metrics=metric,
+        k=k,
+        eval_users=data.draw(st.one_of(st.none(), values.ids(N_USERS))),
+    )
+    for value in {} if found is None else found.values():
+        assert 0 <= value <= 1
+    scorer = call(model_selection.make_ranking_scorer, metric=metric, k=k)
+    if scorer is not None:
+        value = call(functools.partial(scorer, model), X=X)
+        assert value is None or 0 <= value <= 1
+
+
+@each_estimator
+@fuzz
+@given(data=st.data())
+def test_fit(name, data):
+    est = clone(ESTIMATORS[name])
+    changes = data.draw(
+        st.dictionaries(
+            st.sampled_from(sorted(set(est.get_params()) - {"checkpoint", "max_epochs"})),
+            st.one_of(values.NONSENSE, st.sampled_from([-1, 0, 1, 2, 0.5, "auto", "none", "sum"])),
+            max_size=2 if data.draw(st.integers(0, 3)) == 0 else 0,
+        )
+    )
+    arguments = {
+        "X": data.draw(values.matrices(N_USERS, N_ITEMS)),
+        "item_features": data.draw(st.one_of(st.none(), values.features(N_ITEMS))),
+        "eval_set": data.draw(
+            st.one_of(st.none(), st.none(), values.matrices(N_USERS, N_ITEMS)),
+        ),
+    }
+
+    def fit(**arguments):
+        wanted = {key: arguments[key] for key in ("X", "item_features", "eval_set")}
+        return est.set_params(**changes).fit(**wanted)
+
+    model = call(fit, **arguments, **changes)
+    if model is None:
+        with pytest.raises(NotFittedError):
+            est.recommend()
+        return
+    ids, scores = model.recommend(k=3)
+    assert not np.isnan(scores).any() and ids.max() < model.n_features_in_
+    assert all(np.isfinite(curve).all() for curve in model.loss_curve_.values())
+
+
+SPLITTERS = [
+    (model_selection.RandomHoldout, ("n_splits", "test_size", "random_state")),
+    (model_selection.LeaveLastOut, ("n_splits", "n_last")),
+    (model_selection.TemporalSplit, ("n_splits", "test_size")),
+    (model_selection.InteractionKFold, ("n_splits", "random_state")),
+    (model_selection.PredefinedInteractionSplit, ("labels",)),
+]
+
+
+@pytest.mark.parametrize(("splitter", "names"), SPLITTERS)
+@fuzz
+@given(data=st.data())
+def test_splitters(splitter, names, data):
+    right = st.sampled_from([1, 2, 3, 0.2, 0.5, 0])
+    arguments = {
+        name: data.draw(st.one_of(right, right, values.NONSENSE))
+        for name in names
+        if data.draw(st.booleans())
+    }
+    X = data.draw(values.matrices(N_USERS, N_ITEMS))
+    if splitter is model_selection.PredefinedInteractionSplit:
+        n = len(X) if isinstance(X, Interactions) else 3
+        labels = np.random.default_rng(0).integers(-1, 2, n)
+        arguments = {"labels": data.draw(st.one_of(st.just(labels), values.NONSENSE))}
+
+    def split(X, **arguments):
+        return list(splitter(**arguments).split(X))
+
+    parts = call(split, names=names, X=X, **arguments)
+    for train, test in [] if parts is None else parts:
+        together = np.concatenate([train, test])
+        assert len(set(together.tolist())) == len(together) and together.max() < len(X)
+        # Whoever is tested can be learned from.
+        assert set(X.user[test].tolist()) <= set(X.user[train].tolist())
+
+
+@fuzz
+@given(data=st.data())
+def test_interactions(data):
+    columns = {
+        "user": data.draw(values.ids(N_USERS)),
+        "item": data.draw(values.ids(N_ITEMS)),
+        "timestamp": data.draw(st.one_of(st.none(), values.NONSENSE, values.ids(N_ITEMS))),
+        "value": data.draw(st.one_of(st.none(), values.NONSENSE, values.ids(N_ITEMS))),
+        "n_users": data.draw(st.one_of(st.none(), st.just(N_USERS), values.NONSENSE)),
+        "n_items": data.draw(st.one_of(st.none(), st.just(N_ITEMS), values.NONSENSE)),
+    }
+    X = call(Interactions, **columns)
+    if X is not None:
+        assert X.to_csr().shape == (X.n_users, X.n_items)
+        if X.timestamp is not None:
+            assert sum(map(len, X.sequences())) == len(X)
+        assert len(X[::2]) == -(-len(X) // 2)
+
+
+@fuzz
+@given(data=st.data())
+def test_metrics(data):
+    truth = data.draw(values.matrices(3, N_ITEMS))
+    ranked = data.draw(
+        st.one_of(
+            values.NONSENSE,
+            st.lists(st.permutations(range(-1, N_ITEMS)), min_size=3, max_size=3),
+        )
+    )
+    k = data.draw(st.one_of(st.none(), values.lengths(N_ITEMS)))
+    for name in ("recall", "ndcg", "precision", "map", "mrr", "hit_rate"):
+        value = call(getattr(metrics, f"{name}_at_k"), ranked=ranked, truth=truth, k=k)
+        assert value is None or 0 <= value <= 1
