@@ -94,30 +94,29 @@ class InteractionSampler:
     def __iter__(self) -> Iterator[Batch]:
         order = self._permutation(len(self.user))
         users, positives = self.user[order], self.item[order]
-        drawn: Iterable[tuple[torch.Tensor, torch.Tensor | None]]
+        drawn: Iterable[tuple[torch.Tensor, int]]
         if self.n_shared is None:
-            drawn = zip(self.negatives(users).split(self.batch_size), repeat(None))
+            drawn = zip(self.negatives(users).split(self.batch_size), repeat(0))
         else:
             drawn = self._shared_negatives(self.n_shared)
         parts = users.split(self.batch_size), positives.split(self.batch_size)
-        for user, positive, (negative, met) in zip(*parts, drawn, strict=True):
+        for user, positive, (negative, n_met) in zip(*parts, drawn, strict=True):
             own = place_of(positive, negative, self.n_items) if self.n_shared else None
-            excluded = None if met is None else met[user]
+            excluded = None
+            if self._columns is not None:
+                excluded = self._columns.met(user, negative, n_met)
             weight = None if self.weight is None else self.weight[user]
             yield Batch(user, positive, negative, own, excluded, weight)
 
-    def _shared_negatives(self, size: int) -> Iterator[tuple[torch.Tensor, torch.Tensor | None]]:
-        """Items for every batch, and, if asked, who met them: (n_users, size)."""
+    def _shared_negatives(self, size: int) -> Iterator[tuple[torch.Tensor, int]]:
+        """Items for every batch, and, if asked, how often they were met."""
         drawn = torch.empty(len(self), size, dtype=torch.int64, device=self.user.device)
         for row in drawn:
             row.copy_(self._permutation(self.n_items)[:size])
         if self._columns is None:
-            yield from ((items, None) for items in drawn)
-            return
+            return zip(drawn, repeat(0))
         # The one time that an epoch waits for the device, before its first step.
-        n_met = self._columns.counts[drawn].sum(dim=1).tolist()
-        for items, n in zip(drawn, n_met, strict=True):
-            yield items, self._columns.of(items, n)
+        return zip(drawn, self._columns.counts[drawn].sum(dim=1).tolist(), strict=True)
 
     def negatives(self, user: torch.Tensor) -> torch.Tensor:
         """Draw an item for each user that the user has not met."""
@@ -162,12 +161,15 @@ class _Columns:
         self.counts = torch.bincount(item, minlength=n_items)
         self.starts = self.counts.cumsum(0) - self.counts
 
-    def of(self, items: torch.Tensor, size: int) -> torch.Tensor:
-        """Give the columns of some items, (n_users, n), which hold ``size`` users in all."""
+    def met(self, user: torch.Tensor, items: torch.Tensor, n_met: int) -> torch.Tensor:
+        """Tell which users met which items, (n, n_items), that were met ``n_met`` times in all."""
+        # Every user of the batch has one row; the last row is for all the others.
+        row = torch.full((self.n_users,), len(user), device=user.device)
+        row[user] = torch.arange(len(user), device=user.device)
         counts = self.counts[items]
-        column = torch.repeat_interleave(counts, output_size=size)
+        column = torch.repeat_interleave(counts, output_size=n_met)
         first = (self.starts[items] - counts.cumsum(0) + counts)[column]
-        place = first + torch.arange(size, device=items.device)
-        met = torch.zeros(self.n_users, len(items), dtype=torch.bool, device=items.device)
-        met[self.users[place], column] = True
-        return met
+        place = first + torch.arange(n_met, device=user.device)
+        met = torch.zeros(len(user) + 1, len(items), dtype=torch.bool, device=user.device)
+        met[row[self.users[place]], column] = True
+        return met[row[user]]
