@@ -1,0 +1,102 @@
+"""Seconds per epoch of MDE, and to a given quality: a table on stdout and a JSON file.
+
+    python benchmarks/train_speed.py --threads 1
+
+TikTok with its features at the default setting, and Baby with random features of 4,096 and 384
+columns, which say nothing about quality. An epoch's time is that of a fit of several epochs less
+that of a fit of one, so that neither graphs nor the final vectors count; the median of repeats.
+The time to a quality is that of a whole fit which stops as soon as validation has it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import environment
+import numpy as np
+import torch
+from realdata import load
+from sklearn.utils import Bunch
+
+from recsk import MDERecommender
+
+QUALITY = {"tiktok": 0.11}  # validation recall@20, a little below what a fit ends at
+
+
+def seconds(data: Bunch, epochs: int, **params: Any) -> float:
+    estimator = MDERecommender(max_epochs=epochs, early_stopping=False, random_state=0, **params)
+    start = time.perf_counter()
+    estimator.fit(data.train, item_features=data.features)
+    return time.perf_counter() - start
+
+
+def seconds_to(data: Bunch, quality: float, **params: Any) -> tuple[float, int]:
+    """Seconds of a fit that is as long as it takes to get there, and its epochs."""
+    estimator = MDERecommender(random_state=0, **params)
+    estimator.fit(data.train, item_features=data.features, eval_set=data.valid)
+    reached = np.flatnonzero(np.array(estimator.validation_curve_) >= quality)
+    if not len(reached):
+        return float("nan"), 0
+    estimator.set_params(max_epochs=int(reached[0]) + 1)
+    start = time.perf_counter()
+    estimator.fit(data.train, item_features=data.features, eval_set=data.valid)
+    return time.perf_counter() - start, estimator.n_iter_
+
+
+def load_data(name: str) -> Bunch:
+    data = load(name)
+    if name == "baby":
+        rng = np.random.default_rng(0)
+        shapes = {"v": 4096, "t": 384}
+        n_items = data.train.shape[1]
+        data.features = {
+            m: rng.normal(size=(n_items, p)).astype(np.float32) for m, p in shapes.items()
+        }
+    return data
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", nargs="+", choices=["tiktok", "baby"])
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=3, help="epochs between the two fits")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--json", type=Path, default=Path(__file__).parent / "results/train_speed.json"
+    )
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    report: dict[str, Any] = {"environment": environment.describe(), "device": args.device}
+    header = ("data", "s / epoch", "min", "max", "s to quality", "epochs")
+    print(("{:<10}" + "{:>14}" * 5).format(*header))
+    for name in args.dataset or ["tiktok", "baby"]:
+        data = load_data(name)
+        params = {"device": args.device}
+        seconds(data, 1, **params)  # libraries are loaded and memory is taken
+        found = [
+            (seconds(data, 1 + args.epochs, **params) - seconds(data, 1, **params)) / args.epochs
+            for _ in range(args.repeats)
+        ]
+        row: dict[str, Any] = {"epoch": found, "median": float(np.median(found))}
+        if name in QUALITY:
+            row["to_quality"], row["epochs"] = seconds_to(data, QUALITY[name], **params)
+            row["quality"] = QUALITY[name]
+        report[name] = row
+        to, epochs = row.get("to_quality", float("nan")), row.get("epochs", 0)
+        print(
+            f"{name:<10}{row['median']:>14.2f}{min(found):>14.2f}{max(found):>14.2f}"
+            f"{to:>14.1f}{epochs:>14}",
+            flush=True,
+        )
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    args.json.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"written: {args.json}")
+
+
+if __name__ == "__main__":
+    main()
