@@ -15,7 +15,7 @@ from recsk.metrics import evaluate
 
 __all__ = ["GRIDS", "MDE", "MDSREC", "is_sequential", "run", "tune"]
 
-SASREC = {"similarity": "dot", "score_temperature": 1.0}
+SASREC = {"similarity": "dot", "score_temperature": 1.0, "item_bias": False}
 LIGHTGCN = {
     "loss": "bpr",
     "user_balance": 0.0,
@@ -55,6 +55,8 @@ MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
     "unmet_negatives": (MDERecommender, {"exclude_met": True}, True),
     "no_balance": (MDERecommender, {"user_balance": 0.0}, True),
     "rate_decay": (MDERecommender, {"learning_rate_decay": 0.9}, True),
+    "low_temperature": (MDERecommender, {"score_temperature": 0.1}, True),
+    "high_temperature": (MDERecommender, {"score_temperature": 0.4}, True),
     "ids": (MDERecommender, {}, False),
     "lightgcn": (MDERecommender, LIGHTGCN, False),
 }
@@ -66,15 +68,17 @@ MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "wo_ica": ({"n_interests": 0}, None),
     "mean_fusion": ({"fusion": "mean"}, None),
     "softmax_fusion": ({"fusion": "softmax"}, None),
+    "no_bias": ({"item_bias": False}, None),
     "first_modality": ({}, [0]),
     "second_modality": ({}, [1]),
 }
 _SEQUENCE_GRID: list[dict[str, Any]] = [
     {**scores, **rest}
     for scores in (
-        {"similarity": "dot", "score_temperature": 1.0},
-        {"similarity": "cosine", "score_temperature": 0.07},
-        {"similarity": "cosine", "score_temperature": 0.1},
+        SASREC,
+        {**SASREC, "item_bias": True},
+        {"similarity": "cosine", "score_temperature": 0.1, "item_bias": False},
+        {"similarity": "cosine", "score_temperature": 0.1, "item_bias": True},
     )
     for rest in ParameterGrid({"learning_rate": [1e-3, 2e-3], "dropout": [0.3, 0.5]})
 ]

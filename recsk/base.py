@@ -245,7 +245,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         """
         check_is_fitted(self)
         queries = self._check_items(item_ids, "item_ids", (0, 1))
-        ids, scores = similar(self.item_embedding_, queries.reshape(-1), at_least_one(k))
+        vectors = self._directions(self.item_embedding_)
+        ids, scores = similar(vectors, queries.reshape(-1), at_least_one(k))
         return (ids[0], scores[0]) if queries.ndim == 0 else (ids, scores)
 
     def similar_users(self, user_ids: npt.ArrayLike, k: int = 10) -> IdsAndScores:
@@ -264,8 +265,12 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         """
         check_is_fitted(self)
         users, scalar = self._check_users(user_ids)
-        ids, scores = similar(self.user_embedding_, users, at_least_one(k))
+        ids, scores = similar(self._directions(self.user_embedding_), users, at_least_one(k))
         return (ids[0], scores[0]) if scalar else (ids, scores)
+
+    def _directions(self, vectors: np.ndarray) -> np.ndarray:
+        """Those columns of the vectors that tell what is alike."""
+        return vectors
 
     def _popular(self) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of one user and of the items whose products are the popularities."""

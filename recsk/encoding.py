@@ -69,7 +69,8 @@ class StoredEncoder:
             raise ValueError("the weights of the encoder do not fit its settings")
         if stored.settings["n_modalities"] != n_modalities:
             raise ValueError(f"the encoder is not for {n_modalities} modalities")
-        if width != n_factors * (n_modalities if stored.settings["concatenate"] else 1):
+        parts = n_modalities if stored.settings["concatenate"] else 1
+        if width != n_factors * parts + stored.settings["item_bias"]:
             raise ValueError(f"the encoder does not give vectors of width {width}")
         stored.interests = None
         if stored.settings["with_interests"]:
@@ -130,6 +131,7 @@ def _settings(
         "tau": state.number("tau", np.nextafter(0, 1)),
         "concatenate": state.flag("concatenate"),
         "similarity": state.choice("similarity", ("cosine", "dot")),
+        "item_bias": state.flag("item_bias"),
     }
     if n_factors % settings["n_heads"]:
         raise ValueError(f"{settings['n_heads']} heads do not share a width of {n_factors}")

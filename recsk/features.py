@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from recsk._describe import describe
 
-__all__ = ["Features", "check_item_features", "prepare"]
+__all__ = ["Features", "check_item_features", "mean_length_one", "prepare"]
 
 
 class Features(NamedTuple):
@@ -54,6 +54,28 @@ def prepare(features: np.ndarray, *, standardize: bool) -> Features:
         deviation[deviation == 0] = 1  # constant: float64 sums up equal float32 values exactly
         values[present] = (rows - mean) / deviation
     return Features(values, present)
+
+
+def mean_length_one(features: Features) -> Features:
+    """Bring the rows of a modality to length one on average.
+
+    A linear layer then starts with outputs of one size, whatever the unit of the features.
+
+    Parameters
+    ----------
+    features : Features
+
+    Returns
+    -------
+    Features
+        A new array; what came is not changed. Features of zero stay so.
+    """
+    values, present = features
+    largest = np.abs(values).max()
+    if largest == 0:
+        return features
+    values = values / largest  # or float32 overflows on the squares of large, finite values
+    return Features(values / np.linalg.norm(values[present], axis=1).mean(), present)
 
 
 def check_item_features(

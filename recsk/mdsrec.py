@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 from recsk._state import StateReader
 from recsk.early_stopping import Validation
 from recsk.encoding import StoredEncoder
-from recsk.features import Features, check_item_features, prepare
+from recsk.features import Features, check_item_features, mean_length_one, prepare
 from recsk.graphs import relation_graph
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.nn.mdsrec import (
@@ -80,7 +80,8 @@ class MDSRecRecommender(TrainedRecommender):
     project_features : bool, default=True
         Add a linear projection of the features to the vectors of the items. Paper: False.
     standardize : bool, default=False
-        Bring every feature column to mean 0 and deviation 1 first.
+        Bring every feature column to mean 0 and deviation 1 first. Whether or not, rows are
+        then scaled to length one on average, each modality by one factor.
     n_interests : int, default=16
         Clusters of items per modality that attention compares (ICA, the paper's k); 0 leaves
         them out.
@@ -95,11 +96,16 @@ class MDSRecRecommender(TrainedRecommender):
         modalities, or with its learned vector.
     similarity : {"cosine", "dot"}, default="cosine"
         What a score is.
+    item_bias : bool, default=True
+        Learn a number for every item that is added to its score, whoever asks: how popular it is
+        beside what content and order tell. Items that nobody met have the mean of the others.
+        Paper: False.
     score_temperature : float, default=0.1
         :math:`\tau_s`, divides scores in the softmax. 1 goes with ``similarity="dot"``.
     n_negatives : int or None, default=None
-        Items that a batch shares as negatives, drawn uniformly; None takes the whole catalogue,
-        which is better where its time is affordable: it grows with the number of items.
+        Items that a batch shares as negatives, drawn uniformly among those that somebody met;
+        None takes all of these, which is better where its time is affordable: it grows with the
+        number of items.
     learning_rate : float, default=2e-3
         Of Adam.
     learning_rate_decay : float, default=1.0
@@ -144,10 +150,10 @@ class MDSRecRecommender(TrainedRecommender):
     ----------
     user_embedding_ : ndarray of shape (n_users, width), float32
         What follows each user's sequence; a score is the inner product with an item's vector.
-        The width is n_modalities * n_factors if ``item_vectors="modality"``, else n_factors.
-        Zero for users without interactions.
+        The width is n_modalities * n_factors if ``item_vectors="modality"``, else n_factors, and
+        with `item_bias` one more: the last column is one. Zero for users without interactions.
     item_embedding_ : ndarray of shape (n_items, width), float32
-        The items.
+        The items; with `item_bias` it is the last column.
     item_popularity_ : ndarray of shape (n_items,), float32
         How often each item was met; the most popular has 1.
     user_preference_ : ndarray of shape (n_users, n_modalities), float32
@@ -213,6 +219,7 @@ class MDSRecRecommender(TrainedRecommender):
         "tau": [Interval(Real, 0, None, closed="neither")],
         "item_vectors": [StrOptions({"modality", "mean", "id"})],
         "similarity": [StrOptions({"dot", "cosine"})],
+        "item_bias": ["boolean"],
         "repeats": ["boolean"],
         "score_temperature": [Interval(Real, 0, None, closed="neither")],
         "n_negatives": [Interval(Integral, 1, None, closed="left"), None],
@@ -222,6 +229,7 @@ class MDSRecRecommender(TrainedRecommender):
         "project_features": False,
         "item_vectors": "mean",
         "similarity": "dot",
+        "item_bias": False,
         "score_temperature": 1.0,
     }
 
@@ -245,6 +253,7 @@ class MDSRecRecommender(TrainedRecommender):
         tau: float = 1.0,
         item_vectors: Literal["modality", "mean", "id"] = "modality",
         similarity: Literal["cosine", "dot"] = "cosine",
+        item_bias: bool = True,
         score_temperature: float = 0.1,
         n_negatives: int | None = None,
         learning_rate: float = 2e-3,
@@ -279,6 +288,7 @@ class MDSRecRecommender(TrainedRecommender):
         self.tau = tau
         self.item_vectors = item_vectors
         self.similarity = similarity
+        self.item_bias = item_bias
         self.score_temperature = score_temperature
         self.n_negatives = n_negatives
         self.learning_rate = learning_rate
@@ -356,7 +366,10 @@ class MDSRecRecommender(TrainedRecommender):
         sequences, held_out = self._split(interactions, eval_set, rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
 
-        prepared = [prepare(values, standardize=self.standardize) for values in features.values()]
+        prepared = [
+            mean_length_one(prepare(values, standardize=self.standardize))
+            for values in features.values()
+        ]
         seen = interactions.to_csr()
         with self._explaining_memory(), _dropout_from(seed, device):
             network = self._build(_matrix_of(*sequences, seen.shape), prepared, seed, device)
@@ -430,7 +443,9 @@ class MDSRecRecommender(TrainedRecommender):
             "tau": self.tau,
             "concatenate": self.item_vectors == "modality",
             "similarity": self.similarity,
+            "item_bias": self.item_bias,
         }
+        met = np.bincount(train_set.indices, minlength=train_set.shape[1]) > 0
         network = MDSRecNetwork(
             SequenceEncoder(**self._encoder_settings),
             modalities,
@@ -440,6 +455,7 @@ class MDSRecRecommender(TrainedRecommender):
             n_factors=self.n_factors,
             project_features=self.project_features,
             item_vectors=self.item_vectors,
+            met=torch.as_tensor(met[:, None], dtype=torch.float32),
             generator=torch.Generator().manual_seed(seed),
         )
         return network.to(device)
@@ -559,6 +575,9 @@ class MDSRecRecommender(TrainedRecommender):
         """
         check_is_fitted(self)
         return self._read(self._check_histories(user_items))[1]
+
+    def _directions(self, vectors: np.ndarray) -> np.ndarray:
+        return vectors[:, :-1] if self._encoder.settings["item_bias"] else vectors
 
     def _scores_without_seen(self) -> bool:
         return not self.repeats

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from recsk.features import check_item_features, prepare
+from recsk.features import Features, check_item_features, mean_length_one, prepare
 
 
 def prepared(features, **options):
@@ -155,3 +155,22 @@ PARTLY = [[1.0, np.nan], [np.nan, np.nan], [0.0, 1.0]]
 def test_what_is_refused(item_features, error, message):
     with pytest.raises(error, match=message):
         check_item_features(item_features, 3)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1.0, 17.0, 1e37])
+def test_mean_length_one(scale):
+    values = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
+    values[2] = np.nan
+    features = prepare(values * np.float32(scale), standardize=False)
+    before = features.values.copy()
+    scaled = mean_length_one(features)
+    lengths = np.linalg.norm(scaled.values[scaled.present], axis=1)
+    assert lengths.mean() == pytest.approx(1) and not scaled.values[2].any()
+    expected = before / np.linalg.norm(before.astype(float), axis=1)[scaled.present].mean()
+    np.testing.assert_allclose(scaled.values, expected, rtol=1e-5)
+    np.testing.assert_array_equal(features.values, before)
+
+
+def test_mean_length_of_nothing():
+    nothing = Features(np.zeros((3, 2), np.float32), np.array([True, True, False]))
+    assert not mean_length_one(nothing).values.any()

@@ -210,7 +210,7 @@ def test_any_number_of_modalities(n_modalities, item_vectors):
     model = small(item_vectors=item_vectors).fit(TRAIN, item_features=features)
     assert model.modality_names_ == list(features)
     n_parts = max(n_modalities, 1)
-    width = 8 * (n_parts if item_vectors == "modality" else 1)
+    width = 8 * (n_parts if item_vectors == "modality" else 1) + 1  # the bias
     assert model.user_embedding_.shape == (N_USERS, width)
     assert model.item_embedding_.shape == (N_ITEMS, width)
     assert model.user_preference_.shape == (N_USERS, n_parts)
@@ -241,7 +241,7 @@ def test_an_item_without_a_modality_is_its_id_there():
     features = {**FEATURES, "v": FEATURES["v"].copy()}
     features["v"][ITEM_WITHOUT_TEXT] = np.nan  # neither
     model = small(relation=None, similarity="dot").fit(TRAIN, item_features=features)
-    v, t = model.item_embedding_.reshape(N_ITEMS, 2, 8).swapaxes(0, 1)
+    v, t = model.item_embedding_[:, :-1].reshape(N_ITEMS, 2, 8).swapaxes(0, 1)
     alike = (v == t).all(axis=1)
     np.testing.assert_array_equal(np.flatnonzero(alike), [ITEM_WITHOUT_TEXT])
 
@@ -318,7 +318,7 @@ class TestModalityWeights:
 
     def test_they_are_what_joins_the_modalities(self):
         model = small(similarity="dot", tau=0.01).fit(TRAIN, item_features=FEATURES)
-        parts = model.user_embedding_.reshape(N_USERS, 2, 8)
+        parts = model.user_embedding_[:, :-1].reshape(N_USERS, 2, 8)
         # A state is the output of a norm, which starts with a length of sqrt(n_factors).
         length = np.linalg.norm(parts, axis=2) / np.sqrt(8)
         known = model.user_embedding_.any(axis=1)
@@ -635,6 +635,48 @@ def test_new_items_are_recommended_by_their_features(params):
     model = small(max_epochs=30, batch_size=20, **params).fit(X, item_features=features)
     ids, _ = model.recommend(items=new, k=4)
     assert (of_item[ids] == np.arange(80)[:, None] % 2).mean() > 0.9
+
+
+@pytest.mark.parametrize("params", [{}, {"item_bias": False}, {"n_negatives": 20}], ids=str)
+def test_new_items_compete_with_those_that_people_met(params):
+    X, features, of_item, new = two_clusters(np.random.default_rng(0))
+    model = small(max_epochs=30, batch_size=20, **params).fit(X, item_features=features)
+    ids, _ = model.recommend(k=14)  # 10 of the cluster that the user has not met, and 4 new ones
+    assert (of_item[ids] == np.arange(80)[:, None] % 2).mean() > 0.9
+    assert np.isin(ids, new).sum(axis=1).mean() > 3
+
+
+@pytest.mark.parametrize("factor", [1e-3, 1e3])
+def test_the_unit_of_the_features_does_not_matter(factor):
+    models = [
+        small(max_epochs=3).fit(TRAIN, item_features={m: c * F for m, F in FEATURES.items()})
+        for c in (1, factor)
+    ]
+    first, second = (model.item_embedding_ for model in models)
+    np.testing.assert_allclose(first, second, rtol=1e-3, atol=1e-3)
+
+
+# -------------------------------------------------------------------------------- bias of the item
+
+
+def test_item_bias_is_the_last_column():
+    model = small(max_epochs=20, learning_rate=0.02).fit(TRAIN, item_features=FEATURES)
+    without = small(max_epochs=20, item_bias=False).fit(TRAIN, item_features=FEATURES)
+    assert model.item_embedding_.shape[1] == without.item_embedding_.shape[1] + 1
+    active = np.diff(model.interactions_.indptr) > 0
+    assert (model.user_embedding_[active, -1] == 1).all()
+    bias, met = model.item_embedding_[:, -1], model.item_popularity_ > 0
+    assert np.corrcoef(bias[met], np.log(model.item_popularity_[met]))[0, 1] > 0.5
+    np.testing.assert_allclose(bias[~met], bias[met].mean(), rtol=1e-5)
+
+
+def test_item_bias_does_not_make_items_or_users_alike():
+    model = small().fit(TRAIN, item_features=FEATURES)
+    before = model.similar_items([0, 1], 5), model.similar_users([0, 1], 5)
+    model.item_embedding_[:, -1] = np.linspace(-100, 100, len(model.item_embedding_))
+    model.user_embedding_[:, -1] = np.linspace(-100, 100, len(model.user_embedding_))
+    after = model.similar_items([0, 1], 5), model.similar_users([0, 1], 5)
+    np.testing.assert_equal(after, before)
 
 
 # --------------------------------------------------------------------------------------------- CUDA

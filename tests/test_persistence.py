@@ -732,7 +732,7 @@ FORGERIES = {
     "parts added up": (
         "MDSRec",
         lambda d, a: d["state"].update({"encoder.settings.concatenate": False}),
-        "does not give vectors of width 8",
+        "does not give vectors of width 9",
     ),
 }
 

@@ -78,6 +78,8 @@ class SequenceEncoder(nn.Module):
         Whether a user keeps one part per modality, or the parts are added up.
     similarity : {"cosine", "dot"}
         What a score is.
+    item_bias : bool
+        Whether a number of each item is added to its score: vectors of users end in a one.
     """
 
     def __init__(
@@ -94,11 +96,13 @@ class SequenceEncoder(nn.Module):
         tau: float,
         concatenate: bool,
         similarity: Literal["cosine", "dot"],
+        item_bias: bool,
     ) -> None:
         super().__init__()
         self.max_length = max_length
         self.fusion, self.tau = fusion, tau
         self.concatenate, self.similarity = concatenate, similarity
+        self.item_bias = item_bias
         self.position = nn.Parameter(torch.empty(n_modalities, max_length, n_factors))
         self.norms = nn.ModuleList(nn.LayerNorm(n_factors) for _ in range(n_modalities))
         # Means of many vectors are short: without this, interests would hardly be heard.
@@ -156,7 +160,8 @@ class SequenceEncoder(nn.Module):
     def users(self, states: torch.Tensor) -> torch.Tensor:
         """Join the (n, M, d) states of users into the vectors that are compared with items."""
         weighted = states * self.weights(states)[:, :, None]
-        return self.comparable(weighted.flatten(1) if self.concatenate else weighted.sum(dim=1))
+        users = self.comparable(weighted.flatten(1) if self.concatenate else weighted.sum(dim=1))
+        return functional.pad(users, (0, 1), value=1.0) if self.item_bias else users
 
     def comparable(self, vectors: torch.Tensor) -> torch.Tensor:
         """Give vectors whose inner product is the score."""
@@ -233,9 +238,13 @@ class MDSRecNetwork(nn.Module):
     item_vectors : {"modality", "mean", "id"}
         What a user is compared with: the vectors of every modality with the user's of the same,
         or one vector for all, the mean over modalities or the learned one.
+    met : Tensor of shape (I, 1)
+        One where somebody met the item, zero where nobody did.
     generator : torch.Generator
         On the CPU: the same seed gives the same initial weights on every device.
     """
+
+    met: torch.Tensor
 
     def __init__(
         self,
@@ -248,6 +257,7 @@ class MDSRecNetwork(nn.Module):
         n_factors: int,
         project_features: bool,
         item_vectors: Literal["modality", "mean", "id"],
+        met: torch.Tensor,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
@@ -256,6 +266,8 @@ class MDSRecNetwork(nn.Module):
         self.graphs, self.interests = graphs, interests
         self.item_vectors = item_vectors
         self.item = nn.Parameter(torch.empty(n_items, n_factors))
+        self.item_bias = nn.Parameter(torch.empty(n_items, 1)) if encoder.item_bias else None
+        self.register_buffer("met", met, persistent=False)
         self.projections = nn.ModuleList(
             nn.Linear(modality.features.shape[1], n_factors)
             for modality in self.modalities
@@ -279,8 +291,17 @@ class MDSRecNetwork(nn.Module):
         ]
         return ItemTables(items, torch.stack(centers))
 
+    def ids(self) -> torch.Tensor:
+        """Learned vectors of the items that somebody met.
+
+        That of any other would only ever be a negative, and would learn to be far from everybody:
+        such an item goes by its content, and by the items that its content is like.
+        """
+        return self.item * self.met
+
     def _items(self, m: int) -> torch.Tensor:
-        items = self.item if self.graphs is None else self.graphs[m] @ self.item
+        ids = self.ids()
+        items = ids if self.graphs is None else self.graphs[m] @ ids
         if self.projections:
             features, present = self.modalities[m]
             items = items + self.projections[m](features) * present
@@ -289,10 +310,19 @@ class MDSRecNetwork(nn.Module):
     def catalogue(self, tables: ItemTables) -> torch.Tensor:
         """Vectors of all items, whose inner product with a user's is the score."""
         if self.item_vectors == "id":
-            return self.encoder.comparable(self.item)
-        if self.item_vectors == "mean":
-            return self.encoder.comparable(tables.items.mean(dim=0))
-        return self.encoder.comparable(tables.items.transpose(0, 1).flatten(1))
+            items = self.ids()
+        elif self.item_vectors == "mean":
+            items = tables.items.mean(dim=0)
+        else:
+            items = tables.items.transpose(0, 1).flatten(1)
+        items = self.encoder.comparable(items)
+        return items if self.item_bias is None else torch.cat([items, self._biases()], dim=1)
+
+    def _biases(self) -> torch.Tensor:
+        assert self.item_bias is not None
+        known = self.item_bias * self.met
+        # What nobody met is taken to be as popular as the mean of the rest.
+        return known + (1 - self.met) * known.sum() / self.met.sum()
 
 
 @torch.no_grad()

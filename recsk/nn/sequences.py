@@ -86,7 +86,8 @@ class SequenceSampler:
     rng : RandomState
     device : torch.device
     n_negatives : int or None, default=None
-        Items drawn uniformly for each batch as its negatives; None takes the whole catalogue.
+        Items drawn uniformly for each batch as its negatives, among those in any sequence; None
+        takes all of these. Others would learn nothing but to be far from everybody.
     """
 
     def __init__(
@@ -107,7 +108,10 @@ class SequenceSampler:
         self.batch_size = batch_size
         self.rng = rng
         self.device = device
+        self._met = np.unique(items)
         self.n_negatives = n_negatives
+        self._draws = n_negatives is not None and n_negatives < len(self._met)
+        self._all = None if len(self._met) == n_items else self._to_device(self._met)
         length = np.diff(indptr) - 1  # inputs: all but the last, which is only a target
         self._start, self._length = indptr[:-1][length > 0], length[length > 0]
 
@@ -129,11 +133,11 @@ class SequenceSampler:
         padded, place = pad(self.items, start, length)
         following, _ = pad(self.items, start + 1, length)
         target = self._to_device(following.reshape(-1)[place])
-        negative, own = None, target
-        if self.n_negatives is not None and self.n_negatives < self.n_items:
-            drawn = self.rng.permutation(self.n_items)[: self.n_negatives]
-            negative = self._to_device(drawn)
-            own = place_of(target, negative, self.n_items)
+        negative = self._all
+        if self._draws:
+            drawn = self.rng.permutation(len(self._met))[: self.n_negatives]
+            negative = self._to_device(self._met[drawn])
+        own = target if negative is None else place_of(target, negative, self.n_items)
         return SequenceBatch(self._to_device(padded), self._to_device(place), target, negative, own)
 
     def _to_device(self, array: npt.NDArray[np.int64]) -> torch.Tensor:

@@ -177,7 +177,7 @@ class EmbeddingDisplay:
             item_ids = np.sort(rng.choice(n_items, max_items, replace=False))
 
         vectors = {("before", name): features[name][item_ids] for name in names if features}
-        learned = estimator.item_embedding_[item_ids]
+        learned = estimator._directions(estimator.item_embedding_)[item_ids]
         if learned.shape[1] == len(names) * estimator.n_factors:
             parts = np.split(learned, len(names), axis=1)
             vectors |= {("after", name): part for name, part in zip(names, parts, strict=True)}

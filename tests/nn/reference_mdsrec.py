@@ -62,13 +62,25 @@ def relation_graph(A, keep):
 # -------------------------------------------------------------------------------------------- items
 
 
+def ids(p, problem):
+    """Learned vectors; items that nobody met have none."""
+    return np.where(problem.met[:, None], p["item"], 0)
+
+
+def biases(p, problem):
+    """Of every item; those that nobody met have the mean of the others."""
+    known = p["item_bias"][problem.met, 0]
+    return [p["item_bias"][i, 0] if met else known.mean() for i, met in enumerate(problem.met)]
+
+
 def item_vectors(p, problem):
     """E_m of every modality, (M, I, d)."""
+    own = ids(p, problem)
     if not problem.features:
-        return p["item"][None]
+        return own[None]
     tables = []
     for m, (F, present) in enumerate(zip(problem.features, problem.present, strict=True)):
-        E = p["item"].copy() if problem.graphs is None else problem.graphs[m] @ p["item"]
+        E = own.copy() if problem.graphs is None else problem.graphs[m] @ own
         if problem.project_features:
             for i in np.flatnonzero(present):
                 E[i] += _linear(p, f"projections.{m}", F[i])
@@ -179,10 +191,12 @@ def scores(p, problem, states):
             elif problem.item_vectors == "mean":
                 user, item = np.sum(weighted, axis=0), np.mean(E[:, i], axis=0)
             else:
-                user, item = np.sum(weighted, axis=0), p["item"][i]
+                user, item = np.sum(weighted, axis=0), ids(p, problem)[i]
             if problem.similarity == "cosine":
                 user, item = unit(user), unit(item)
             row[i] = user @ item
+    if problem.item_bias:
+        out += biases(p, problem)
     return out
 
 

@@ -48,6 +48,9 @@ class Problem:
     n_heads: int = 2
     tau: float = 0.7
     dropout: float = 0.0
+    item_bias: bool = True
+
+    met = R.any(axis=0)
 
     @property
     def features(self):
@@ -99,6 +102,7 @@ class Problem:
                 tau=self.tau,
                 concatenate=self.item_vectors == "modality",
                 similarity=self.similarity,
+                item_bias=self.item_bias,
             ),
             [
                 Modality(
@@ -113,6 +117,7 @@ class Problem:
             n_factors=D,
             project_features=self.project_features,
             item_vectors=self.item_vectors,
+            met=torch.as_tensor(self.met[:, None], dtype=torch.float32),
             generator=generator,
         )
         if not initial:
@@ -168,6 +173,7 @@ def variants():
         "relation": ["sum", "product", None, "semantic", "behavior", None, "sum"],
         "project_features": [True, True, False],
         "n_blocks": [1, 2, 1, 2, 1],
+        "item_bias": [True, False, True],
         "n_heads": [2, 1, 2, 4, 1, 2, 2, 1, 4, 2, 2],
     }
     for i, (m, n_interests, fusion, item_vectors, similarity) in enumerate(
@@ -231,7 +237,7 @@ GRADIENTS = [
     Problem(2, "product", fusion="softmax", item_vectors="mean", similarity="dot", n_blocks=1),
     Problem(2, None, n_interests=0, fusion="mean", n_blocks=1),
     Problem(3, "behavior", project_features=False, item_vectors="id", n_blocks=1),
-    Problem(0),
+    Problem(0, item_bias=False),
 ]
 
 

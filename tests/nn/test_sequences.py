@@ -125,8 +125,8 @@ def test_sequences_change_their_company():
     assert company[0] != company[1]
 
 
-def test_negatives_are_drawn_from_all_items_for_each_batch():
-    batches = sampler([5] * 30, batch_size=3, n_negatives=50, n_items=200)
+def test_negatives_are_drawn_anew_for_each_batch():
+    batches = sampler([5] * 40, batch_size=4, n_negatives=50)
     drawn = [batch for _ in range(10) for batch in batches]
     for _, _, target, negative, own in drawn:
         assert len(set(negative.tolist())) == 50  # never one twice
@@ -141,8 +141,19 @@ def test_negatives_are_drawn_from_all_items_for_each_batch():
     assert np.std(counts) == pytest.approx(np.sqrt(25 * 0.75), abs=1)
 
 
+@pytest.mark.parametrize("n_negatives", [None, 10, 15, 90])
+def test_items_in_no_sequence_are_no_negatives(n_negatives):
+    for batch in sampler([5, 4, 6], n_negatives=n_negatives, n_items=90):
+        assert (batch.negative < 15).all()
+        assert len(set(batch.negative.tolist())) == min(n_negatives or 15, 15)
+        assert all(
+            (batch.negative[own] == target) if own >= 0 else target not in batch.negative
+            for target, own in zip(batch.target, batch.own, strict=True)
+        )
+
+
 def test_more_negatives_than_items_are_all_items():
-    for batch in sampler([5] * 4, n_negatives=7, n_items=7):
+    for batch in sampler([5] * 4, n_negatives=27, n_items=20):
         assert batch.negative is None and batch.own is batch.target
 
 
