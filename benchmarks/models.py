@@ -80,7 +80,9 @@ _SEQUENCE_GRID: list[dict[str, Any]] = [
         {"similarity": "cosine", "score_temperature": 0.1, "item_bias": False},
         {"similarity": "cosine", "score_temperature": 0.1, "item_bias": True},
     )
-    for rest in ParameterGrid({"learning_rate": [1e-3, 2e-3], "dropout": [0.3, 0.5]})
+    for rest in ParameterGrid(
+        {"learning_rate": [1e-3, 2e-3], "dropout": [0.3, 0.5], "batch_size": [128, 512]}
+    )
 ]
 # Models tuned as the rivals are: the best setting by this metric on validation at the first seed.
 GRIDS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {

@@ -316,6 +316,12 @@ def test_every_bit_of_a_piece_of_data_counts(path):
                 recsk.load(path)
 
 
+def only_header(header):
+    """A file of safetensors without arrays; safetensors 0.4.3 writes no JSON for one."""
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -327,7 +333,7 @@ def test_every_bit_of_a_piece_of_data_counts(path):
         (safetensors.numpy.save({"a": np.ones(2)}), "it is not from recsk.save"),
         (safetensors.numpy.save({"a": np.ones(2)}, {"recsk": "{}"}), "it is not from recsk.save"),
         (
-            safetensors.numpy.save({}, {"recsk": "{}", "sha256": ""}),
+            only_header({"__metadata__": {"recsk": "{}", "sha256": ""}}),
             "it is not from recsk.save",
         ),
     ],
