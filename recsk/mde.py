@@ -93,14 +93,14 @@ class MDERecommender(TrainedRecommender):
         Temperature of the alignment loss.
     max_alignment : int, default=512
         Nodes of a batch that are each other's negatives in the alignment loss.
-    modality_weight : float, default=1.0
-        Weight of the ranking loss on each modality alone (Eq. 10).
+    modality_weight : float, default=0.0
+        Weight of the ranking loss on each modality alone (Eq. 10); 0 leaves it out. Paper: 1.
     loss : {"softmax", "bpr"}, default="softmax"
         Ranking loss: cross-entropy among `n_negatives` items shared by a batch, or BPR with one
         negative per interaction. Paper: "bpr".
     n_negatives : int, default=1024
         Negatives of the softmax, uniform over the catalogue.
-    exclude_met : bool, default=False
+    exclude_met : bool, default=True
         Whether only items that a user has not met count as negatives of the softmax. False also
         lets those count that were met in other interactions.
     user_balance : float, default=0.5
@@ -239,6 +239,7 @@ class MDERecommender(TrainedRecommender):
     }
 
     _paper: ClassVar[dict[str, Any]] = {
+        "modality_weight": 1.0,
         "user_neighbors": 40,
         "hidden_factor": 4,
         "alpha": 0.1,
@@ -275,10 +276,10 @@ class MDERecommender(TrainedRecommender):
         reg_lambda: float = 1e-4,
         temperature: float = 0.2,
         max_alignment: int = 512,
-        modality_weight: float = 1.0,
+        modality_weight: float = 0.0,
         loss: Literal["bpr", "softmax"] = "softmax",
         n_negatives: int = 1024,
-        exclude_met: bool = False,
+        exclude_met: bool = True,
         user_balance: float = 0.5,
         similarity: Literal["dot", "cosine"] = "cosine",
         score_temperature: float = 0.2,
