@@ -75,13 +75,16 @@ MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
 _SEQUENCE_GRID: list[dict[str, Any]] = [
     {**scores, **rest}
     for scores in (
-        SASREC,
-        {**SASREC, "item_bias": True},
-        {"similarity": "cosine", "score_temperature": 0.1, "item_bias": False},
-        {"similarity": "cosine", "score_temperature": 0.1, "item_bias": True},
+        {"similarity": "dot", "score_temperature": 1.0},
+        {"similarity": "cosine", "score_temperature": 0.1},
     )
     for rest in ParameterGrid(
-        {"learning_rate": [1e-3, 2e-3], "dropout": [0.3, 0.5], "batch_size": [128, 512]}
+        {
+            "item_bias": [False, True],
+            "batch_size": [128, 512],
+            "learning_rate": [1e-3, 2e-3],
+            "dropout": [0.3, 0.5],
+        }
     )
 ]
 # Models tuned as the rivals are: the best setting by this metric on validation at the first seed.

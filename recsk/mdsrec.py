@@ -106,14 +106,14 @@ class MDSRecRecommender(TrainedRecommender):
         Items that a batch shares as negatives, drawn uniformly among those that somebody met;
         None takes all of these, which is better where its time is affordable: it grows with the
         number of items.
-    learning_rate : float, default=2e-3
+    learning_rate : float, default=1e-3
         Of Adam.
     learning_rate_decay : float, default=1.0
         Factor of the learning rate after every epoch.
     weight_averaging : float, default=0.0
         Decay per step of a moving average of the weights, which is what is kept. 0 keeps the
         weights of the last step.
-    batch_size : int, default=512
+    batch_size : int, default=128
         Sequences per step.
     max_epochs : int, default=100
         Passes over the sequences, at most.
@@ -256,10 +256,10 @@ class MDSRecRecommender(TrainedRecommender):
         item_bias: bool = True,
         score_temperature: float = 0.1,
         n_negatives: int | None = None,
-        learning_rate: float = 2e-3,
+        learning_rate: float = 1e-3,
         learning_rate_decay: float = 1.0,
         weight_averaging: float = 0.0,
-        batch_size: int = 512,
+        batch_size: int = 128,
         max_epochs: int = 100,
         early_stopping: bool | Literal["auto"] = "auto",
         validation_fraction: float = 0.2,

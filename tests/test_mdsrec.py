@@ -354,6 +354,7 @@ class TestModalityWeights:
         {"item_vectors": "mean"},
         {"item_vectors": "id"},
         {"similarity": "dot"},
+        {"item_bias": False},
         {"score_temperature": 0.5},
         {"n_negatives": 5},
         {"learning_rate": 0.02},

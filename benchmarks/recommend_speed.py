@@ -1,0 +1,156 @@
+"""Users per second of top-k recommendation beside implicit's: a table on stdout and a JSON file.
+
+    python benchmarks/recommend_speed.py
+
+100,000 users and 100,000 items of width 128 with random vectors, everybody having met items of
+a power law, which are masked: the same vectors in an estimator of recsk and in a model of
+implicit, asked in turn for 20 items each, on 1 and on 2 threads. BLAS has one thread, as implicit
+advises. Extra memory is the peak of a call less what the process held before it. Latency is that
+of one user at a time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import environment
+import numpy as np
+import scipy.sparse as sp
+from implicit.cpu.als import AlternatingLeastSquares
+
+from recsk import Interactions, MDERecommender
+
+Recommend = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+
+
+def met(n_users: int, n_items: int, per_user: int, rng: np.random.Generator) -> sp.csr_matrix:
+    """Who met what: items by a power law, some users more than others."""
+    popularity = np.arange(1, n_items + 1) ** -0.8
+    count = 1 + rng.geometric(1 / per_user, n_users)
+    items = rng.choice(n_items, count.sum(), p=popularity / popularity.sum())
+    indptr = np.concatenate([[0], np.cumsum(count)])
+    matrix = sp.csr_matrix((np.ones(len(items), np.float32), items, indptr), (n_users, n_items))
+    matrix.sum_duplicates()
+    matrix.data.fill(1)
+    return matrix
+
+
+def models(args: argparse.Namespace) -> dict[str, Recommend]:
+    """The same vectors and interactions on both sides."""
+    rng = np.random.default_rng(0)
+    seen = met(args.users, args.items, args.per_user, rng)
+    users, items = (
+        rng.normal(size=(n, args.width)).astype(np.float32) for n in (args.users, args.items)
+    )
+    estimator = MDERecommender()
+    estimator.n_features_in_ = args.items
+    estimator._set_fitted(Interactions.from_csr(seen), users, items)
+    rival = AlternatingLeastSquares(factors=args.width)
+    rival.user_factors, rival.item_factors = users, items
+
+    def recommend(ids: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        return rival.recommend(ids, seen[ids], N=k, filter_already_liked_items=True)
+
+    return {"recsk": estimator.recommend, "implicit": recommend}
+
+
+def extra_memory(call: Callable[[], Any]) -> float:
+    """Peak of the memory during a call beyond that before it, in MiB (Linux)."""
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    before = _status("VmRSS")
+    call()
+    return (_status("VmHWM") - before) / 1024
+
+
+def _status(name: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+
+def measure(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """All figures on as many threads as this process may use."""
+    recommend = models(args)
+    everybody = np.arange(args.users)
+    lists, found = {}, {}
+    for name, ask in recommend.items():
+        ask(everybody[:1000], args.k)  # libraries are loaded
+        memory = extra_memory(lambda ask=ask: ask(everybody, args.k))
+        lists[name] = np.sort(ask(everybody[:1000], args.k)[0], axis=1)
+        found[name] = {"extra_mib": memory, "seconds": [], "latency_ms": []}
+    same = (lists["recsk"] == lists["implicit"]).all(axis=1).mean()
+    for _ in range(args.repeats):
+        for name, ask in recommend.items():
+            start = time.perf_counter()
+            ask(everybody, args.k)
+            found[name]["seconds"].append(time.perf_counter() - start)
+    ids = np.random.default_rng(1).choice(args.users, args.calls)
+    for user in ids:
+        for name, ask in recommend.items():
+            start = time.perf_counter()
+            ask(user, args.k)
+            found[name]["latency_ms"].append(1e3 * (time.perf_counter() - start))
+    for row in found.values():
+        row["same_lists"] = float(same)
+        row["users_per_second"] = args.users / float(np.median(row["seconds"]))
+        latency = row.pop("latency_ms")
+        row["median_ms"], row["p99_ms"] = np.percentile(latency, [50, 99]).tolist()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--users", type=int, default=100_000)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--width", type=int, default=128)
+    parser.add_argument("--per-user", type=int, default=20, help="items met, in the mean")
+    parser.add_argument("--k", type=int, default=20)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--calls", type=int, default=1000, help="of one user, for the latency")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument(
+        "--measure", action="store_true", help="(what the script calls itself with)"
+    )
+    parser.add_argument(
+        "--json", type=Path, default=Path(__file__).parent / "results/recommend_speed.json"
+    )
+    args = parser.parse_args()
+    if args.measure:
+        print(json.dumps(measure(args)))
+        return
+    report: dict[str, Any] = {
+        "environment": environment.describe(),
+        "arguments": vars(args) | {"json": str(args.json)},
+    }
+    columns = ("model", "threads", "users / s", "ratio", "extra MiB", "median ms", "p99 ms", "same")
+    print(("{:<10}" + "{:>12}" * 7).format(*columns))
+    for threads in args.threads:
+        # A process of its own: how many threads there are is settled when libraries are loaded.
+        limits = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"}
+        command = [sys.executable, __file__, "--measure", *sys.argv[1:]]
+        done = subprocess.run(
+            command, env={**os.environ, **limits}, stdout=subprocess.PIPE, text=True, check=True
+        )
+        found = report[f"{threads} threads"] = json.loads(done.stdout)
+        for name, row in found.items():
+            ratio = row["users_per_second"] / found["implicit"]["users_per_second"]
+            print(
+                f"{name:<10}{threads:>12}{row['users_per_second']:>12.0f}{ratio:>12.2f}"
+                f"{row['extra_mib']:>12.0f}{row['median_ms']:>12.2f}{row['p99_ms']:>12.2f}"
+                f"{row['same_lists']:>12.3f}",
+                flush=True,
+            )
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    args.json.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"written: {args.json}")
+
+
+if __name__ == "__main__":
+    main()
