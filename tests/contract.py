@@ -186,6 +186,16 @@ class RecommenderContract:
         new_user, _ = est.recommend(user_items=[[0, 2, 4, 6, 8]], k=5)
         np.testing.assert_array_equal(np.sort(new_user), [[10, 12, 14, 16, 18]])
 
+    def test_permuted_users_and_items_get_permuted_answers(self, est, checkerboard):
+        rng = np.random.default_rng(0)
+        new_user, new_item = rng.permutation(20), rng.permutation(20)
+        user, item = checkerboard.nonzero()
+        X = Interactions(new_user[user], new_item[item], timestamp=rng.permutation(len(user)))
+        ids, _ = est.set_params(**self.enough).fit(X).recommend(new_user, k=1)
+        np.testing.assert_array_equal(ids[:, 0], new_item)
+        ids, _ = est.rank_items(new_user[[0, 1]], new_item[[6, 7]])
+        np.testing.assert_array_equal(ids, new_item[[[6, 7], [7, 6]]])
+
     @settings(
         max_examples=100,
         deadline=None,
