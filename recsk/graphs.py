@@ -114,7 +114,8 @@ def relation_graph(
     features: np.ndarray | None,
     n_neighbors: int,
     *,
-    relation: Literal["sum", "product", "semantic", "behavior"] = "sum",
+    relation: Literal["blend", "sum", "product", "semantic", "behavior"] = "sum",
+    behavior_share: float = 0.25,
     present: np.ndarray | None = None,
     max_length: int | None = 1000,
     block_size: int = 1024,
@@ -136,8 +137,12 @@ def relation_graph(
         :math:`F_m`; None for ``relation="behavior"`` only.
     n_neighbors : int
         Links per item beside the one to itself. Affinities that are not above zero are dropped.
-    relation : {"sum", "product", "semantic", "behavior"}, default="sum"
+    relation : {"blend", "sum", "product", "semantic", "behavior"}, default="sum"
         What is joined how: :math:`C + S`, :math:`C S`, :math:`S` alone or :math:`C` alone.
+        "blend" is a weighted mean of the graphs of the last two, with as many links from each:
+        where all items look much alike, or few people met any two, neither drowns the other.
+    behavior_share : float, default=0.25
+        Weight from 0 to 1 of the graph of behaviour in the blend; the rest is that of content.
     present : ndarray of bool of shape (n_items,), default=None
         Items that have this modality; the others have a similarity of zero with every item.
     max_length : int or None, default=1000
@@ -151,6 +156,21 @@ def relation_graph(
     csr_array of shape (n_items, n_items), float32
         Not symmetric: that a is near b does not make b near a.
     """
+    if relation == "blend":
+        behavior, semantic = (
+            relation_graph(
+                interactions,
+                features,
+                n_neighbors,
+                relation=part,
+                present=present,
+                max_length=max_length,
+                block_size=block_size,
+            )
+            for part in ("behavior", "semantic")
+        )
+        blend = behavior_share * behavior + (1 - behavior_share) * semantic
+        return sp.csr_array(blend, dtype=np.float32)
     n_items = interactions.shape[1]
     together = None
     if relation != "semantic":

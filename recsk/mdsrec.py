@@ -69,9 +69,11 @@ class MDSRecRecommender(TrainedRecommender):
         Attention heads; must divide `n_factors`.
     dropout : float, default=0.5
         Share dropped of embeddings, attention and the outputs of layers, in training.
-    relation : {"sum", "product", "semantic", "behavior"} or None, default="sum"
+    relation : {"blend", "sum", "product", "semantic", "behavior"} or None, default="blend"
         How co-occurrence in histories and similarity of features make the relation graphs
-        (MRGC), see `recsk.graphs.relation_graph`. None leaves the graphs out.
+        (MRGC), see `recsk.graphs.relation_graph`. None leaves the graphs out. Paper: "sum".
+    behavior_share : float, default=0.25
+        Weight of co-occurrence in the blend, from 0 to 1.
     n_neighbors : int, default=10
         Links per item and modality in the relation graphs (the paper's H).
     max_degree : int or None, default=1000
@@ -79,9 +81,9 @@ class MDSRecRecommender(TrainedRecommender):
         n items cost n^2 operations and say little about each other. None counts all.
     project_features : bool, default=True
         Add a linear projection of the features to the vectors of the items. Paper: False.
-    standardize : bool, default=False
+    standardize : bool, default=True
         Bring every feature column to mean 0 and deviation 1 first. Whether or not, rows are
-        then scaled to length one on average, each modality by one factor.
+        then scaled to length one on average, each modality by one factor. Paper: False.
     n_interests : int, default=16
         Clusters of items per modality that attention compares (ICA, the paper's k); 0 leaves
         them out.
@@ -209,7 +211,8 @@ class MDSRecRecommender(TrainedRecommender):
         "n_blocks": [Interval(Integral, 1, None, closed="left")],
         "n_heads": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
-        "relation": [StrOptions({"sum", "product", "semantic", "behavior"}), None],
+        "relation": [StrOptions({"blend", "sum", "product", "semantic", "behavior"}), None],
+        "behavior_share": [Interval(Real, 0, 1, closed="both")],
         "n_neighbors": [Interval(Integral, 0, None, closed="left")],
         "max_degree": [Interval(Integral, 1, None, closed="left"), None],
         "project_features": ["boolean"],
@@ -226,6 +229,8 @@ class MDSRecRecommender(TrainedRecommender):
     }
 
     _paper: ClassVar[dict[str, Any]] = {
+        "relation": "sum",
+        "standardize": False,
         "project_features": False,
         "item_vectors": "mean",
         "similarity": "dot",
@@ -243,11 +248,12 @@ class MDSRecRecommender(TrainedRecommender):
         n_blocks: int = 2,
         n_heads: int = 2,
         dropout: float = 0.5,
-        relation: Literal["sum", "product", "semantic", "behavior"] | None = "sum",
+        relation: Literal["blend", "sum", "product", "semantic", "behavior"] | None = "blend",
+        behavior_share: float = 0.25,
         n_neighbors: int = 10,
         max_degree: int | None = 1000,
         project_features: bool = True,
-        standardize: bool = False,
+        standardize: bool = True,
         n_interests: int = 16,
         fusion: Literal["gumbel", "softmax", "mean"] = "gumbel",
         tau: float = 1.0,
@@ -279,6 +285,7 @@ class MDSRecRecommender(TrainedRecommender):
         self.n_heads = n_heads
         self.dropout = dropout
         self.relation = relation
+        self.behavior_share = behavior_share
         self.n_neighbors = n_neighbors
         self.max_degree = max_degree
         self.project_features = project_features
@@ -422,6 +429,7 @@ class MDSRecRecommender(TrainedRecommender):
                         values,
                         self.n_neighbors,
                         relation=self.relation,
+                        behavior_share=self.behavior_share,
                         present=present,
                         max_length=self.max_degree,
                     ),

@@ -226,6 +226,19 @@ def test_relation_graph(relation, block_size, R, seed, n_neighbors, max_length, 
     assert (graph.diagonal() > 0).all()
 
 
+@pytest.mark.parametrize("share", [0, 0.25, 1])
+def test_blend_of_behavior_and_content(share):
+    R = sp.csr_array((np.random.default_rng(0).random((40, 9)) < 0.4).astype(np.float32))
+    F, present = content(0), np.arange(9) != 4
+    options = {"present": present, "max_length": 5, "block_size": 4}
+    graph = relation_graph(R, F, 3, relation="blend", behavior_share=share, **options)
+    behavior, semantic = (
+        relation_graph(R, F, 3, relation=part, **options).toarray()
+        for part in ("behavior", "semantic")
+    )
+    same(graph, share * behavior + (1 - share) * semantic)
+
+
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_relations_do_not_depend_on_the_block(relation):
     R = sp.csr_array((np.random.default_rng(0).random((40, 9)) < 0.4).astype(np.float32))
