@@ -363,7 +363,9 @@ class MDERecommender(TrainedRecommender):
             Features of every item by modality, dense or sparse. A row of NaN says that this item
             lacks this modality. None or an empty dict learns from ids alone.
         eval_set : sparse matrix of shape (n_users, n_items) or Interactions, default=None
-            Held-out interactions to watch for early stopping, in place of a share of `X`.
+            Held-out interactions to watch for early stopping, in place of a share of `X`. A matrix
+            has a row for every user of `X`. The searches of scikit-learn cut whatever has as many
+            rows as `X` has interactions: leave it out there.
 
         Returns
         -------

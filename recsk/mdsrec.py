@@ -340,7 +340,9 @@ class MDSRecRecommender(TrainedRecommender):
             lacks this modality. None or an empty dict learns from ids alone.
         eval_set : Interactions, or sparse matrix of shape (n_users, n_items), default=None
             What came next, to watch for early stopping in place of the last items of some users
-            of `X`. Its order does not matter.
+            of `X`. Its order does not matter. A matrix has a row for every user of `X`. The
+            searches of scikit-learn cut whatever has as many rows as `X` has interactions: leave
+            it out there.
 
         Returns
         -------

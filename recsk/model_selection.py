@@ -38,6 +38,8 @@ class _Splitter(BaseEstimator):
     __metadata_request__split = {"groups": UNUSED}
 
     n_splits: int
+    # What makes an X for this splitter of a matrix.
+    _from_matrix = "Interactions.from_csr(X)"
 
     def split(
         self, X: Interactions, y: Any = None, groups: Any = None
@@ -68,7 +70,7 @@ class _Splitter(BaseEstimator):
         if not isinstance(X, Interactions):
             raise TypeError(
                 f"{type(self).__name__} splits interactions, not users: pass "
-                f"Interactions.from_csr(X) in place of X; got {type(X).__name__}"
+                f"{self._from_matrix} in place of X; got {type(X).__name__}"
             )
         return self._split(X)
 
@@ -107,7 +109,7 @@ class _Splitter(BaseEstimator):
         if X.timestamp is None:
             raise ValueError(
                 f"{type(self).__name__} needs timestamps: Interactions(..., timestamp=...) or "
-                "Interactions.from_csr(X, values_as='timestamp')"
+                f"{self._from_matrix}"
             )
         return X.timestamp
 
@@ -242,6 +244,8 @@ class LeaveLastOut(_Splitter):
     [1 2 3] [0]
     """
 
+    _from_matrix = "Interactions.from_csr(X, values_as='timestamp')"
+
     _parameter_constraints = {
         "n_splits": [Interval(Integral, 1, None, closed="left")],
         "n_last": [Interval(Integral, 1, None, closed="left")],
@@ -285,6 +289,8 @@ class TemporalSplit(_Splitter):
     >>> next(TemporalSplit(test_size=0.4).split(X))
     (array([0, 2, 3]), array([1]))
     """
+
+    _from_matrix = "Interactions.from_csr(X, values_as='timestamp')"
 
     _parameter_constraints = {
         "n_splits": [Interval(Integral, 1, None, closed="left")],

@@ -105,6 +105,12 @@ class TrainedRecommender(BaseRecommender):
         """What to watch of it: rows of users who are trained on; None if there are none."""
         self.n_users_ = len(known)  # what it is checked against
         interactions = self._check_interactions(eval_set, reset=False, name="eval_set")
+        if not isinstance(eval_set, Interactions) and interactions.n_users < len(known):
+            raise ValueError(
+                f"eval_set has {interactions.n_users} users (rows), but X has {len(known)}: one "
+                "row for each user of X is expected. (The searches of scikit-learn cut a matrix "
+                "that has as many rows as X has interactions: leave it out there.)"
+            )
         # Whoever is not gets the most popular items, whatever is learned.
         watched = interactions[known[interactions.user]].to_csr()
         watched.resize((len(known), interactions.n_items))

@@ -415,6 +415,11 @@ class RecommenderContract:
         with pytest.raises(NotFittedError):
             est.recommend(0)
 
+    def test_a_matrix_to_watch_has_a_row_for_every_user(self, est):
+        # One that a search has cut would otherwise be of other people.
+        with pytest.raises(ValueError, match=r"eval_set has 20 users \(rows\), but X has 30"):
+            self.fit(est, as_matrix(TRAIN), eval_set=as_matrix(TEST)[:20])
+
     def test_fit_changes_none_of_its_arguments(self, est, model):
         arguments = {
             "X": _with_index(as_matrix(TRAIN), np.int32),

@@ -110,8 +110,10 @@ class TestEverySplitter:
 
     @pytest.mark.parametrize("matrix", [sparse.csr_array((3, 4)), np.zeros((3, 4)), [[1]]])
     def test_refuses_a_matrix_with_the_line_that_mends_it(self, cv, matrix):
-        with pytest.raises(TypeError, match=r"pass Interactions\.from_csr\(X\) in place of X"):
+        with pytest.raises(TypeError, match=r"pass Interactions\.from_csr\(.*\) in place") as error:
             cv.split(matrix)
+        timed = isinstance(cv, (LeaveLastOut, TemporalSplit))
+        assert ("from_csr(X, values_as='timestamp')" in str(error.value)) == timed
 
     def test_an_empty_test_set_is_an_error(self, cv):
         X = Interactions(np.arange(800), np.zeros(800, int), timestamp=np.arange(800))

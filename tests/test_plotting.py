@@ -44,7 +44,8 @@ def close_figures():
 
 @pytest.fixture(scope="module")
 def mde():
-    model = MDERecommender(n_factors=8, max_epochs=4, early_stopping=True, random_state=0)
+    params = {"n_factors": 8, "modality_weight": 1.0, "max_epochs": 4, "random_state": 0}
+    model = MDERecommender(**params, early_stopping=True)
     return model.fit(X, item_features=FEATURES)
 
 
