@@ -161,6 +161,7 @@ class MDERecommender(TrainedRecommender):
         How often each item was met; the most popular has 1.
     user_preference_ : ndarray of shape (n_users, n_modalities), float32
         How much each user listens to which modality; rows sum to 1.
+        Without features there is one column, of ones.
     item_preference_ : ndarray of shape (n_items, n_modalities), float32
         The same for items.
     modality_names_ : list of str

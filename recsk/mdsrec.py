@@ -160,6 +160,7 @@ class MDSRecRecommender(TrainedRecommender):
         How often each item was met; the most popular has 1.
     user_preference_ : ndarray of shape (n_users, n_modalities), float32
         How much each user listens to which modality; rows sum to 1.
+        Without features there is one column, of ones.
     modality_names_ : list of str
         Names of the modalities in the order of the preferences; empty without features.
     loss_curve_ : dict of str to list of float
