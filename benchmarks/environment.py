@@ -1,7 +1,8 @@
-"""Where a figure was measured, for the JSON beside a table."""
+"""Where a figure was measured, and the JSON beside a table."""
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import subprocess
@@ -10,7 +11,7 @@ from typing import Any
 
 import torch
 
-__all__ = ["describe"]
+__all__ = ["describe", "write"]
 
 
 def describe() -> dict[str, Any]:
@@ -24,6 +25,13 @@ def describe() -> dict[str, Any]:
         "machine": platform.machine(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+def write(report: dict[str, Any], path: Path) -> None:
+    """Write what a script found to a JSON file, and say where."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(report, indent=1) + "\n")
+    print(f"written: {path}")
 
 
 def _commit() -> str | None:

@@ -10,7 +10,6 @@ fold-in, beside what the same people get from a model that was trained on them?
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -74,9 +73,7 @@ def main() -> None:
         print(name)
         for label, value in report[name].items():
             print(f"  {label:<50}{value:>10.4f}", flush=True)
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    args.json.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"written: {args.json}")
+    environment.write(report, args.json)
 
 
 if __name__ == "__main__":

@@ -147,9 +147,7 @@ def main() -> None:
                 f"{row['same_lists']:>12.3f}",
                 flush=True,
             )
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    args.json.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"written: {args.json}")
+    environment.write(report, args.json)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ The time to a quality is that of a whole fit which stops as soon as validation h
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -93,9 +92,7 @@ def main() -> None:
             f"{to:>14.1f}{epochs:>14}",
             flush=True,
         )
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    args.json.write_text(json.dumps(report, indent=1) + "\n")
-    print(f"written: {args.json}")
+    environment.write(report, args.json)
 
 
 if __name__ == "__main__":
