@@ -644,9 +644,11 @@ def test_new_items_are_recommended_by_their_features(params):
 def test_new_items_compete_with_those_that_people_met(params):
     X, features, of_item, new = two_clusters(np.random.default_rng(0))
     model = small(max_epochs=30, batch_size=20, **params).fit(X, item_features=features)
-    ids, _ = model.recommend(k=14)  # 10 of the cluster that the user has not met, and 4 new ones
+    # A cluster has 4 new items and 10 others that a user has not met: 2.3 among 8 by chance, and
+    # none at all where new items are negatives.
+    ids, _ = model.recommend(k=8)
     assert (of_item[ids] == np.arange(80)[:, None] % 2).mean() > 0.9
-    assert np.isin(ids, new).sum(axis=1).mean() > 3
+    assert np.isin(ids, new).sum(axis=1).mean() > 1
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1e3])
