@@ -44,7 +44,7 @@ class MDSRecRecommender(TrainedRecommender):
     r"""Next items by relations and interests in every modality (MDSRec).
 
     Every item has one learned vector, which is propagated along a relation graph for each
-    modality (MRGC): a link joins items that the same people meet and whose features are alike. To
+    modality (MRGC): a link joins items that the same people meet or whose features are alike. To
     it a projection of the item's features is added. Sequences of these vectors go through
     causal transformer blocks, one stack per modality, whose attention compares interests
     (clusters of the features, ICA) beside items. The states at the end of a sequence, weighted by
@@ -53,9 +53,10 @@ class MDSRecRecommender(TrainedRecommender):
     .. math:: L = -\frac{1}{n} \sum_{u, t} \log
               \frac{\exp(s(u_t, i_{t+1}) / \tau_s)}{\sum_j \exp(s(u_t, j) / \tau_s)}
 
-    Without features it is SASRec; with ``similarity="dot", score_temperature=1`` in its original
-    form. The defaults are those that served best on real data (see the benchmarks in the docs),
-    which is not the paper in every point: ``MDSRecRecommender.paper()`` is.
+    with j over the items that somebody met. Without features it is SASRec; with
+    ``similarity="dot", score_temperature=1, item_bias=False`` in its original form. The defaults
+    are those that served best on real data (see the benchmarks in the docs), which is not the
+    paper in every point: ``MDSRecRecommender.paper()`` is.
 
     Parameters
     ----------
