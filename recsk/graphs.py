@@ -15,6 +15,7 @@ import scipy.sparse as sp
 __all__ = [
     "cooccurrence_graph",
     "interaction_graph",
+    "keep_own",
     "nearest_histories",
     "neighbor_graph",
     "normalize_symmetric",
@@ -194,6 +195,40 @@ def relation_graph(
     links = _nearest_links(affinity, n_items, n_neighbors, block_size=block_size)
     own = sp.eye_array(n_items, dtype=np.float32, format="csr")
     return normalize_symmetric(sp.csr_array(links) + own)
+
+
+def keep_own(graph: sp.csr_array, count: np.ndarray, strength: float) -> sp.csr_array:
+    r"""Let an item rely the less on its relations the more people met it.
+
+    .. math:: A' = \Lambda + (I - \Lambda) A, \quad \lambda_i = \frac{n_i}{n_i + s}
+
+    Parameters
+    ----------
+    graph : csr_array of shape (n_items, n_items)
+        :math:`A`, such as a relation graph.
+    count : ndarray of shape (n_items,)
+        :math:`n`, how many people met each item.
+    strength : float
+        :math:`s`, as how many people the relations of an item count.
+
+    Returns
+    -------
+    csr_array of shape (n_items, n_items), float32
+        Items that nobody met have their relations alone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import scipy.sparse as sp
+    >>> from recsk.graphs import keep_own
+    >>> swap = sp.csr_array([[0.0, 1.0], [1.0, 0.0]])
+    >>> keep_own(swap, np.array([0, 30]), strength=10).toarray()
+    array([[0.  , 1.  ],
+           [0.25, 0.75]], dtype=float32)
+    """
+    share = count / (count + strength)
+    mixed = sp.diags_array(share) + sp.diags_array(1 - share) @ graph
+    return sp.csr_array(mixed, dtype=np.float32)
 
 
 def _items_together(

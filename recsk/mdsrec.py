@@ -22,7 +22,7 @@ from recsk._state import StateReader
 from recsk.early_stopping import Validation
 from recsk.encoding import StoredEncoder
 from recsk.features import Features, check_item_features, mean_length_one, prepare
-from recsk.graphs import relation_graph
+from recsk.graphs import keep_own, relation_graph
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.nn.mdsrec import (
     Interests,
@@ -43,9 +43,9 @@ __all__ = ["MDSRecRecommender"]
 class MDSRecRecommender(TrainedRecommender):
     r"""Next items by relations and interests in every modality (MDSRec).
 
-    Every item has one learned vector, which is propagated along a relation graph for each
-    modality (MRGC): a link joins items that the same people meet or whose features are alike. To
-    it a projection of the item's features is added. Sequences of these vectors go through
+    Every item has a learned vector in each modality, which is propagated along a relation graph
+    (MRGC): a link joins items that the same people meet or whose features are alike. To it a
+    projection of the item's features is added. Sequences of these vectors go through
     causal transformer blocks, one stack per modality, whose attention compares interests
     (clusters of the features, ICA) beside items. The states at the end of a sequence, weighted by
     how much this user listens to each modality, are compared with the items.
@@ -80,6 +80,12 @@ class MDSRecRecommender(TrainedRecommender):
     max_degree : int or None, default=1000
         Histories with more distinct items than this are not counted for the relation graphs:
         n items cost n^2 operations and say little about each other. None counts all.
+    relation_strength : float or None, default=50.0
+        As how many people the relations of an item count: one that n people met keeps a share of
+        n / (n + `relation_strength`) of its own learned vector, and takes the rest from the
+        relation graph. None takes all from there. Paper: None.
+    shared_ids : bool, default=False
+        Learn one vector per item for all modalities, not one for each. Paper: True.
     project_features : bool, default=True
         Add a linear projection of the features to the vectors of the items. Paper: False.
     standardize : bool, default=True
@@ -95,8 +101,9 @@ class MDSRecRecommender(TrainedRecommender):
         Temperature of these weights.
     item_vectors : {"modality", "mean", "id"}, default="modality"
         What users are compared with. "modality": a user's part of each modality with the items
-        in this modality. "mean", "id": the sum of the parts with the mean of an item over the
-        modalities, or with its learned vector.
+        in this modality, and the score is the weighted sum. "mean", "id": the weighted sum of the
+        parts with the mean of an item over the modalities, of all its vector or of the learned
+        one. Paper: "mean".
     similarity : {"cosine", "dot"}, default="cosine"
         What a score is.
     item_bias : bool, default=True
@@ -105,6 +112,9 @@ class MDSRecRecommender(TrainedRecommender):
         Paper: False.
     score_temperature : float, default=0.1
         :math:`\tau_s`, divides scores in the softmax. 1 goes with ``similarity="dot"``.
+    modality_weight : float, default=1.0
+        Weight of the same loss for every modality by itself, beside that of all together, so that
+        none leaves its work to another. Paper: 0.
     n_negatives : int or None, default=None
         Items that a batch shares as negatives, drawn uniformly among those that somebody met;
         None takes all of these, which is better where its time is affordable: it grows with the
@@ -113,9 +123,9 @@ class MDSRecRecommender(TrainedRecommender):
         Of Adam.
     learning_rate_decay : float, default=1.0
         Factor of the learning rate after every epoch.
-    weight_averaging : float, default=0.0
+    weight_averaging : float, default=0.99
         Decay per step of a moving average of the weights, which is what is kept. 0 keeps the
-        weights of the last step.
+        weights of the last step. Paper: 0.
     batch_size : int, default=128
         Sequences per step.
     max_epochs : int, default=100
@@ -217,6 +227,8 @@ class MDSRecRecommender(TrainedRecommender):
         "behavior_share": [Interval(Real, 0, 1, closed="both")],
         "n_neighbors": [Interval(Integral, 0, None, closed="left")],
         "max_degree": [Interval(Integral, 1, None, closed="left"), None],
+        "relation_strength": [Interval(Real, 0, None, closed="neither"), None],
+        "shared_ids": ["boolean"],
         "project_features": ["boolean"],
         "standardize": ["boolean"],
         "n_interests": [Interval(Integral, 0, None, closed="left")],
@@ -227,17 +239,22 @@ class MDSRecRecommender(TrainedRecommender):
         "item_bias": ["boolean"],
         "repeats": ["boolean"],
         "score_temperature": [Interval(Real, 0, None, closed="neither")],
+        "modality_weight": [Interval(Real, 0, None, closed="left")],
         "n_negatives": [Interval(Integral, 1, None, closed="left"), None],
     }
 
     _paper: ClassVar[dict[str, Any]] = {
         "relation": "sum",
+        "relation_strength": None,
+        "shared_ids": True,
         "standardize": False,
         "project_features": False,
         "item_vectors": "mean",
         "similarity": "dot",
         "item_bias": False,
         "score_temperature": 1.0,
+        "modality_weight": 0.0,
+        "weight_averaging": 0.0,
     }
 
     _sizes = ("batch_size", "max_length", "n_factors")
@@ -254,6 +271,8 @@ class MDSRecRecommender(TrainedRecommender):
         behavior_share: float = 0.25,
         n_neighbors: int = 10,
         max_degree: int | None = 1000,
+        relation_strength: float | None = 50.0,
+        shared_ids: bool = False,
         project_features: bool = True,
         standardize: bool = True,
         n_interests: int = 16,
@@ -263,10 +282,11 @@ class MDSRecRecommender(TrainedRecommender):
         similarity: Literal["cosine", "dot"] = "cosine",
         item_bias: bool = True,
         score_temperature: float = 0.1,
+        modality_weight: float = 1.0,
         n_negatives: int | None = None,
         learning_rate: float = 1e-3,
         learning_rate_decay: float = 1.0,
-        weight_averaging: float = 0.0,
+        weight_averaging: float = 0.99,
         batch_size: int = 128,
         max_epochs: int = 100,
         early_stopping: bool | Literal["auto"] = "auto",
@@ -290,6 +310,8 @@ class MDSRecRecommender(TrainedRecommender):
         self.behavior_share = behavior_share
         self.n_neighbors = n_neighbors
         self.max_degree = max_degree
+        self.relation_strength = relation_strength
+        self.shared_ids = shared_ids
         self.project_features = project_features
         self.standardize = standardize
         self.n_interests = n_interests
@@ -299,6 +321,7 @@ class MDSRecRecommender(TrainedRecommender):
         self.similarity = similarity
         self.item_bias = item_bias
         self.score_temperature = score_temperature
+        self.modality_weight = modality_weight
         self.n_negatives = n_negatives
         self.learning_rate = learning_rate
         self.learning_rate_decay = learning_rate_decay
@@ -424,22 +447,11 @@ class MDSRecRecommender(TrainedRecommender):
         device: torch.device,
     ) -> MDSRecNetwork:
         modalities = [Modality.on(device, *part) for part in features]
+        count = np.bincount(train_set.indices, minlength=train_set.shape[1])
         graphs = interests = None
         if self.relation is not None and features:
             graphs = [
-                SparseOperator(
-                    relation_graph(
-                        train_set,
-                        values,
-                        self.n_neighbors,
-                        relation=self.relation,
-                        behavior_share=self.behavior_share,
-                        present=present,
-                        max_length=self.max_degree,
-                    ),
-                    device,
-                )
-                for values, present in features
+                SparseOperator(self._relations(train_set, part, count), device) for part in features
             ]
         if self.n_interests and features:
             interests = [self._interests(part, seed, device) for part in features]
@@ -457,7 +469,6 @@ class MDSRecRecommender(TrainedRecommender):
             "similarity": self.similarity,
             "item_bias": self.item_bias,
         }
-        met = np.bincount(train_set.indices, minlength=train_set.shape[1]) > 0
         network = MDSRecNetwork(
             SequenceEncoder(**self._encoder_settings),
             modalities,
@@ -465,12 +476,31 @@ class MDSRecRecommender(TrainedRecommender):
             interests,
             n_items=train_set.shape[1],
             n_factors=self.n_factors,
+            shared_ids=self.shared_ids,
             project_features=self.project_features,
             item_vectors=self.item_vectors,
-            met=torch.as_tensor(met[:, None], dtype=torch.float32),
+            met=torch.as_tensor(count[:, None] > 0, dtype=torch.float32),
             generator=torch.Generator().manual_seed(seed),
         )
         return network.to(device)
+
+    def _relations(
+        self, train_set: sp.csr_matrix, features: Features, count: np.ndarray
+    ) -> sp.csr_array:
+        """MRGC of one modality."""
+        assert self.relation is not None
+        values, present = features
+        graph = relation_graph(
+            train_set,
+            values,
+            self.n_neighbors,
+            relation=self.relation,
+            behavior_share=self.behavior_share,
+            present=present,
+            max_length=self.max_degree,
+        )
+        strength = self.relation_strength
+        return graph if strength is None else keep_own(graph, count, strength)
 
     def _interests(self, features: Features, seed: int, device: torch.device) -> Interests:
         """Cluster the items of a modality by the direction of their features."""
@@ -502,7 +532,7 @@ class MDSRecRecommender(TrainedRecommender):
         rng: np.random.RandomState,
         device: torch.device,
     ) -> TrainingLog:
-        n_items = len(network.item)
+        n_items = network.item.shape[1]
         batches = SequenceSampler(
             *sequences,
             n_items=n_items,
@@ -534,7 +564,7 @@ class MDSRecRecommender(TrainedRecommender):
         return self._train_network(
             network,
             batches,
-            MDSRecObjective(network, self.score_temperature),
+            MDSRecObjective(network, self.score_temperature, self.modality_weight),
             evaluate=None if validation is None else evaluate,
             data=(sequences, held_out, features),
             random_states=draws,

@@ -212,6 +212,8 @@ class TestFit:
             ({"item_vectors": "both"}, "'item_vectors' parameter"),
             ({"similarity": "euclidean"}, "'similarity' parameter"),
             ({"score_temperature": 0.0}, "'score_temperature' parameter"),
+            ({"relation_strength": 0}, "'relation_strength' parameter"),
+            ({"modality_weight": -1.0}, "'modality_weight' parameter"),
             ({"n_negatives": 0}, "'n_negatives' parameter"),
             ({"n_factors": 6, "n_heads": 4}, "multiple of n_heads; got n_factors=6 and n_heads=4"),
         ],

@@ -8,6 +8,7 @@ from hypothesis.extra import numpy as hnp
 from recsk.graphs import (
     cooccurrence_graph,
     interaction_graph,
+    keep_own,
     nearest_histories,
     neighbor_graph,
     normalize_symmetric,
@@ -237,6 +238,15 @@ def test_blend_of_behavior_and_content(share):
         for part in ("behavior", "semantic")
     )
     same(graph, share * behavior + (1 - share) * semantic)
+
+
+@pytest.mark.parametrize("strength", [0.5, 50])
+def test_what_many_met_keeps_its_own(strength):
+    R = sp.csr_array((np.random.default_rng(0).random((40, 9)) < 0.4).astype(np.float32))
+    graph = relation_graph(R, content(0), 3)
+    count = np.array([0, 1, 2, 5, 10, 50, 100, 1000, 0])
+    expected = reference_mdsrec.keep_own(graph.toarray(), count, strength)
+    same(keep_own(graph, count, strength), expected)
 
 
 @pytest.mark.parametrize("relation", RELATIONS)

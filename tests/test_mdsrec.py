@@ -214,7 +214,8 @@ def test_any_number_of_modalities(n_modalities, item_vectors):
     assert model.user_embedding_.shape == (N_USERS, width)
     assert model.item_embedding_.shape == (N_ITEMS, width)
     assert model.user_preference_.shape == (N_USERS, n_parts)
-    assert model.loss_curve_.keys() == {"ranking"} and len(model.loss_curve_["ranking"]) == 2
+    terms = {"ranking", "modality_ranking"} if n_modalities > 1 else {"ranking"}
+    assert model.loss_curve_.keys() == terms and len(model.loss_curve_["ranking"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -240,7 +241,8 @@ def test_most_items_lack_a_modality(relation):
 def test_an_item_without_a_modality_is_its_id_there():
     features = {**FEATURES, "v": FEATURES["v"].copy()}
     features["v"][ITEM_WITHOUT_TEXT] = np.nan  # neither
-    model = small(relation=None, similarity="dot").fit(TRAIN, item_features=features)
+    model = small(relation=None, shared_ids=True, similarity="dot")
+    model.fit(TRAIN, item_features=features)
     v, t = model.item_embedding_[:, :-1].reshape(N_ITEMS, 2, 8).swapaxes(0, 1)
     alike = (v == t).all(axis=1)
     np.testing.assert_array_equal(np.flatnonzero(alike), [ITEM_WITHOUT_TEXT])
@@ -317,12 +319,13 @@ class TestModalityWeights:
         assert reference().user_modality_weights([]).shape == (0, 2)
 
     def test_they_are_what_joins_the_modalities(self):
-        model = small(similarity="dot", tau=0.01).fit(TRAIN, item_features=FEATURES)
+        model = small(tau=0.01).fit(TRAIN, item_features=FEATURES)
         parts = model.user_embedding_[:, :-1].reshape(N_USERS, 2, 8)
-        # A state is the output of a norm, which starts with a length of sqrt(n_factors).
-        length = np.linalg.norm(parts, axis=2) / np.sqrt(8)
         known = model.user_embedding_.any(axis=1)
-        np.testing.assert_allclose(length[known], model.user_preference_[known], atol=0.1)
+        length = np.linalg.norm(parts, axis=2)
+        np.testing.assert_allclose(length[known], model.user_preference_[known], atol=1e-6)
+        items = model.item_embedding_[:, :-1].reshape(N_ITEMS, 2, 8)
+        np.testing.assert_allclose(np.linalg.norm(items, axis=2), 1, atol=1e-6)
 
 
 # ------------------------------------------------------------------------------------- parameters
@@ -346,6 +349,9 @@ class TestModalityWeights:
         {"n_neighbors": 5},
         {"max_degree": 5},
         {"max_degree": 1},
+        {"relation_strength": None},
+        {"relation_strength": 5},
+        {"shared_ids": True},
         {"project_features": False},
         {"standardize": False},
         {"n_interests": 0},
@@ -358,10 +364,11 @@ class TestModalityWeights:
         {"similarity": "dot"},
         {"item_bias": False},
         {"score_temperature": 0.5},
+        {"modality_weight": 0.0},
         {"n_negatives": 5},
         {"learning_rate": 0.02},
         {"learning_rate_decay": 0.5},
-        {"weight_averaging": 0.9},
+        {"weight_averaging": 0.0},
         {"batch_size": 8},
         {"max_epochs": 3},
         {"early_stopping": True, "validation_fraction": 0.5},
@@ -385,6 +392,19 @@ def test_the_paper():
     # One vector per item, whatever the number of modalities, and scores that are no cosines.
     assert model.item_embedding_.shape == (N_ITEMS, 8)
     assert np.linalg.norm(model.item_embedding_, axis=1).max() < 0.9
+
+
+def test_the_loss_by_modality_makes_each_of_them_answer():
+    """Also that whose features say nothing, by its learned vectors."""
+    model = small(max_epochs=20, n_factors=16, dropout=0.1).fit(
+        cycle(), item_features={"v": np.eye(20), "t": np.zeros((20, 1))}
+    )
+    users = model.user_embedding_[:, :-1].reshape(-1, 2, 16)
+    items = model.item_embedding_[:, :-1].reshape(-1, 2, 16)
+    last = np.array([sequence[-1] for sequence in cycle().sequences()])
+    for m in range(2):
+        best = (users[:, m] @ items[:, m].T).argmax(axis=1)
+        assert (best == (last + 1) % 20).mean() > 0.9
 
 
 def test_cosine_scores_are_cosines():

@@ -20,7 +20,7 @@ from torch.nn import functional
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator, gather
 from recsk.nn.sequences import SequenceBatch, pad
-from recsk.nn.softmax import softmax_loss
+from recsk.nn.softmax import joint_softmax_loss, softmax_loss
 
 __all__ = [
     "Interests",
@@ -159,9 +159,16 @@ class SequenceEncoder(nn.Module):
 
     def users(self, states: torch.Tensor) -> torch.Tensor:
         """Join the (n, M, d) states of users into the vectors that are compared with items."""
-        weighted = states * self.weights(states)[:, :, None]
-        users = self.comparable(weighted.flatten(1) if self.concatenate else weighted.sum(dim=1))
-        return functional.pad(users, (0, 1), value=1.0) if self.item_bias else users
+        weights = self.weights(states)[:, :, None]
+        if self.concatenate:
+            users = (self.comparable(states) * weights).flatten(1)
+        else:
+            users = self.comparable((states * weights).sum(dim=1))
+        return self.with_one(users)
+
+    def with_one(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Let vectors of users end in a one where items have a bias there."""
+        return functional.pad(vectors, (0, 1), value=1.0) if self.item_bias else vectors
 
     def comparable(self, vectors: torch.Tensor) -> torch.Tensor:
         """Give vectors whose inner product is the score."""
@@ -233,11 +240,13 @@ class MDSRecNetwork(nn.Module):
         Relations along which the learned vectors are propagated; None leaves them as they are.
     interests : sequence of Interests, one per modality, or None
     n_items, n_factors : int
+    shared_ids : bool
+        Whether an item has one learned vector for all modalities, not one for each.
     project_features : bool
         Whether a linear projection of the features is added to the vectors of the items.
     item_vectors : {"modality", "mean", "id"}
         What a user is compared with: the vectors of every modality with the user's of the same,
-        or one vector for all, the mean over modalities or the learned one.
+        or one vector for all, the mean over modalities of these or of the learned ones.
     met : Tensor of shape (I, 1)
         One where somebody met the item, zero where nobody did.
     generator : torch.Generator
@@ -255,6 +264,7 @@ class MDSRecNetwork(nn.Module):
         *,
         n_items: int,
         n_factors: int,
+        shared_ids: bool,
         project_features: bool,
         item_vectors: Literal["modality", "mean", "id"],
         met: torch.Tensor,
@@ -265,7 +275,8 @@ class MDSRecNetwork(nn.Module):
         self.modalities = list(modalities)
         self.graphs, self.interests = graphs, interests
         self.item_vectors = item_vectors
-        self.item = nn.Parameter(torch.empty(n_items, n_factors))
+        n_ids = 1 if shared_ids else max(len(self.modalities), 1)
+        self.item = nn.Parameter(torch.empty(n_ids, n_items, n_factors))
         self.item_bias = nn.Parameter(torch.empty(n_items, 1)) if encoder.item_bias else None
         self.register_buffer("met", met, persistent=False)
         self.projections = nn.ModuleList(
@@ -292,7 +303,7 @@ class MDSRecNetwork(nn.Module):
         return ItemTables(items, torch.stack(centers))
 
     def ids(self) -> torch.Tensor:
-        """Learned vectors of the items that somebody met.
+        """Learned vectors of the items that somebody met, (M, I, d) or (1, I, d).
 
         That of any other would only ever be a negative, and would learn to be far from everybody:
         such an item goes by its content, and by the items that its content is like.
@@ -300,7 +311,7 @@ class MDSRecNetwork(nn.Module):
         return self.item * self.met
 
     def _items(self, m: int) -> torch.Tensor:
-        ids = self.ids()
+        ids = self.ids()[m if len(self.item) > 1 else 0]
         items = ids if self.graphs is None else self.graphs[m] @ ids
         if self.projections:
             features, present = self.modalities[m]
@@ -309,14 +320,22 @@ class MDSRecNetwork(nn.Module):
 
     def catalogue(self, tables: ItemTables) -> torch.Tensor:
         """Vectors of all items, whose inner product with a user's is the score."""
-        if self.item_vectors == "id":
-            items = self.ids()
-        elif self.item_vectors == "mean":
-            items = tables.items.mean(dim=0)
-        else:
-            items = tables.items.transpose(0, 1).flatten(1)
-        items = self.encoder.comparable(items)
+        items = self.parts(tables).transpose(0, 1).flatten(1)
         return items if self.item_bias is None else torch.cat([items, self._biases()], dim=1)
+
+    def parts(self, tables: ItemTables) -> torch.Tensor:
+        """What users are compared with, in every modality (M, I, d) or in all at once (1, I, d)."""
+        items = tables.items
+        if self.item_vectors != "modality":
+            items = (self.ids() if self.item_vectors == "id" else items).mean(dim=0, keepdim=True)
+        return self.encoder.comparable(items)
+
+    def parts_with_bias(self, tables: ItemTables) -> torch.Tensor:
+        """The same with the bias in every part: where weights sum to one, it counts once."""
+        parts = self.parts(tables)
+        if self.item_bias is None:
+            return parts
+        return torch.cat([parts, self._biases().expand(len(parts), -1, -1)], dim=2)
 
     def _biases(self) -> torch.Tensor:
         assert self.item_bias is not None
@@ -378,18 +397,59 @@ class MDSRecObjective:
     network : MDSRecNetwork
     score_temperature : float
         Divides the scores in the softmax.
+    modality_weight : float
+        Of the same loss for every modality by itself, beside that of all together.
     """
 
     network: MDSRecNetwork
     score_temperature: float
+    modality_weight: float
 
     def __call__(self, batch: SequenceBatch) -> dict[str, torch.Tensor]:
         """Give the terms by name."""
-        network = self.network
+        network, encoder = self.network, self.network.encoder
         tables = network.tables()
-        states = network.encoder(tables, batch.items, batch.place)
-        users = network.encoder.users(states) / self.score_temperature
+        states = encoder(tables, batch.items, batch.place)
         items = network.catalogue(tables)
-        positive = gather(items, batch.target)
-        negative = items if batch.negative is None else gather(items, batch.negative)
-        return {"ranking": softmax_loss(users, positive, negative, own=batch.own)}
+        if not self.modality_weight or states.shape[1] == 1:
+            return {"ranking": self._rank(encoder.users(states), items, batch)}
+        single = encoder.with_one(encoder.comparable(states))
+        if encoder.concatenate:
+            return self._rank_jointly(single, encoder.weights(states), tables, batch)
+        losses = [self._rank(users, items, batch) for users in single.unbind(dim=1)]
+        return {
+            "ranking": self._rank(encoder.users(states), items, batch),
+            "modality_ranking": self.modality_weight * torch.stack(losses).sum(),
+        }
+
+    def _rank(self, users: torch.Tensor, items: torch.Tensor, batch: SequenceBatch) -> torch.Tensor:
+        positive, negative = _compared(items, batch)
+        return softmax_loss(users / self.score_temperature, positive, negative, own=batch.own)
+
+    def _rank_jointly(
+        self,
+        users: torch.Tensor,
+        weights: torch.Tensor,
+        tables: ItemTables,
+        batch: SequenceBatch,
+    ) -> dict[str, torch.Tensor]:
+        """The same where the score is a weighted sum of those in the modalities."""
+        items = self.network.parts_with_bias(tables).transpose(0, 1)
+        positive, negative = _compared(items, batch)
+        fused, modalities = joint_softmax_loss(
+            users / self.score_temperature,
+            positive,
+            negative,
+            weights,
+            positive.new_ones(positive.shape[:2]),
+            negative.new_ones(negative.shape[:2]),
+            modality_weight=self.modality_weight,
+            own=batch.own,
+        )
+        return {"ranking": fused, "modality_ranking": modalities}
+
+
+def _compared(items: torch.Tensor, batch: SequenceBatch) -> tuple[torch.Tensor, torch.Tensor]:
+    """Vectors of the items that come next, and of the others."""
+    negative = items if batch.negative is None else gather(items, batch.negative)
+    return gather(items, batch.target), negative

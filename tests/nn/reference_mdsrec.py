@@ -59,12 +59,24 @@ def relation_graph(A, keep):
     return symmetric(np.where(keep, A, 0) + np.eye(len(A)))
 
 
+def keep_own(A, count, strength):
+    """Item by item, between its own vector and what the graph makes of it."""
+    out = np.zeros(A.shape)
+    for i, n in enumerate(count):
+        share = n / (n + strength)
+        out[i] = (1 - share) * A[i]
+        out[i, i] += share
+    return out
+
+
 # -------------------------------------------------------------------------------------------- items
 
 
 def ids(p, problem):
-    """Learned vectors; items that nobody met have none."""
-    return np.where(problem.met[:, None], p["item"], 0)
+    """Learned vectors by modality, (M, I, d); items that nobody met have none."""
+    n_modalities = max(len(problem.features), 1)
+    tables = [p["item"][0 if problem.shared_ids else m] for m in range(n_modalities)]
+    return np.array([np.where(problem.met[:, None], table, 0) for table in tables])
 
 
 def biases(p, problem):
@@ -77,10 +89,10 @@ def item_vectors(p, problem):
     """E_m of every modality, (M, I, d)."""
     own = ids(p, problem)
     if not problem.features:
-        return own[None]
+        return own
     tables = []
     for m, (F, present) in enumerate(zip(problem.features, problem.present, strict=True)):
-        E = own.copy() if problem.graphs is None else problem.graphs[m] @ own
+        E = own[m].copy() if problem.graphs is None else problem.graphs[m] @ own[m]
         if problem.project_features:
             for i in np.flatnonzero(present):
                 E[i] += _linear(p, f"projections.{m}", F[i])
@@ -179,34 +191,45 @@ def fusion_weights(p, problem, state):
     return _softmax(np.array([gate @ s + bias for gate, bias, s in gates]) / problem.tau)
 
 
-def scores(p, problem, states):
-    """Of every item, for each (M, d) state."""
-    E = item_vectors(p, problem)
+def scores(p, problem, states, alone=None):
+    """Of every item, for each (M, d) state; `alone` leaves a single modality of the user."""
+    E, own = item_vectors(p, problem), ids(p, problem)
     out = np.zeros((len(states), E.shape[1]))
+    made_equal = unit if problem.similarity == "cosine" else np.asarray
     for row, state in zip(out, states, strict=True):
-        weighted = [w * s for w, s in zip(fusion_weights(p, problem, state), state, strict=True)]
+        weights = fusion_weights(p, problem, state)
+        if alone is not None:
+            weights = np.arange(len(state)) == alone
         for i in range(len(row)):
             if problem.item_vectors == "modality":
-                user, item = np.concatenate(weighted), np.concatenate(E[:, i])
-            elif problem.item_vectors == "mean":
-                user, item = np.sum(weighted, axis=0), np.mean(E[:, i], axis=0)
+                pairs = zip(weights, state, E[:, i], strict=True)
+                row[i] = sum(w * made_equal(s) @ made_equal(e) for w, s, e in pairs)
             else:
-                user, item = np.sum(weighted, axis=0), ids(p, problem)[i]
-            if problem.similarity == "cosine":
-                user, item = unit(user), unit(item)
-            row[i] = user @ item
+                user = np.sum([w * s for w, s in zip(weights, state, strict=True)], axis=0)
+                item = np.mean(own[:, i] if problem.item_vectors == "id" else E[:, i], axis=0)
+                row[i] = made_equal(user) @ made_equal(item)
     if problem.item_bias:
         out += biases(p, problem)
     return out
 
 
-def next_item_loss(p, problem, sequences, temperature, negatives=None):
+def next_item_loss(p, problem, sequences, temperature, negatives=None, alone=None):
     """Cross-entropy of each item but the first, among all items or among those drawn."""
     losses = []
     for sequence in sequences:
-        logits = scores(p, problem, states(p, problem, sequence[:-1])) / temperature
+        logits = scores(p, problem, states(p, problem, sequence[:-1]), alone) / temperature
         for row, target in zip(logits, sequence[1:], strict=True):
             others = range(len(row)) if negatives is None else negatives
             drawn = [row[j] for j in others if j != target]
             losses.append(-np.log(_softmax(np.array([row[target], *drawn]))[0]))
     return np.mean(losses)
+
+
+def modality_loss(p, problem, sequences, temperature, negatives=None):
+    """The same of every modality by itself, added up; nothing where there is one alone."""
+    if len(problem.features) < 2:
+        return 0
+    parts = range(len(problem.features))
+    return sum(
+        next_item_loss(p, problem, sequences, temperature, negatives, alone=m) for m in parts
+    )

@@ -49,6 +49,8 @@ class Problem:
     tau: float = 0.7
     dropout: float = 0.0
     item_bias: bool = True
+    shared_ids: bool = False
+    modality_weight: float = 0.5
 
     met = R.any(axis=0)
 
@@ -115,6 +117,7 @@ class Problem:
             None if clusters is None else [self.interests(c, device) for c in clusters],
             n_items=I,
             n_factors=D,
+            shared_ids=self.shared_ids,
             project_features=self.project_features,
             item_vectors=self.item_vectors,
             met=torch.as_tensor(self.met[:, None], dtype=torch.float32),
@@ -149,7 +152,7 @@ def states_of(network, sequences):
     return network.encoder(network.tables(), *padded(sequences, network.item.device))
 
 
-def loss_of(network, negatives=None):
+def terms_of(network, problem, negatives=None):
     device = network.item.device
     items, place = padded([s[:-1] for s in SEQUENCES], device)
     target = torch.as_tensor(np.concatenate([s[1:] for s in SEQUENCES]), device=device)
@@ -158,9 +161,10 @@ def loss_of(network, negatives=None):
         negatives = torch.as_tensor(negatives, device=device)
         own = place_of(target, negatives, I)
     batch = SequenceBatch(items, place, target, negatives, own)
-    terms = MDSRecObjective(network, TEMPERATURE)(batch)
-    assert terms.keys() == {"ranking"}
-    return terms["ranking"]
+    terms = MDSRecObjective(network, TEMPERATURE, problem.modality_weight)(batch)
+    several = problem.n_modalities > 1 and problem.modality_weight
+    assert terms.keys() == {"ranking", *(["modality_ranking"] if several else [])}
+    return terms
 
 
 def same(actual, expected):
@@ -174,6 +178,8 @@ def variants():
         "project_features": [True, True, False],
         "n_blocks": [1, 2, 1, 2, 1],
         "item_bias": [True, False, True],
+        "shared_ids": [False, False, True, False],
+        "modality_weight": [0.5, 0.5, 0.0],
         "n_heads": [2, 1, 2, 4, 1, 2, 2, 1, 4, 2, 2],
     }
     for i, (m, n_interests, fusion, item_vectors, similarity) in enumerate(
@@ -227,8 +233,12 @@ def test_every_equation(problem):
     scores = network.encoder.users(states) @ network.catalogue(tables).T
     same(scores, reference.scores(p, problem, expected))
     for negatives in (None, NEGATIVES):
-        loss = reference.next_item_loss(p, problem, SEQUENCES, TEMPERATURE, negatives)
-        same(loss_of(network, negatives), loss)
+        asked = p, problem, SEQUENCES, TEMPERATURE, negatives
+        terms = terms_of(network, problem, negatives)
+        same(terms["ranking"], reference.next_item_loss(*asked))
+        if "modality_ranking" in terms:
+            found = terms["modality_ranking"]
+            same(found, problem.modality_weight * reference.modality_loss(*asked))
 
 
 GRADIENTS = [
@@ -238,6 +248,8 @@ GRADIENTS = [
     Problem(2, None, n_interests=0, fusion="mean", n_blocks=1),
     Problem(3, "behavior", project_features=False, item_vectors="id", n_blocks=1),
     Problem(0, item_bias=False),
+    Problem(2, "semantic", item_vectors="mean", shared_ids=True, n_blocks=1),
+    Problem(2, fusion="softmax", similarity="dot", modality_weight=0.0, n_blocks=1),
 ]
 
 
@@ -245,11 +257,13 @@ GRADIENTS = [
 def test_gradient_of_every_parameter(problem):
     """Along a random direction of each, against central differences of the reference."""
     network = problem.network()
-    loss_of(network, NEGATIVES).backward()
+    sum(terms_of(network, problem, NEGATIVES).values()).backward()
     p, rng, step = numbers(network), np.random.default_rng(0), 1e-5
 
     def loss(p):
-        return reference.next_item_loss(p, problem, SEQUENCES, TEMPERATURE, NEGATIVES)
+        asked = p, problem, SEQUENCES, TEMPERATURE, NEGATIVES
+        more = reference.modality_loss(*asked) if problem.modality_weight else 0
+        return reference.next_item_loss(*asked) + problem.modality_weight * more
 
     for name, parameter in network.named_parameters():
         direction = rng.normal(size=parameter.shape)
@@ -263,7 +277,7 @@ def test_gradient_of_every_parameter(problem):
 @pytest.mark.parametrize("problem", GRADIENTS, ids=describe)
 def test_every_parameter_that_is_in_use_learns(problem):
     network = problem.network().train()
-    loss_of(network).backward()
+    sum(terms_of(network, problem).values()).backward()
     one = problem.n_modalities < 2 or problem.fusion == "mean"
     for name, parameter in network.named_parameters():
         used = not (one and "gate" in name)
@@ -432,7 +446,7 @@ def trained(problem, n_negatives, device="cpu", watch=lambda batches: batches, m
         device=torch.device(device),
         n_negatives=n_negatives,
     )
-    objective = MDSRecObjective(network, TEMPERATURE)
+    objective = MDSRecObjective(network, TEMPERATURE, problem.modality_weight)
     with torch.random.fork_rng(devices=[] if device == "cpu" else [device]):
         torch.manual_seed(0)
         log = train(network, watch(batches), objective, learning_rate=0.02, max_epochs=max_epochs)
@@ -458,7 +472,7 @@ def test_cuda_gives_what_the_cpu_gives(problem, negatives):
     results = []
     for device in ("cpu", "cuda"):
         network = problem.network(device)
-        loss = loss_of(network, negatives)
+        loss = sum(terms_of(network, problem, negatives).values())
         loss.backward()
         grads = {n: x.grad for n, x in network.named_parameters() if x.grad is not None}
         results.append({"loss": loss, **grads})
