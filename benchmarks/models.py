@@ -69,6 +69,11 @@ MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "mean_fusion": ({"fusion": "mean"}, None),
     "softmax_fusion": ({"fusion": "softmax"}, None),
     "no_bias": ({"item_bias": False}, None),
+    "no_relation_scores": ({"relation_weight": 0.0}, None),
+    "graph_alone": ({"relation_strength": None}, None),
+    "shared_ids": ({"shared_ids": True}, None),
+    "joint_loss": ({"modality_weight": 0.0}, None),
+    "paper_sequences": (dict(MDSRecRecommender._paper), None),
     "first_modality": ({}, [0]),
     "second_modality": ({}, [1]),
 }

@@ -40,6 +40,12 @@ class StoredEncoder:
         state = {"settings": self.settings, "weights": self.weights, "items": self.items}
         return state if self.interests is None else {**state, "interests": self.interests}
 
+    @property
+    def width(self) -> int:
+        """Columns of a vector of a user that come from the modalities."""
+        parts = self.settings["n_modalities"] if self.settings["concatenate"] else 1
+        return int(parts * self.settings["n_factors"])
+
     @classmethod
     def from_state(
         cls, state: StateReader, n_modalities: int, n_items: int, width: int
@@ -69,8 +75,7 @@ class StoredEncoder:
             raise ValueError("the weights of the encoder do not fit its settings")
         if stored.settings["n_modalities"] != n_modalities:
             raise ValueError(f"the encoder is not for {n_modalities} modalities")
-        parts = n_modalities if stored.settings["concatenate"] else 1
-        if width != n_factors * parts + stored.settings["item_bias"]:
+        if width != stored.width + stored.settings["item_bias"]:
             raise ValueError(f"the encoder does not give vectors of width {width}")
         stored.interests = None
         if stored.settings["with_interests"]:

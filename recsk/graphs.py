@@ -16,11 +16,13 @@ __all__ = [
     "cooccurrence_graph",
     "interaction_graph",
     "keep_own",
+    "nearby_graph",
     "nearest_histories",
     "neighbor_graph",
     "normalize_symmetric",
     "relation_graph",
     "scale_rows",
+    "unit_rows",
 ]
 
 
@@ -231,6 +233,47 @@ def keep_own(graph: sp.csr_array, count: np.ndarray, strength: float) -> sp.csr_
     return sp.csr_array(mixed, dtype=np.float32)
 
 
+def nearby_graph(indptr: np.ndarray, items: np.ndarray, n_items: int, window: int) -> sp.csr_array:
+    r"""Link items that people met one soon after the other.
+
+    .. math:: N = D^{-1/2} C D^{-1/2}
+
+    with :math:`C` the number of times that two items are at most `window` places apart in a
+    history. An item's own repeats do not count.
+
+    Parameters
+    ----------
+    indptr : ndarray of shape (n_users + 1,)
+    items : ndarray of shape (n_interactions,)
+        History u is ``items[indptr[u]:indptr[u + 1]]``, oldest first.
+    n_items : int
+    window : int
+
+    Returns
+    -------
+    csr_array of shape (n_items, n_items), float32
+        Symmetric. An interaction adds at most ``2 * window`` entries, however long its history is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from recsk.graphs import nearby_graph
+    >>> nearby_graph(np.array([0, 3]), np.array([0, 1, 2]), 3, window=1).toarray()
+    array([[0.       , 0.7071068, 0.       ],
+           [0.7071068, 0.       , 0.7071068],
+           [0.       , 0.7071068, 0.       ]], dtype=float32)
+    """
+    user = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    counts = sp.csr_array((n_items, n_items), dtype=np.float32)
+    for apart in range(1, min(window, int(np.diff(indptr).max(initial=0)) - 1) + 1):
+        earlier, later = items[:-apart], items[apart:]
+        pair = (user[apart:] == user[:-apart]) & (earlier != later)
+        one = np.ones(pair.sum(), dtype=np.float32)
+        shape = (n_items, n_items)
+        counts += sp.csr_array((one, (earlier[pair], later[pair])), shape=shape)
+    return normalize_symmetric(sp.csr_array(counts + counts.T))
+
+
 def _items_together(
     interactions: sp.csr_array, max_length: int | None, block_size: int
 ) -> Callable[[np.ndarray], sp.csr_array]:
@@ -261,7 +304,7 @@ def _unit_features(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Features of length one of the items that have them, and which these are."""
     members = np.arange(len(features)) if present is None else np.flatnonzero(present)
-    return _unit(np.asarray(features[members], dtype=np.float32)), members
+    return unit_rows(np.asarray(features[members], dtype=np.float32)), members
 
 
 def _nearest_links(
@@ -413,7 +456,8 @@ def _largest_of_rows(
     return graph
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Bring every row of an array to length one; rows of zeros stay."""
     # To a largest entry of one first: the squares of very large or small values leave float32.
     peak = np.abs(rows).max(axis=1, keepdims=True)
     rows = rows / np.where(peak > 0, peak, np.float32(1))

@@ -35,6 +35,7 @@ from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
 from recsk.nn.sequences import SequenceSampler
 from recsk.nn.training import TrainingLog
+from recsk.relations import RecentRelations
 from recsk.trained import TrainedRecommender, warn_if_unfinished
 
 __all__ = ["MDSRecRecommender"]
@@ -84,6 +85,17 @@ class MDSRecRecommender(TrainedRecommender):
         As how many people the relations of an item count: one that n people met keeps a share of
         n / (n + `relation_strength`) of its own learned vector, and takes the rest from the
         relation graph. None takes all from there. Paper: None.
+    relation_weight : float, default=0.4
+        Weight, beside what the network says, of how often people met an item soon before or
+        after the last ones of the history, and of how alike they are, half each ("behavior" and
+        "semantic" take one of them): see `recsk.relations.RecentRelations`. It is added to the
+        logits where items are ranked, not in training, whose histories the counts are of. 0
+        leaves it out, as do ``relation=None`` and a fit without features. Paper: 0.
+    relation_window : int, default=10
+        How near items are to each other in a history to be counted there, and how many of the
+        last items count; at most `max_length`.
+    relation_factors : int, default=128
+        Width of the vectors that these relations are stored in.
     shared_ids : bool, default=False
         Learn one vector per item for all modalities, not one for each. Paper: True.
     project_features : bool, default=True
@@ -163,10 +175,11 @@ class MDSRecRecommender(TrainedRecommender):
     ----------
     user_embedding_ : ndarray of shape (n_users, width), float32
         What follows each user's sequence; a score is the inner product with an item's vector.
-        The width is n_modalities * n_factors if ``item_vectors="modality"``, else n_factors, and
-        with `item_bias` one more: the last column is one. Zero for users without interactions.
+        The width is n_modalities * n_factors if ``item_vectors="modality"``, else n_factors. With
+        `item_bias` there is one column more, of ones, and then, with `relation_weight`, at most
+        `relation_factors` more. Zero for users without interactions.
     item_embedding_ : ndarray of shape (n_items, width), float32
-        The items; with `item_bias` it is the last column.
+        The items: in their modalities, their biases, their relations.
     item_popularity_ : ndarray of shape (n_items,), float32
         How often each item was met; the most popular has 1.
     user_preference_ : ndarray of shape (n_users, n_modalities), float32
@@ -228,6 +241,9 @@ class MDSRecRecommender(TrainedRecommender):
         "n_neighbors": [Interval(Integral, 0, None, closed="left")],
         "max_degree": [Interval(Integral, 1, None, closed="left"), None],
         "relation_strength": [Interval(Real, 0, None, closed="neither"), None],
+        "relation_weight": [Interval(Real, 0, None, closed="left")],
+        "relation_window": [Interval(Integral, 1, None, closed="left")],
+        "relation_factors": [Interval(Integral, 1, None, closed="left")],
         "shared_ids": ["boolean"],
         "project_features": ["boolean"],
         "standardize": ["boolean"],
@@ -246,6 +262,7 @@ class MDSRecRecommender(TrainedRecommender):
     _paper: ClassVar[dict[str, Any]] = {
         "relation": "sum",
         "relation_strength": None,
+        "relation_weight": 0.0,
         "shared_ids": True,
         "standardize": False,
         "project_features": False,
@@ -272,6 +289,9 @@ class MDSRecRecommender(TrainedRecommender):
         n_neighbors: int = 10,
         max_degree: int | None = 1000,
         relation_strength: float | None = 50.0,
+        relation_weight: float = 0.4,
+        relation_window: int = 10,
+        relation_factors: int = 128,
         shared_ids: bool = False,
         project_features: bool = True,
         standardize: bool = True,
@@ -311,6 +331,9 @@ class MDSRecRecommender(TrainedRecommender):
         self.n_neighbors = n_neighbors
         self.max_degree = max_degree
         self.relation_strength = relation_strength
+        self.relation_weight = relation_weight
+        self.relation_window = relation_window
+        self.relation_factors = relation_factors
         self.shared_ids = shared_ids
         self.project_features = project_features
         self.standardize = standardize
@@ -407,9 +430,10 @@ class MDSRecRecommender(TrainedRecommender):
         seen = interactions.to_csr()
         with self._explaining_memory(), _dropout_from(seed, device):
             network = self._build(_matrix_of(*sequences, seen.shape), prepared, seed, device)
-            log = self._train(network, sequences, held_out, prepared, rng, device)
+            relations = self._recent_relations(sequences, prepared, interactions.n_items)
+            log = self._train(network, relations, sequences, held_out, prepared, rng, device)
             self._keep_log(features, log)
-            self._keep(network, interactions)
+            self._keep(network, relations, interactions)
         warn_if_unfinished(log)
         return self
 
@@ -451,7 +475,8 @@ class MDSRecRecommender(TrainedRecommender):
         graphs = interests = None
         if self.relation is not None and features:
             graphs = [
-                SparseOperator(self._relations(train_set, part, count), device) for part in features
+                SparseOperator(self._relation_graph(train_set, part, count), device)
+                for part in features
             ]
         if self.n_interests and features:
             interests = [self._interests(part, seed, device) for part in features]
@@ -484,7 +509,7 @@ class MDSRecRecommender(TrainedRecommender):
         )
         return network.to(device)
 
-    def _relations(
+    def _relation_graph(
         self, train_set: sp.csr_matrix, features: Features, count: np.ndarray
     ) -> sp.csr_array:
         """MRGC of one modality."""
@@ -501,6 +526,22 @@ class MDSRecRecommender(TrainedRecommender):
         )
         strength = self.relation_strength
         return graph if strength is None else keep_own(graph, count, strength)
+
+    def _recent_relations(
+        self, sequences: tuple[np.ndarray, np.ndarray], features: list[Features], n_items: int
+    ) -> RecentRelations | None:
+        if self.relation is None or not self.relation_weight or not features:
+            return None
+        behavior_share = {"behavior": 1.0, "semantic": 0.0}.get(self.relation, 0.5)
+        return RecentRelations.from_histories(
+            *sequences,
+            features,
+            n_items=n_items,
+            n_factors=self.relation_factors,
+            window=min(self.relation_window, self.max_length),
+            behavior_share=behavior_share,
+            weight=self.relation_weight * self.score_temperature,
+        )
 
     def _interests(self, features: Features, seed: int, device: torch.device) -> Interests:
         """Cluster the items of a modality by the direction of their features."""
@@ -526,6 +567,7 @@ class MDSRecRecommender(TrainedRecommender):
     def _train(
         self,
         network: MDSRecNetwork,
+        relations: RecentRelations | None,
         sequences: tuple[np.ndarray, np.ndarray],
         held_out: sp.csr_matrix | None,
         features: list[Features],
@@ -545,7 +587,7 @@ class MDSRecRecommender(TrainedRecommender):
         if not len(batches):
             network.eval()
             return TrainingLog(stopped_by="no-batches")
-        validation = None
+        validation, related = None, None
         if held_out is not None:
             watched = np.flatnonzero(np.diff(held_out.indptr))
             parts = _rows(*sequences, watched)
@@ -553,10 +595,15 @@ class MDSRecRecommender(TrainedRecommender):
             validation = Validation(
                 seen, held_out[watched], self.eval_metric, exclude_seen=not self.repeats
             )
+            if relations is not None:
+                related = relations.users(*parts), relations.vectors
 
         def evaluate() -> float:
             assert validation is not None
-            return validation(*_vectors(network, *parts))
+            users, items = _vectors(network, *parts)
+            if related is not None:
+                users, items = np.hstack([users, related[0]]), np.hstack([items, related[1]])
+            return validation(users, items)
 
         draws: list[Any] = [torch.default_generator, rng]
         if device.type == "cuda":
@@ -570,25 +617,49 @@ class MDSRecRecommender(TrainedRecommender):
             random_states=draws,
         )
 
-    def _keep(self, network: MDSRecNetwork, interactions: Interactions) -> None:
+    def _keep(
+        self,
+        network: MDSRecNetwork,
+        relations: RecentRelations | None,
+        interactions: Interactions,
+    ) -> None:
         """Take what recommending needs out of the network, as arrays."""
         with torch.no_grad():
             tables = network.tables()
             catalogue = network.catalogue(tables).cpu().numpy()
+        if relations is not None:
+            catalogue = np.hstack([catalogue, relations.vectors])
         self._encoder = StoredEncoder(network.encoder, tables, self._encoder_settings)
+        self._relations = relations
         users, self.user_preference_ = self._read(interactions)
         self._set_fitted(interactions, users, catalogue)
 
     def _get_state(self) -> dict[str, Any]:
-        return {
-            **super()._get_state(),
-            "encoder": self._encoder.get_state(),
-        }
+        state = {**super()._get_state(), "encoder": self._encoder.get_state()}
+        relations = self._relations
+        if relations is not None:
+            # Their vectors are the last columns of those of the items.
+            state["relations"] = {
+                "n_factors": relations.vectors.shape[1],
+                "window": relations.window,
+                "weight": relations.weight,
+            }
+        return state
 
     def _set_state(self, state: StateReader) -> None:
         super()._set_state(state)
         n_modalities = max(len(self.modality_names_), 1)
         width = self.user_embedding_.shape[1]
+        self._relations = None
+        stored = state.part("relations")
+        if stored.names():
+            n_factors = stored.integer("n_factors", 1, width - 1)
+            width -= n_factors
+            self._relations = RecentRelations(
+                np.ascontiguousarray(self.item_embedding_[:, width:]),
+                stored.integer("window", 1),
+                stored.number("weight", 0),
+            )
         encoder = state.part("encoder")
         self._encoder = StoredEncoder.from_state(encoder, n_modalities, self.n_features_in_, width)
         self._encoder_settings = self._encoder.settings
@@ -596,6 +667,8 @@ class MDSRecRecommender(TrainedRecommender):
     def _read(self, interactions: Interactions) -> tuple[np.ndarray, np.ndarray]:
         indptr, items = interactions.sequences(packed=True)
         vectors, weights = self._encoder(indptr, items)
+        if self._relations is not None:
+            vectors = np.hstack([vectors, self._relations.users(indptr, items)])
         empty = np.diff(indptr) == 0
         weights[empty] = 1 / weights.shape[1]
         return vectors, weights
@@ -619,7 +692,7 @@ class MDSRecRecommender(TrainedRecommender):
         return self._read(self._check_histories(user_items))[1]
 
     def _directions(self, vectors: np.ndarray) -> np.ndarray:
-        return vectors[:, :-1] if self._encoder.settings["item_bias"] else vectors
+        return vectors[:, : self._encoder.width]
 
     def _scores_without_seen(self) -> bool:
         return not self.repeats

@@ -211,6 +211,7 @@ def test_any_number_of_modalities(n_modalities, item_vectors):
     assert model.modality_names_ == list(features)
     n_parts = max(n_modalities, 1)
     width = 8 * (n_parts if item_vectors == "modality" else 1) + 1  # the bias
+    width += N_ITEMS - 1 if n_modalities else 0  # the relations, fewer than items
     assert model.user_embedding_.shape == (N_USERS, width)
     assert model.item_embedding_.shape == (N_ITEMS, width)
     assert model.user_preference_.shape == (N_USERS, n_parts)
@@ -243,7 +244,7 @@ def test_an_item_without_a_modality_is_its_id_there():
     features["v"][ITEM_WITHOUT_TEXT] = np.nan  # neither
     model = small(relation=None, shared_ids=True, similarity="dot")
     model.fit(TRAIN, item_features=features)
-    v, t = model.item_embedding_[:, :-1].reshape(N_ITEMS, 2, 8).swapaxes(0, 1)
+    v, t = model.item_embedding_[:, :16].reshape(N_ITEMS, 2, 8).swapaxes(0, 1)
     alike = (v == t).all(axis=1)
     np.testing.assert_array_equal(np.flatnonzero(alike), [ITEM_WITHOUT_TEXT])
 
@@ -320,11 +321,11 @@ class TestModalityWeights:
 
     def test_they_are_what_joins_the_modalities(self):
         model = small(tau=0.01).fit(TRAIN, item_features=FEATURES)
-        parts = model.user_embedding_[:, :-1].reshape(N_USERS, 2, 8)
+        parts = model.user_embedding_[:, :16].reshape(N_USERS, 2, 8)
         known = model.user_embedding_.any(axis=1)
         length = np.linalg.norm(parts, axis=2)
         np.testing.assert_allclose(length[known], model.user_preference_[known], atol=1e-6)
-        items = model.item_embedding_[:, :-1].reshape(N_ITEMS, 2, 8)
+        items = model.item_embedding_[:, :16].reshape(N_ITEMS, 2, 8)
         np.testing.assert_allclose(np.linalg.norm(items, axis=2), 1, atol=1e-6)
 
 
@@ -351,6 +352,10 @@ class TestModalityWeights:
         {"max_degree": 1},
         {"relation_strength": None},
         {"relation_strength": 5},
+        {"relation_weight": 1.0},
+        {"relation_weight": 0.0},
+        {"relation_window": 2},
+        {"relation_factors": 4},
         {"shared_ids": True},
         {"project_features": False},
         {"standardize": False},
@@ -399,8 +404,8 @@ def test_the_loss_by_modality_makes_each_of_them_answer():
     model = small(max_epochs=20, n_factors=16, dropout=0.1).fit(
         cycle(), item_features={"v": np.eye(20), "t": np.zeros((20, 1))}
     )
-    users = model.user_embedding_[:, :-1].reshape(-1, 2, 16)
-    items = model.item_embedding_[:, :-1].reshape(-1, 2, 16)
+    users = model.user_embedding_[:, :32].reshape(-1, 2, 16)
+    items = model.item_embedding_[:, :32].reshape(-1, 2, 16)
     last = np.array([sequence[-1] for sequence in cycle().sequences()])
     for m in range(2):
         best = (users[:, m] @ items[:, m].T).argmax(axis=1)
@@ -408,8 +413,8 @@ def test_the_loss_by_modality_makes_each_of_them_answer():
 
 
 def test_cosine_scores_are_cosines():
-    scores = ask(reference(), *HISTORIES)
-    assert np.abs(scores).max() <= 1 + 1e-6
+    model = small(relation_weight=0.0, item_bias=False).fit(TRAIN, item_features=FEATURES)
+    assert np.abs(ask(model, *HISTORIES)).max() <= 1 + 1e-6
     assert np.abs(ask(small(similarity="dot").fit(TRAIN), [1])).max() != 1
 
 
@@ -684,22 +689,22 @@ def test_the_unit_of_the_features_does_not_matter(factor):
 # -------------------------------------------------------------------------------- bias of the item
 
 
-def test_item_bias_is_the_last_column():
+def test_item_bias_comes_after_the_modalities():
     model = small().fit(TRAIN, item_features=FEATURES)
     without = small(item_bias=False).fit(TRAIN, item_features=FEATURES)
     assert model.item_embedding_.shape[1] == without.item_embedding_.shape[1] + 1
     active = np.diff(model.interactions_.indptr) > 0
-    assert (model.user_embedding_[active, -1] == 1).all()
-    bias, met = model.item_embedding_[:, -1], model.item_popularity_ > 0
+    assert (model.user_embedding_[active, 16] == 1).all()
+    bias, met = model.item_embedding_[:, 16], model.item_popularity_ > 0
     assert bias[met].all() and np.unique(bias[met]).size > 1
     np.testing.assert_allclose(bias[~met], bias[met].mean(), rtol=1e-5)
 
 
-def test_item_bias_does_not_make_items_or_users_alike():
+def test_biases_and_relations_do_not_make_items_or_users_alike():
     model = small().fit(TRAIN, item_features=FEATURES)
     before = model.similar_items([0, 1], 5), model.similar_users([0, 1], 5)
-    model.item_embedding_[:, -1] = np.linspace(-100, 100, len(model.item_embedding_))
-    model.user_embedding_[:, -1] = np.linspace(-100, 100, len(model.user_embedding_))
+    for vectors in (model.item_embedding_, model.user_embedding_):
+        vectors[:, 16:] = np.linspace(-100, 100, len(vectors))[:, None]  # and the relations
     after = model.similar_items([0, 1], 5), model.similar_users([0, 1], 5)
     np.testing.assert_equal(after, before)
 
