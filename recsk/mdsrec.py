@@ -23,6 +23,7 @@ from recsk.early_stopping import Validation
 from recsk.encoding import StoredEncoder
 from recsk.features import Features, check_item_features, mean_length_one, prepare
 from recsk.graphs import keep_own, relation_graph
+from recsk.histories import hold_out_last, matrix_of, rows_of
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.nn.mdsrec import (
     Interests,
@@ -429,7 +430,7 @@ class MDSRecRecommender(TrainedRecommender):
         ]
         seen = interactions.to_csr()
         with self._explaining_memory(), _dropout_from(seed, device):
-            network = self._build(_matrix_of(*sequences, seen.shape), prepared, seed, device)
+            network = self._build(matrix_of(*sequences, seen.shape), prepared, seed, device)
             relations = self._recent_relations(sequences, prepared, interactions.n_items)
             log = self._train(network, relations, sequences, held_out, prepared, rng, device)
             self._keep_log(features, log)
@@ -442,26 +443,19 @@ class MDSRecRecommender(TrainedRecommender):
     ) -> tuple[tuple[np.ndarray, np.ndarray], sp.csr_matrix | None]:
         """Sequences to train on, and what to watch."""
         indptr, items = interactions.sequences(packed=True)
-        shape = interactions.n_users, interactions.n_items
         if eval_set is not None:
             held_out = self._check_eval_set(eval_set, np.diff(indptr) > 0)
             return (indptr, items), held_out if self.early_stopping else None
         if not self._holds_out(len(interactions)):
             return (indptr, items), None
-        # The last item of some users, whose rest can still be learned from.
-        chosen = np.diff(indptr) > 2
-        if not self.repeats:
-            chosen &= _ends_with_news(indptr, items)
-        chosen &= rng.random_sample(len(chosen)) < self.validation_fraction
-        if not chosen.any():
-            return (indptr, items), None
-        last = indptr[1:][chosen] - 1
-        target = sp.csr_matrix(
-            (np.ones(len(last), np.float32), (np.flatnonzero(chosen), items[last])),
-            shape=shape,
+        return hold_out_last(
+            indptr,
+            items,
+            self.validation_fraction,
+            rng,
+            n_items=interactions.n_items,
+            repeats=self.repeats,
         )
-        kept = np.diff(indptr) - chosen
-        return (np.concatenate([[0], np.cumsum(kept)]), np.delete(items, last)), target
 
     def _build(
         self,
@@ -590,8 +584,8 @@ class MDSRecRecommender(TrainedRecommender):
         validation, related = None, None
         if held_out is not None:
             watched = np.flatnonzero(np.diff(held_out.indptr))
-            parts = _rows(*sequences, watched)
-            seen = _matrix_of(*parts, (len(watched), n_items))
+            parts = rows_of(*sequences, watched)
+            seen = matrix_of(*parts, (len(watched), n_items))
             validation = Validation(
                 seen, held_out[watched], self.eval_metric, exclude_seen=not self.repeats
             )
@@ -739,33 +733,6 @@ def _in_order(interactions: Interactions, name: str) -> Interactions:
             "From columns in order: Interactions(user, item, timestamp=np.arange(len(user)))"
         )
     return interactions
-
-
-def _matrix_of(indptr: np.ndarray, items: np.ndarray, shape: tuple[int, int]) -> sp.csr_matrix:
-    """Who met what, once per pair."""
-    matrix = sp.csr_matrix((np.ones(len(items), np.float32), items, indptr), shape=shape)
-    matrix.sum_duplicates()
-    matrix.data.fill(1)
-    return matrix
-
-
-def _ends_with_news(indptr: np.ndarray, items: np.ndarray) -> np.ndarray:
-    """Whether the last item of each sequence is not in the rest of it."""
-    length = np.diff(indptr)
-    user = np.repeat(np.arange(len(length)), length)
-    last = np.zeros(len(length), dtype=items.dtype)
-    last[length > 0] = items[indptr[1:][length > 0] - 1]
-    return np.bincount(user, weights=items == last[user], minlength=len(length)) == 1
-
-
-def _rows(
-    indptr: np.ndarray, items: np.ndarray, users: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """The sequences of some users only."""
-    length = np.diff(indptr)[users]
-    ends = np.concatenate([[0], np.cumsum(length)])
-    index = np.repeat(indptr[users] - ends[:-1], length) + np.arange(ends[-1])
-    return ends, items[index]
 
 
 def _vectors(

@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV
 
 from recsk import Interactions, mdsrec
 from recsk.early_stopping import Validation
+from recsk.histories import hold_out_last
 from recsk.mdsrec import MDSRecRecommender
 from recsk.metrics import evaluate
 from recsk.model_selection import LeaveLastOut, make_ranking_scorer
@@ -534,9 +535,16 @@ class TestEarlyStopping:
 
     def test_a_new_last_item_can_be_held_out_whatever_came_before(self):
         histories = [[1, 1, 2], [3, 1, 3], [4, 4, 4, 5], [6, 7], [8, 9, 8, 10]]
-        indptr = np.cumsum([0, *map(len, histories)])
-        news = mdsrec._ends_with_news(indptr, np.concatenate(histories))
-        assert news.tolist() == [True, False, True, True, True]
+        indptr, items = np.cumsum([0, *map(len, histories)]), np.concatenate(histories)
+        rng = np.random.RandomState(0)
+        for repeats, expected in ((False, [0, 2, 4]), (True, [0, 1, 2, 4])):  # two are too few
+            rest, held_out = hold_out_last(indptr, items, 1.0, rng, n_items=11, repeats=repeats)
+            assert np.flatnonzero(np.diff(held_out.indptr)).tolist() == expected
+            last = [history[-1] for history in histories]
+            assert held_out.indices.tolist() == [last[u] for u in expected]
+            kept = [h[:-1] if u in expected else h for u, h in enumerate(histories)]
+            assert rest[1].tolist() == np.concatenate(kept).tolist()
+            assert np.diff(rest[0]).tolist() == list(map(len, kept))
 
     def test_what_is_held_out_is_not_trained_on(self):
         """What follows is sheer chance: it can be learned by heart, but not guessed."""
