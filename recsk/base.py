@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from recsk._checks import at_least_one, ids_below
 from recsk._describe import describe
 from recsk._state import StateReader, matrix_state, text_state
+from recsk.ann import ItemIndex
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.metrics import evaluate
 from recsk.ranking import rank_given, similar, top_k
@@ -158,26 +159,73 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         filter_items = (
             None if filter_items is None else self._check_items(filter_items, "filter_items")
         )
-        scalar = False
-        if user_items is not None:
-            if user_ids is not None:
-                raise ValueError(
-                    "user_ids names users known from training and user_items brings the histories "
-                    "of others: give one of them, not both"
-                )
-            histories = self._check_histories(user_items)
-            vectors, seen = self.user_embedding_[:0], histories.to_csr()
-            if histories.n_users:
-                vectors = self._fold_in(histories)
-        else:
-            users, scalar = self._check_users(user_ids)
-            vectors, seen = self.user_embedding_[users], self.interactions_[users]
+        vectors, seen, scalar = self._asked_for(user_ids, user_items)
         rank = partial(top_k, k=k, items=items, filter_items=filter_items)
         ids, scores = rank(vectors, self.item_embedding_, exclude=seen if exclude_seen else None)
         empty = np.diff(seen.indptr) == 0
         if empty.any():
             ids[empty], scores[empty] = rank(*self._popular())
         return (ids[0], scores[0]) if scalar else (ids, scores)
+
+    def user_vectors(
+        self, user_ids: npt.ArrayLike | None = None, *, user_items: Any = None
+    ) -> npt.NDArray[np.float32]:
+        """Give the vectors whose inner products with `item_embedding_` are the scores.
+
+        Parameters
+        ----------
+        user_ids : int or array-like of int of shape (n,), default=None
+            Users known from training. None, without `user_items`, is every user in order.
+        user_items : sparse matrix of shape (n, n_items), Interactions or list of lists, \
+                default=None
+            In place of `user_ids`: histories, as in `recommend`.
+
+        Returns
+        -------
+        ndarray of shape (n, width), float32
+            Zero for people without a history, who have no scores; `recommend` gives them what is
+            popular. A scalar user gives (width,).
+        """
+        check_is_fitted(self)
+        vectors, _, scalar = self._asked_for(user_ids, user_items)
+        return vectors[0] if scalar else vectors
+
+    def to_ann(
+        self, index: str = "faiss", *, n_links: int = 32, search_width: int = 128
+    ) -> ItemIndex:
+        """Export the items for serving, with an index that need not score them all.
+
+        Parameters
+        ----------
+        index : {"faiss"}, default="faiss"
+            The library that searches; faiss comes with ``pip install recsk[ann]``.
+        n_links : int, default=32
+            Links of each item in the index. More find more and cost memory and time.
+        search_width : int, default=128
+            Items that a search keeps at hand. More find more and cost time.
+
+        Returns
+        -------
+        ItemIndex
+            ``ann.query(model.user_vectors([0, 1]), k=10)`` is nearly
+            ``model.recommend([0, 1], k=10, exclude_seen=False)``.
+
+        Raises
+        ------
+        ImportError
+            If faiss is not installed.
+        ValueError
+            If `index` is another, or a number is below 1.
+        """
+        check_is_fitted(self)
+        if index != "faiss":
+            raise ValueError(f"index must be 'faiss', the only one so far; got {index!r}")
+        return ItemIndex(
+            self.item_embedding_,
+            self.item_popularity_,
+            n_links=n_links,
+            search_width=search_width,
+        )
 
     def score(self, X: Any, y: Any = None) -> float:
         """NDCG at `score_k` on held-out interactions.
@@ -325,6 +373,24 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
     def _from_matrix(self, matrix: Any, name: str) -> Interactions:
         """Read a sparse matrix; a model of sequences takes its values for the order."""
         return Interactions.from_csr(interaction_matrix(matrix, name), values_as=None)
+
+    def _asked_for(
+        self, user_ids: npt.ArrayLike | None, user_items: Any
+    ) -> tuple[np.ndarray, sp.csr_matrix, bool]:
+        """Vectors of known users or of histories, what they met, and if it is one user alone."""
+        if user_items is None:
+            users, scalar = self._check_users(user_ids)
+            return self.user_embedding_[users], self.interactions_[users], scalar
+        if user_ids is not None:
+            raise ValueError(
+                "user_ids names users known from training and user_items brings the histories "
+                "of others: give one of them, not both"
+            )
+        histories = self._check_histories(user_items)
+        seen = histories.to_csr()
+        vectors = self._fold_in(histories) if histories.n_users else self.user_embedding_[:0]
+        vectors[np.diff(seen.indptr) == 0] = 0
+        return vectors, seen, False
 
     def _check_users(self, user_ids: npt.ArrayLike | None) -> tuple[np.ndarray, bool]:
         if user_ids is None:

@@ -62,6 +62,13 @@ def as_matrix(interactions):
     return sparse.csr_array(matrix)
 
 
+def _as_rows(histories):
+    met = np.zeros((len(histories), N_ITEMS), dtype=bool)
+    for row, history in zip(met, histories, strict=True):
+        row[history] = True
+    return met
+
+
 def assert_same(a, b):
     """The same recommendations, up to rounding of the scores."""
     np.testing.assert_array_equal(a[0], b[0])
@@ -185,6 +192,17 @@ class RecommenderContract:
             np.testing.assert_array_equal(np.sort(ids) % 2, np.tile(np.arange(20) % 2, (9, 1)).T)
         new_user, _ = est.recommend(user_items=[[0, 2, 4, 6, 8]], k=5)
         np.testing.assert_array_equal(np.sort(new_user), [[10, 12, 14, 16, 18]])
+
+    def test_vectors_and_an_index_answer_as_recommend_does(self, model):
+        pytest.importorskip("faiss")
+        ann = model.to_ann()
+        for asked, seen in (({}, SEEN), ({"user_items": HISTORIES}, _as_rows(HISTORIES))):
+            vectors = model.user_vectors(**asked)
+            assert vectors.dtype == np.float32
+            np.testing.assert_array_equal((vectors == 0).all(axis=1), ~seen.any(axis=1))
+            found = ann.query(vectors, k=5, exclude=sparse.csr_array(seen))
+            assert_same(found, model.recommend(k=5, **asked))
+        np.testing.assert_array_equal(model.user_vectors(3), model.user_vectors([3])[0])
 
     def test_permuted_users_and_items_get_permuted_answers(self, est, checkerboard):
         rng = np.random.default_rng(0)

@@ -1,0 +1,177 @@
+"""Approximate top-k, for catalogues that are too large to be scored whole each time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from recsk._checks import at_least_one
+from recsk.ranking import top_k
+
+__all__ = ["ItemIndex"]
+
+
+class ItemIndex:
+    r"""Items behind an index that finds most of the best ones without scoring all.
+
+    The largest inner product is made the shortest distance: every item gets one more column, so
+    that all have the same length,
+
+    .. math:: \tilde e_i = \left( e_i, \sqrt{\max_j \lVert e_j \rVert^2 - \lVert e_i \rVert^2}
+              \right),
+
+    and users get a zero there. A graph of links between items (HNSW) gives the neighbours, whose
+    scores then are exact. An estimator's `to_ann` makes such an index; it knows of items alone,
+    so that it is served with nothing else.
+
+    Parameters
+    ----------
+    item_vectors : ndarray of shape (n_items, width), float32
+        A score is the inner product of a user's vector with one of these.
+    popularity : ndarray of shape (n_items,), float32
+        Ranks the items for a user whose vector is zero.
+    n_links : int, default=32
+        Links of each item. More find more and cost memory and time.
+    search_width : int, default=128
+        Items that a search keeps at hand, and at least as many as it is to find. More find more
+        and cost time.
+
+    Attributes
+    ----------
+    index : faiss.IndexHNSWFlat
+        Of the vectors with their further column; ``faiss.write_index(ann.index, path)`` keeps it.
+
+    Raises
+    ------
+    ImportError
+        If faiss is not installed.
+    """
+
+    def __init__(
+        self,
+        item_vectors: npt.NDArray[np.float32],
+        popularity: npt.NDArray[np.float32],
+        *,
+        n_links: int = 32,
+        search_width: int = 128,
+    ) -> None:
+        self.item_vectors, self.popularity = item_vectors, popularity
+        n_links = at_least_one(n_links, "n_links")
+        self.search_width = at_least_one(search_width, "search_width")
+        self.index = _faiss().IndexHNSWFlat(item_vectors.shape[1] + 1, n_links)
+        self.index.add(_of_one_length(item_vectors))
+
+    def query(
+        self, user_vectors: npt.ArrayLike, k: int = 10, *, exclude: Any = None
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Find most of the items with the highest scores.
+
+        Parameters
+        ----------
+        user_vectors : array-like of shape (n, width) or (width,)
+            What the model's `user_vectors` gives.
+        k : int, default=10
+            Items per user.
+        exclude : sparse matrix of shape (n, n_items), default=None
+            Items that row i must not get: the nonzeros of its row i, such as what was met.
+
+        Returns
+        -------
+        ids : ndarray of shape (n, k), int64
+            Items, best first; -1 where fewer were found. A single vector gives (k,).
+        scores : ndarray of shape (n, k), float32
+            Their exact scores; -inf beside an id of -1. For a vector of zeros, popularities.
+
+        Raises
+        ------
+        TypeError
+            If `k` is no integer or `exclude` no sparse matrix.
+        ValueError
+            If `k` is below 1, or a shape is wrong.
+        """
+        k = at_least_one(k)
+        n_items, width = self.item_vectors.shape
+        vectors = np.ascontiguousarray(user_vectors, dtype=np.float32)
+        if vectors.ndim not in (1, 2) or vectors.shape[-1] != width:
+            raise ValueError(
+                f"user_vectors must have {width} columns, as those of the items; got shape "
+                f"{vectors.shape}"
+            )
+        rows = np.atleast_2d(vectors)
+        seen = _check_exclude(exclude, (len(rows), n_items))
+        ids = np.full((len(rows), k), -1, dtype=np.int64)
+        scores = np.full((len(rows), k), -np.inf, dtype=np.float32)
+        known = rows.any(axis=1)
+        # As many more are looked for as may have to be left out. Rows alike in that go together,
+        # so that one long history does not slow all others down.
+        needed = np.minimum(k + np.diff(seen.indptr), n_items)
+        needed = np.minimum(2 ** np.ceil(np.log2(needed)).astype(np.int64), n_items)
+        for size in np.unique(needed[known]):
+            group = np.flatnonzero(known & (needed == size))
+            found = self._search(rows[group], int(size))
+            best = _best(rows[group], self.item_vectors, found, seen[group], k)
+            width = best[0].shape[1]
+            ids[group, :width], scores[group, :width] = best
+        if not known.all():
+            one = np.ones(((~known).sum(), 1), dtype=np.float32)
+            popular = top_k(one, self.popularity[:, None], k, exclude=seen[np.flatnonzero(~known)])
+            ids[~known], scores[~known] = popular
+        return (ids[0], scores[0]) if vectors.ndim == 1 else (ids, scores)
+
+    def _search(self, rows: npt.NDArray[np.float32], n_nearest: int) -> npt.NDArray[np.int64]:
+        search = _faiss().SearchParametersHNSW(efSearch=max(self.search_width, n_nearest))
+        # All of one length as well: far shorter users than items would be near to nothing.
+        queries = np.pad(rows, ((0, 0), (0, 1)))
+        found: npt.NDArray[np.int64] = self.index.search(queries, n_nearest, params=search)[1]
+        return found
+
+
+def _of_one_length(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
+    rest = np.sqrt(squares.max() - squares)
+    return np.hstack([vectors, rest[:, None].astype(np.float32)])
+
+
+def _best(
+    rows: npt.NDArray[np.float32],
+    item_vectors: npt.NDArray[np.float32],
+    found: npt.NDArray[np.int64],
+    seen: sp.csr_array,
+    k: int,
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    """Score what was found, leave out what was seen, and order the rest."""
+    scores = np.einsum("nkd,nd->nk", item_vectors[found], rows)
+    n_items = len(item_vectors)
+    owner = np.arange(len(rows))[:, None]
+    met = np.repeat(owner[:, 0], np.diff(seen.indptr)) * n_items + seen.indices
+    barred = (found < 0) | np.isin(owner * n_items + found, met)
+    scores[barred] = -np.inf
+    found = np.where(barred, -1, found)
+    order = np.lexsort((found, -scores), axis=1)[:, :k]
+    return np.take_along_axis(found, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def _check_exclude(exclude: Any, shape: tuple[int, int]) -> sp.csr_array:
+    if exclude is None:
+        return sp.csr_array(shape, dtype=np.float32)
+    if not sp.issparse(exclude):
+        raise TypeError(f"exclude must be a sparse matrix; got {type(exclude).__name__}")
+    if exclude.shape != shape:
+        raise ValueError(
+            f"exclude must have shape {shape}, a row for each user vector and a column for each "
+            f"item; got {exclude.shape}"
+        )
+    seen = sp.csr_array(exclude, copy=True)
+    seen.eliminate_zeros()
+    return seen
+
+
+def _faiss() -> Any:
+    try:
+        import faiss  # type: ignore[import-untyped, import-not-found, unused-ignore]
+    except ImportError as error:
+        raise ImportError("an approximate index needs faiss: pip install recsk[ann]") from error
+    return faiss

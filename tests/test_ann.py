@@ -1,0 +1,119 @@
+"""Approximate top-k against the exact one."""
+
+import pickle
+import sys
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from recsk import MDERecommender
+from recsk.ann import ItemIndex
+from recsk.ranking import top_k
+
+pytest.importorskip("faiss")
+
+
+def problem(n_users=200, n_items=3000, width=16):
+    """Vectors as a training leaves them: some directions count more, lengths differ."""
+    rng = np.random.default_rng(0)
+    directions = rng.normal(size=(4, width)) * 2
+    users, items = (
+        (rng.normal(size=(n, 4)) @ directions + rng.normal(size=(n, width))).astype(np.float32)
+        for n in (n_users, n_items)
+    )
+    items *= rng.uniform(0.2, 3, size=(n_items, 1)).astype(np.float32)
+    share = np.full((n_users, 1), 0.01)
+    share[0] = 0.9  # somebody who met nearly everything
+    return users, items, sparse.csr_array(rng.random((n_users, n_items)) < share)
+
+
+def overlap(a, b):
+    return np.mean([len(set(x) & set(y)) / len(x) for x, y in zip(a, b, strict=True)])
+
+
+def test_finds_the_largest_inner_products_whatever_the_lengths():
+    users, items, seen = problem()
+    ann = ItemIndex(items, np.ones(len(items), np.float32))
+    for exclude in (None, seen):
+        ids, scores = ann.query(users, k=20, exclude=exclude)
+        exact = top_k(users, items, 20, exclude=exclude)
+        assert overlap(ids, exact[0]) > 0.95
+        np.testing.assert_allclose(
+            scores, np.einsum("nkd,nd->nk", items[ids], users), rtol=1e-5, atol=1e-5
+        )
+        assert (np.diff(scores, axis=1) <= 0).all()
+    assert not seen[np.repeat(np.arange(len(users)), 20), ids.ravel()].any()
+    assert all(len(set(row)) == 20 for row in ids)
+
+
+def test_more_links_and_a_wider_search_find_more():
+    users, items, _ = problem()
+    exact = top_k(users, items, 20)[0]
+    popularity = np.ones(len(items), np.float32)
+    few = ItemIndex(items, popularity, n_links=2, search_width=20)
+    many = ItemIndex(items, popularity, n_links=32, search_width=512)
+    assert overlap(few.query(users, 20)[0], exact) < overlap(many.query(users, 20)[0], exact)
+
+
+def test_one_vector_is_a_batch_of_one_and_zeros_get_the_popular():
+    users, items, seen = problem()
+    popularity = np.arange(len(items), dtype=np.float32)
+    ann = ItemIndex(items, popularity)
+    users[3] = 0
+    ids, scores = ann.query(users, k=5, exclude=seen)
+    for row in (0, 3, 4):
+        one = ann.query(users[row], k=5, exclude=seen[[row]])
+        assert one[0].shape == (5,)
+        np.testing.assert_array_equal(one[0], ids[row])
+        np.testing.assert_allclose(one[1], scores[row], rtol=1e-5)
+    unmet = np.flatnonzero(~seen[[3]].toarray()[0])
+    np.testing.assert_array_equal(ids[3], unmet[::-1][:5])
+    np.testing.assert_array_equal(scores[3], popularity[ids[3]])
+
+
+def test_lists_longer_than_the_catalogue_end_in_padding():
+    users, items, _ = problem(n_items=7)
+    seen = sparse.csr_array(np.tile([1, 0, 0, 0, 0, 0, 0], (len(users), 1)))
+    ids, scores = ItemIndex(items, np.ones(7, np.float32)).query(users, k=10, exclude=seen)
+    np.testing.assert_array_equal(np.sort(ids[:, :6], axis=1), np.tile(range(1, 7), (200, 1)))
+    assert (ids[:, 6:] == -1).all() and np.isneginf(scores[:, 6:]).all()
+
+
+def test_survives_pickling():
+    users, items, _ = problem()
+    ann = ItemIndex(items, np.ones(len(items), np.float32))
+    again = pickle.loads(pickle.dumps(ann))
+    np.testing.assert_array_equal(again.query(users, 5)[0], ann.query(users, 5)[0])
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "arguments"),
+    [
+        (
+            ValueError,
+            "user_vectors must have 16 columns.*\\(2, 3\\)",
+            {"user_vectors": [[0] * 3] * 2},
+        ),
+        (ValueError, "k must be 1 or more", {"k": 0}),
+        (TypeError, "k must be an int", {"k": 2.5}),
+        (TypeError, "exclude must be a sparse matrix", {"exclude": np.ones((200, 3000))}),
+        (ValueError, "exclude must have shape \\(200, 3000\\)", {"exclude": sparse.eye_array(5)}),
+    ],
+)
+def test_wrong_questions_are_refused(error, message, arguments):
+    users, items, _ = problem()
+    ann = ItemIndex(items, np.ones(len(items), np.float32))
+    with pytest.raises(error, match=message):
+        ann.query(**{"user_vectors": users, "k": 3, **arguments})
+
+
+def test_to_ann_says_what_it_knows_and_what_it_needs(interactions, monkeypatch):
+    model = MDERecommender(max_epochs=1, random_state=0).fit(interactions.to_csr())
+    with pytest.raises(ValueError, match="index must be 'faiss'.*'annoy'"):
+        model.to_ann("annoy")
+    with pytest.raises(ValueError, match="n_links must be 1 or more; got 0"):
+        model.to_ann(n_links=0)
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    with pytest.raises(ImportError, match=r"pip install recsk\[ann\]"):
+        model.to_ann()
