@@ -171,7 +171,7 @@ def _check_exclude(exclude: Any, shape: tuple[int, int]) -> sp.csr_array:
 
 def _faiss() -> Any:
     try:
-        import faiss  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        import faiss
     except ImportError as error:
         raise ImportError("an approximate index needs faiss: pip install recsk[ann]") from error
     return faiss
