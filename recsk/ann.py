@@ -13,6 +13,8 @@ from recsk.ranking import top_k
 
 __all__ = ["ItemIndex"]
 
+_BLOCK_BYTES = 2**27  # of the vectors of what was found
+
 
 class ItemIndex:
     r"""Items behind an index that finds most of the best ones without scoring all.
@@ -24,8 +26,9 @@ class ItemIndex:
               \right),
 
     and users get a zero there. A graph of links between items (HNSW) gives the neighbours, whose
-    scores then are exact. An estimator's `to_ann` makes such an index; it knows of items alone,
-    so that it is served with nothing else.
+    scores then are exact. Items with the same vector are one in the graph, which would
+    otherwise fall apart. An estimator's `to_ann` makes such an index; it knows of items
+    alone, so that it is served with nothing else.
 
     Parameters
     ----------
@@ -42,7 +45,12 @@ class ItemIndex:
     Attributes
     ----------
     index : faiss.IndexHNSWFlat
-        Of the vectors with their further column; ``faiss.write_index(ann.index, path)`` keeps it.
+        Of the different vectors, with their further column; ``faiss.write_index(ann.index, path)``
+        keeps it.
+    members : ndarray of shape (n_items,), int64
+        Items in the order of the index: those of its entry e are
+        ``members[starts[e]:starts[e + 1]]``.
+    starts : ndarray of shape (n_different + 1,), int64
 
     Raises
     ------
@@ -61,8 +69,13 @@ class ItemIndex:
         self.item_vectors, self.popularity = item_vectors, popularity
         n_links = at_least_one(n_links, "n_links")
         self.search_width = at_least_one(search_width, "search_width")
+        different, entry = np.unique(item_vectors, axis=0, return_inverse=True)
+        entry = entry.ravel()
+        self.members = np.argsort(entry, kind="stable")
+        self.starts = np.concatenate([[0], np.cumsum(np.bincount(entry))])
         self.index = _faiss().IndexHNSWFlat(item_vectors.shape[1] + 1, n_links)
-        self.index.add(_of_one_length(item_vectors))
+        self.index.add(_of_one_length(different))
+        self._length = float(np.linalg.norm(different, axis=1).max())
 
     def query(
         self, user_vectors: npt.ArrayLike, k: int = 10, *, exclude: Any = None
@@ -109,12 +122,15 @@ class ItemIndex:
         # so that one long history does not slow all others down.
         needed = np.minimum(k + np.diff(seen.indptr), n_items)
         needed = np.minimum(2 ** np.ceil(np.log2(needed)).astype(np.int64), n_items)
-        for size in np.unique(needed[known]):
+        for size in np.unique(needed[known]).tolist():
             group = np.flatnonzero(known & (needed == size))
-            found = self._search(rows[group], int(size))
-            best = _best(rows[group], self.item_vectors, found, seen[group], k)
-            width = best[0].shape[1]
-            ids[group, :width], scores[group, :width] = best
+            n_rows = max(_BLOCK_BYTES // (4 * size * max(width, 1)), 1)
+            for start in range(0, len(group), n_rows):
+                part = group[start : start + n_rows]
+                found = self._search(rows[part], size)
+                best = _best(rows[part], self.item_vectors, found, seen[part], k)
+                columns = best[0].shape[1]
+                ids[part, :columns], scores[part, :columns] = best
         if not known.all():
             one = np.ones(((~known).sum(), 1), dtype=np.float32)
             popular = top_k(one, self.popularity[:, None], k, exclude=seen[np.flatnonzero(~known)])
@@ -122,11 +138,25 @@ class ItemIndex:
         return (ids[0], scores[0]) if vectors.ndim == 1 else (ids, scores)
 
     def _search(self, rows: npt.NDArray[np.float32], n_nearest: int) -> npt.NDArray[np.int64]:
-        search = _faiss().SearchParametersHNSW(efSearch=max(self.search_width, n_nearest))
-        # All of one length as well: far shorter users than items would be near to nothing.
-        queries = np.pad(rows, ((0, 0), (0, 1)))
-        found: npt.NDArray[np.int64] = self.index.search(queries, n_nearest, params=search)[1]
-        return found
+        """About that many items for each row, or as many as there are; -1 as padding."""
+        n_entries = min(n_nearest, len(self.starts) - 1)
+        search = _faiss().SearchParametersHNSW(efSearch=max(self.search_width, n_entries))
+        # As long as the items: float32 cannot tell distances to what is very near or far apart.
+        length = np.linalg.norm(rows, axis=1, keepdims=True)
+        queries = np.pad(rows * (self._length / length), ((0, 0), (0, 1)))
+        found = self.index.search(queries, n_entries, params=search)[1]
+        if len(self.starts) > len(self.members):  # no two items are the same
+            return np.where(found < 0, -1, self.members[found])
+        # Entries that stand for several items: all of these, but no more than were asked for.
+        count = np.where(found < 0, 0, np.diff(self.starts)[found])
+        before = np.cumsum(count, axis=1) - count
+        count = np.clip(n_nearest - before, 0, count)
+        items = np.full((len(rows), n_nearest), -1, dtype=np.int64)
+        total = count.sum(axis=1)
+        first = np.repeat(self.starts[found].ravel(), count.ravel())
+        rank = np.arange(len(first)) - np.repeat(np.cumsum(count) - count.ravel(), count.ravel())
+        items[np.arange(n_nearest) < total[:, None]] = self.members[first + rank]
+        return items
 
 
 def _of_one_length(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -388,7 +388,9 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
             )
         histories = self._check_histories(user_items)
         seen = histories.to_csr()
-        vectors = self._fold_in(histories) if histories.n_users else self.user_embedding_[:0]
+        if not histories.n_users:
+            return self.user_embedding_[:0], seen, False
+        vectors = self._fold_in(histories)
         vectors[np.diff(seen.indptr) == 0] = 0
         return vectors, seen, False
 

@@ -258,11 +258,12 @@ def nearby_graph(indptr: np.ndarray, items: np.ndarray, n_items: int, window: in
     --------
     >>> import numpy as np
     >>> from recsk.graphs import nearby_graph
-    >>> nearby_graph(np.array([0, 3]), np.array([0, 1, 2]), 3, window=1).toarray()
-    array([[0.       , 0.7071068, 0.       ],
-           [0.7071068, 0.       , 0.7071068],
-           [0.       , 0.7071068, 0.       ]], dtype=float32)
+    >>> nearby_graph(np.array([0, 3]), np.array([0, 1, 2]), 3, window=1).toarray().round(2)
+    array([[0.  , 0.71, 0.  ],
+           [0.71, 0.  , 0.71],
+           [0.  , 0.71, 0.  ]], dtype=float32)
     """
+    items = items.astype(np.int32)  # or all indices of the graph are twice as wide
     user = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     counts = sp.csr_array((n_items, n_items), dtype=np.float32)
     for apart in range(1, min(window, int(np.diff(indptr).max(initial=0)) - 1) + 1):

@@ -205,6 +205,9 @@ class MDSRecRecommender(TrainedRecommender):
 
     Notes
     -----
+    `similar_items` and `similar_users` compare the columns of the modalities alone, without biases
+    and relations.
+
     ``recommend(user_ids)`` continues the histories of training, and
     ``recommend(user_items=[[...], ...])`` any others: oldest item first, repeats allowed, cut to
     the last `max_length`. An empty history, and a user without one in training, gets the most
@@ -652,7 +655,7 @@ class MDSRecRecommender(TrainedRecommender):
             self._relations = RecentRelations(
                 np.ascontiguousarray(self.item_embedding_[:, width:]),
                 stored.integer("window", 1),
-                stored.number("weight", 0),
+                stored.number("weight", 0, 1e30),
             )
         encoder = state.part("encoder")
         self._encoder = StoredEncoder.from_state(encoder, n_modalities, self.n_features_in_, width)

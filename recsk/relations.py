@@ -14,6 +14,9 @@ from recsk.graphs import nearby_graph, unit_rows
 
 __all__ = ["RecentRelations"]
 
+_FEW = 512  # items whose affinities are small enough for all eigenvalues at once
+_NOISE = 2e-3  # lengths relative to the largest that float32 cannot tell from zero
+
 
 class RecentRelations:
     r"""Relations of any item to the last ones of a history.
@@ -72,7 +75,7 @@ class RecentRelations:
             One per modality.
         n_items : int
         n_factors : int
-            Columns of the vectors, at most; fewer than items in any case.
+            Columns of the vectors; no more than there are items in any case.
         window : int
             Items this far apart in a history, or less, are near each other.
         behavior_share : float
@@ -82,24 +85,27 @@ class RecentRelations:
         """
         nearby = nearby_graph(indptr, items, n_items, window)
         alike = [unit_rows(values) * present[:, None] for values, present in features]
-        affinity = _affinity(nearby, alike, behavior_share)
-        n_factors = min(n_factors, n_items - 1)
-        if affinity is None or n_factors < 1:
-            return cls(np.zeros((n_items, max(n_factors, 1)), np.float32), window, weight)
-        start = np.random.RandomState(0).standard_normal(n_items)  # or ARPACK draws one itself
-        try:
-            values, vectors = eigsh(affinity, n_factors, which="LA", v0=start, tol=1e-4)
-        except ArpackNoConvergence as error:
-            values, vectors = error.eigenvalues, error.eigenvectors
-        scaled = np.zeros((n_items, n_factors), np.float32)
-        scaled[:, : len(values)] = vectors * np.sqrt(np.maximum(values, 0))
+        n_factors = min(n_factors, n_items)
+        vectors = np.zeros((n_items, n_factors), dtype=np.float32)
+        # The others stay zero: rounding would give them relations that they do not have.
+        related = np.diff(nearby.indptr) * behavior_share > 0
+        for rows in alike:
+            related |= rows.any(axis=1) & (behavior_share < 1)
+        related = np.flatnonzero(related)
+        if len(related):
+            affinity = _affinity(
+                nearby[related][:, related], [rows[related] for rows in alike], behavior_share
+            )
+            found = _largest_factors(affinity, n_factors)
+            vectors[related, : found.shape[1]] = found
         met = np.bincount(items, minlength=n_items) > 0
-        length = np.linalg.norm(scaled, axis=1, keepdims=True)
-        if 0 < met.sum() < n_items:
+        length = np.linalg.norm(vectors, axis=1)
+        vectors[length < _NOISE * length.max(initial=0)] = 0
+        if (length[met] > 0).any():
             # What people would meet with a new item is not known, which is not the same as nothing.
-            longer = length[met].mean() / np.where(length > 0, length, 1)
-            scaled = np.where(met[:, None], scaled, scaled * longer).astype(np.float32)
-        return cls(scaled, window, weight)
+            new = ~met & vectors.any(axis=1)
+            vectors[new] *= (length[met].mean() / length[new])[:, None]
+        return cls(vectors, window, weight)
 
     def users(
         self, indptr: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
@@ -128,22 +134,20 @@ class RecentRelations:
         squares = np.einsum("ij,ij->i", profile @ products, profile, dtype=np.float64)
         norm = np.sqrt(np.maximum(squares, 0))[:, None]
         length_one = np.sqrt(shape[1]) * self.weight
-        scale = np.divide(length_one, norm, out=np.zeros_like(norm), where=norm > 1e-12)
-        vectors: npt.NDArray[np.float32] = (profile * scale).astype(np.float32)
-        return vectors
+        scale = np.divide(length_one, norm, out=np.zeros_like(norm), where=norm > 0)
+        profile *= scale.astype(np.float32)
+        return np.asarray(profile)
 
 
 def _affinity(
     nearby: sp.csr_array, alike: Sequence[npt.NDArray[np.float32]], behavior_share: float
-) -> LinearOperator | None:
-    """The products of B with vectors; None where nothing is related to anything."""
+) -> LinearOperator:
+    """The products of B with vectors."""
     # Of the second form only the product of a thin matrix with its transpose is ever made.
     norms = [np.linalg.norm((rows.T @ rows).astype(np.float64)) for rows in alike]
     scale = [(1 - behavior_share) / len(alike) / norm if norm else 0.0 for norm in norms]
     norm = np.linalg.norm(nearby.data.astype(np.float64))
     own = behavior_share / norm if norm else 0.0
-    if not own and not any(scale):
-        return None
 
     def product(vector: np.ndarray) -> np.ndarray:
         x = vector.astype(np.float32)
@@ -152,4 +156,23 @@ def _affinity(
             out = out + factor * (rows @ (rows.T @ x))
         return np.asarray(out, dtype=np.float64)
 
-    return LinearOperator(nearby.shape, matvec=product, dtype=np.float64)
+    return LinearOperator(nearby.shape, matvec=product, matmat=product, dtype=np.float64)
+
+
+def _largest_factors(affinity: LinearOperator, n_factors: int) -> npt.NDArray[np.float64]:
+    """X of as many columns or fewer, where X X^T is nearly the affinity."""
+    n = affinity.shape[0]
+    if n <= max(_FEW, 2 * n_factors):
+        values, vectors = np.linalg.eigh(affinity @ np.eye(n))
+        values, vectors = values[-n_factors:], vectors[:, -n_factors:]
+    else:
+        start = np.random.RandomState(0).standard_normal(n)  # or ARPACK draws one itself
+        try:
+            values, vectors = eigsh(
+                affinity, n_factors, which="LA", v0=start, tol=1e-4, maxiter=100
+            )
+        except ArpackNoConvergence as error:
+            values, vectors = error.eigenvalues, error.eigenvectors
+    # Below that it is rounding, for which ARPACK goes on from random vectors of its own.
+    kept = values > _NOISE**2 * values.max(initial=0)
+    return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))

@@ -651,3 +651,4 @@ class RecommenderContract:
         assert_same_model(copy, model)
         assert copy.score(TEST) == model.score(TEST)
         assert repr(copy) == repr(model)
+        assert copy.recommend(user_items=[], k=3)[0].shape == (0, 3)

@@ -56,6 +56,44 @@ def test_more_links_and_a_wider_search_find_more():
     assert overlap(few.query(users, 20)[0], exact) < overlap(many.query(users, 20)[0], exact)
 
 
+@pytest.mark.parametrize("n_copies", [3, 3000])
+def test_items_that_are_the_same_do_not_hide_the_others(n_copies):
+    users, items, seen = problem(n_items=1000)
+    copies = items[np.arange(20).repeat(n_copies)]
+    catalogue = np.concatenate([items, copies, np.zeros((500, 16), np.float32)])
+    met = sparse.hstack([seen, sparse.csr_array((200, len(catalogue) - 1000))], format="csr")
+    popularity = np.ones(len(catalogue), np.float32)
+    ids, scores = ItemIndex(catalogue, popularity).query(users, k=50, exclude=met)
+    exact = top_k(users, catalogue, 50, exclude=met)
+    # Which of several equal items is a matter of chance: by their scores, then.
+    assert (scores >= exact[1][:, -1:] * (1 - 1e-5)).mean() > 0.95
+    assert all(len(set(row)) == 50 for row in ids) and ids.min() >= 0
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e6])
+def test_how_long_the_vectors_of_users_are_does_not_matter(scale):
+    users, items, _ = problem()
+    ann = ItemIndex(items, np.ones(len(items), np.float32))
+    ids, _ = ann.query(users * np.float32(scale), k=20)
+    assert overlap(ids, top_k(users, items, 20)[0]) > 0.95
+
+
+def test_one_item_may_be_much_longer_than_the_others():
+    users, items, _ = problem()
+    items[7] *= 100
+    ids, _ = ItemIndex(items, np.ones(len(items), np.float32)).query(users, k=20)
+    assert overlap(ids, top_k(users, items, 20)[0]) > 0.95
+
+
+def test_blocks_of_users_are_put_together(monkeypatch):
+    users, items, seen = problem()
+    index = ItemIndex(items, np.ones(len(items), np.float32))
+    whole = index.query(users, k=5, exclude=seen)
+    monkeypatch.setattr("recsk.ann._BLOCK_BYTES", 4 * 64 * 16 * 7)
+    for a, b in zip(whole, index.query(users, k=5, exclude=seen), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
 def test_one_vector_is_a_batch_of_one_and_zeros_get_the_popular():
     users, items, seen = problem()
     popularity = np.arange(len(items), dtype=np.float32)

@@ -212,7 +212,7 @@ def test_any_number_of_modalities(n_modalities, item_vectors):
     assert model.modality_names_ == list(features)
     n_parts = max(n_modalities, 1)
     width = 8 * (n_parts if item_vectors == "modality" else 1) + 1  # the bias
-    width += N_ITEMS - 1 if n_modalities else 0  # the relations, fewer than items
+    width += N_ITEMS if n_modalities else 0  # the relations, no more than items
     assert model.user_embedding_.shape == (N_USERS, width)
     assert model.item_embedding_.shape == (N_ITEMS, width)
     assert model.user_preference_.shape == (N_USERS, n_parts)

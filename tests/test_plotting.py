@@ -165,8 +165,8 @@ class TestLossCurve:
         assert {ax.get_xlabel() for ax in axes[3:]} == {f"epoch (kept: {mde.best_iter_})"}
 
     def test_without_validation(self, mdsrec):
-        (ax,) = LossCurveDisplay.from_estimator(mdsrec).ax_
-        assert ax.get_title() == "ranking"
+        axes = LossCurveDisplay.from_estimator(mdsrec).ax_
+        assert [ax.get_title() for ax in axes] == ["ranking", "modality_ranking"]
 
     def test_nothing_kept_is_not_marked(self):
         (ax,) = LossCurveDisplay(loss_curve={"ranking": [2.0, 1.0]}).plot().ax_
