@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 
 from recsk._describe import describe
 
-__all__ = ["at_least_one", "ids_below"]
+__all__ = ["at_least_one", "ids_below", "nonzeros"]
 
 _LARGEST = np.iinfo(np.int32).max
 
@@ -78,3 +79,36 @@ def ids_below(
     if wrong.any():
         raise IndexError(f"{name} has {array[wrong].flat[0]}, but {what} go from 0 to {size - 1}")
     return array.astype(np.int64)
+
+
+def nonzeros(exclude: Any, shape: tuple[int, int]) -> sp.csr_array | sp.csr_matrix | None:
+    """Return what is to be left out in CSR form and without stored zeros; None stays None.
+
+    Parameters
+    ----------
+    exclude : sparse matrix or array, or None
+        Not changed; copied only where it has to be.
+    shape : tuple of int
+        Of the vectors that ask, and of items.
+
+    Raises
+    ------
+    TypeError
+        If it is not sparse.
+    ValueError
+        If it has another shape.
+    """
+    if exclude is None:
+        return None
+    if not sp.issparse(exclude):
+        raise TypeError(f"exclude must be a sparse matrix; got {type(exclude).__name__}")
+    if exclude.shape != shape:
+        raise ValueError(
+            f"exclude must have shape {shape}, a row for each user vector and a column for each "
+            f"item; got {exclude.shape}"
+        )
+    found = exclude.tocsr()
+    if not found.data.all():
+        found = found.copy()
+        found.eliminate_zeros()
+    return found

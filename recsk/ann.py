@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from recsk._checks import at_least_one
+from recsk._checks import at_least_one, nonzeros
 from recsk.ranking import top_k
 
 __all__ = ["ItemIndex"]
@@ -56,6 +56,23 @@ class ItemIndex:
     ------
     ImportError
         If faiss is not installed.
+    TypeError, ValueError
+        If a number is no integer, or below 1.
+
+    Notes
+    -----
+    faiss links items on as many threads as it may use, and with several of them not always in
+    the same way: ``faiss.omp_set_num_threads(1)`` before makes an index that can be repeated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from recsk.ann import ItemIndex
+    >>> items = np.array([[1, 0], [0, 1], [0, 2]], dtype=np.float32)
+    >>> ann = ItemIndex(items, popularity=np.ones(3, dtype=np.float32))
+    >>> ids, scores = ann.query([0.0, 1.0], k=2)
+    >>> ids, scores
+    (array([2, 1]), array([2., 1.], dtype=float32))
     """
 
     def __init__(
@@ -85,7 +102,7 @@ class ItemIndex:
         Parameters
         ----------
         user_vectors : array-like of shape (n, width) or (width,)
-            What the model's `user_vectors` gives.
+            What the model's `user_vectors` gives; finite.
         k : int, default=10
             Items per user.
         exclude : sparse matrix of shape (n, n_items), default=None
@@ -114,7 +131,9 @@ class ItemIndex:
                 f"{vectors.shape}"
             )
         rows = np.atleast_2d(vectors)
-        seen = _check_exclude(exclude, (len(rows), n_items))
+        seen = nonzeros(exclude, (len(rows), n_items))
+        if seen is None:
+            seen = sp.csr_array((len(rows), n_items), dtype=np.float32)
         ids = np.full((len(rows), k), -1, dtype=np.int64)
         scores = np.full((len(rows), k), -np.inf, dtype=np.float32)
         known = rows.any(axis=1)
@@ -182,21 +201,6 @@ def _best(
     found = np.where(barred, -1, found)
     order = np.lexsort((found, -scores), axis=1)[:, :k]
     return np.take_along_axis(found, order, 1), np.take_along_axis(scores, order, 1)
-
-
-def _check_exclude(exclude: Any, shape: tuple[int, int]) -> sp.csr_array:
-    if exclude is None:
-        return sp.csr_array(shape, dtype=np.float32)
-    if not sp.issparse(exclude):
-        raise TypeError(f"exclude must be a sparse matrix; got {type(exclude).__name__}")
-    if exclude.shape != shape:
-        raise ValueError(
-            f"exclude must have shape {shape}, a row for each user vector and a column for each "
-            f"item; got {exclude.shape}"
-        )
-    seen = sp.csr_array(exclude, copy=True)
-    seen.eliminate_zeros()
-    return seen
 
 
 def _faiss() -> Any:

@@ -185,6 +185,11 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         ndarray of shape (n, width), float32
             Zero for people without a history, who have no scores; `recommend` gives them what is
             popular. A scalar user gives (width,).
+
+        Raises
+        ------
+        IndexError, TypeError, ValueError
+            As `recommend`.
         """
         check_is_fitted(self)
         vectors, _, scalar = self._asked_for(user_ids, user_items)
@@ -214,8 +219,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         ------
         ImportError
             If faiss is not installed.
-        ValueError
-            If `index` is another, or a number is below 1.
+        TypeError, ValueError
+            If `index` is another, or a number is no integer or below 1.
         """
         check_is_fitted(self)
         if index != "faiss":

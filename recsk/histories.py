@@ -31,7 +31,19 @@ def matrix_of(indptr: np.ndarray, items: np.ndarray, shape: tuple[int, int]) -> 
 
 
 def rows_of(indptr: np.ndarray, items: np.ndarray, users: np.ndarray) -> Histories:
-    """The histories of some users only, packed in their turn."""
+    """The histories of some users only, packed in their turn.
+
+    Parameters
+    ----------
+    indptr : ndarray of shape (n_users + 1,)
+    items : ndarray of shape (n_interactions,)
+    users : ndarray of int of shape (n,)
+
+    Returns
+    -------
+    indptr : ndarray of shape (n + 1,)
+    items : ndarray
+    """
     length = np.diff(indptr)[users]
     ends = np.concatenate([[0], np.cumsum(length)])
     index = np.repeat(indptr[users] - ends[:-1], length) + np.arange(ends[-1])

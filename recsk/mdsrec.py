@@ -50,13 +50,15 @@ class MDSRecRecommender(TrainedRecommender):
     projection of the item's features is added. Sequences of these vectors go through
     causal transformer blocks, one stack per modality, whose attention compares interests
     (clusters of the features, ICA) beside items. The states at the end of a sequence, weighted by
-    how much this user listens to each modality, are compared with the items.
+    how much this user listens to each modality, are compared with the items. Where items are
+    ranked, their relations to the last ones of the sequence are added.
 
-    .. math:: L = -\frac{1}{n} \sum_{u, t} \log
+    .. math:: L = L(s) + \omega \sum_m L(s_m), \qquad L(s) = -\frac{1}{n} \sum_{u, t} \log
               \frac{\exp(s(u_t, i_{t+1}) / \tau_s)}{\sum_j \exp(s(u_t, j) / \tau_s)}
 
-    with j over the items that somebody met. Without features it is SASRec; with
-    ``similarity="dot", score_temperature=1, item_bias=False`` in its original form. The defaults
+    with j over the items that somebody met, :math:`s_m` the score by modality m alone and
+    :math:`\omega` the `modality_weight`. Without features it is SASRec; with ``similarity="dot",
+    score_temperature=1, item_bias=False, weight_averaging=0`` in its original form. The defaults
     are those that served best on real data (see the benchmarks in the docs), which is not the
     paper in every point: ``MDSRecRecommender.paper()`` is.
 
@@ -118,7 +120,7 @@ class MDSRecRecommender(TrainedRecommender):
         parts with the mean of an item over the modalities, of all its vector or of the learned
         one. Paper: "mean".
     similarity : {"cosine", "dot"}, default="cosine"
-        What a score is.
+        How vectors of users and items are compared, in each modality or as a whole.
     item_bias : bool, default=True
         Learn a number for every item that is added to its score, whoever asks: how popular it is
         beside what content and order tell. Items that nobody met have the mean of the others.

@@ -13,7 +13,7 @@ from implicit.cpu.topk import topk as _implicit_topk
 from scipy import sparse
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from recsk._checks import at_least_one, ids_below
+from recsk._checks import at_least_one, ids_below, nonzeros
 
 __all__ = ["rank_given", "similar", "top_k"]
 
@@ -233,20 +233,8 @@ class _Seen:
 
     @classmethod
     def from_sparse(cls, exclude: Any, shape: tuple[int, int]) -> _Seen | None:
-        if exclude is None:
-            return None
-        if not sparse.issparse(exclude):
-            raise TypeError(f"exclude must be a sparse matrix; got {type(exclude).__name__}")
-        if exclude.shape != shape:
-            raise ValueError(
-                f"exclude must have shape {shape}, a row for each user vector and a column for "
-                f"each item; got {exclude.shape}"
-            )
-        X = exclude.tocsr()
-        if not X.data.all():
-            X = X.copy()
-            X.eliminate_zeros()
-        return cls(X.indices, X.indptr)
+        found = nonzeros(exclude, shape)
+        return None if found is None else cls(found.indices, found.indptr)
 
     def among(self, candidates: npt.NDArray[np.int64], n_items: int) -> _Seen:
         """Return the same in positions among the sorted `candidates`."""

@@ -740,6 +740,21 @@ FORGERIES = {
         lambda d, a: d["state"].update({"encoder.settings.concatenate": False}),
         "does not give vectors of width 9",
     ),
+    "more relations than columns": (
+        "MDSRec",
+        lambda d, a: d["state"].update({"relations.n_factors": 10**6}),
+        "relations.n_factors must be",
+    ),
+    "relations that overflow": (
+        "MDSRec",
+        lambda d, a: d["state"].update({"relations.weight": 1e300}),
+        "relations.weight must be",
+    ),
+    "a window of none": (
+        "MDSRec",
+        lambda d, a: d["state"].update({"relations.window": 0}),
+        "relations.window must be",
+    ),
 }
 
 
