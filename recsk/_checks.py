@@ -81,7 +81,9 @@ def ids_below(
     return array.astype(np.int64)
 
 
-def nonzeros(exclude: Any, shape: tuple[int, int]) -> sp.csr_array | sp.csr_matrix | None:
+def nonzeros(
+    exclude: Any, shape: tuple[int, int], name: str = "exclude"
+) -> sp.csr_array | sp.csr_matrix | None:
     """Return what is to be left out in CSR form and without stored zeros; None stays None.
 
     Parameters
@@ -90,6 +92,8 @@ def nonzeros(exclude: Any, shape: tuple[int, int]) -> sp.csr_array | sp.csr_matr
         Not changed; copied only where it has to be.
     shape : tuple of int
         Of the vectors that ask, and of items.
+    name : str, default="exclude"
+        What messages call it.
 
     Raises
     ------
@@ -101,10 +105,10 @@ def nonzeros(exclude: Any, shape: tuple[int, int]) -> sp.csr_array | sp.csr_matr
     if exclude is None:
         return None
     if not sp.issparse(exclude):
-        raise TypeError(f"exclude must be a sparse matrix; got {type(exclude).__name__}")
+        raise TypeError(f"{name} must be a sparse matrix; got {type(exclude).__name__}")
     if exclude.shape != shape:
         raise ValueError(
-            f"exclude must have shape {shape}, a row for each user vector and a column for each "
+            f"{name} must have shape {shape}, a row for each user vector and a column for each "
             f"item; got {exclude.shape}"
         )
     found = exclude.tocsr()

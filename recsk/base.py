@@ -23,7 +23,7 @@ from recsk._state import StateReader, matrix_state, text_state
 from recsk.ann import ItemIndex
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.metrics import evaluate
-from recsk.ranking import rank_given, similar, top_k
+from recsk.ranking import similar, top_k, top_k_with_met
 
 __all__ = ["BaseRecommender"]
 
@@ -161,7 +161,18 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         )
         vectors, seen, scalar = self._asked_for(user_ids, user_items)
         rank = partial(top_k, k=k, items=items, filter_items=filter_items)
-        ids, scores = rank(vectors, self.item_embedding_, exclude=seen if exclude_seen else None)
+        if exclude_seen:
+            ids, scores = rank(vectors, self.item_embedding_, exclude=seen)
+        else:
+            ids, scores = top_k_with_met(
+                vectors,
+                self.item_embedding_,
+                k,
+                met=seen,
+                met_width=self._met_width(),
+                items=items,
+                filter_items=filter_items,
+            )
         empty = np.diff(seen.indptr) == 0
         if empty.any():
             ids[empty], scores[empty] = rank(*self._popular())
@@ -171,6 +182,9 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         self, user_ids: npt.ArrayLike | None = None, *, user_items: Any = None
     ) -> npt.NDArray[np.float32]:
         """Give the vectors whose inner products with `item_embedding_` are the scores.
+
+        A model may score what a user has met by other means, as `MDSRecRecommender` does: the
+        products are then the scores of the other items.
 
         Parameters
         ----------
@@ -212,8 +226,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         Returns
         -------
         ItemIndex
-            ``ann.query(model.user_vectors([0, 1]), k=10)`` is nearly
-            ``model.recommend([0, 1], k=10, exclude_seen=False)``.
+            ``ann.query(model.user_vectors([0, 1]), k=10, exclude=model.interactions_[[0, 1]])``
+            is nearly ``model.recommend([0, 1], k=10)``.
 
         Raises
         ------
@@ -274,13 +288,10 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         scores : ndarray of shape (n, n_candidates), float32
         """
         check_is_fitted(self)
-        users, scalar = self._check_users(user_ids)
-        candidates = self._check_items(items, "items")
-        ids, scores = rank_given(self.user_embedding_[users], self.item_embedding_, candidates)
-        empty = np.diff(self.interactions_.indptr)[users] == 0
-        if empty.any():
-            ids[empty], scores[empty] = rank_given(*self._popular(), candidates)
-        return (ids[0], scores[0]) if scalar else (ids, scores)
+        candidates = np.unique(self._check_items(items, "items"))
+        if not candidates.size:
+            raise ValueError("items must name at least one item; got none")
+        return self.recommend(user_ids, len(candidates), items=candidates, exclude_seen=False)
 
     def similar_items(self, item_ids: npt.ArrayLike, k: int = 10) -> IdsAndScores:
         """Find the items nearest to given items by the cosine of their vectors.
@@ -324,6 +335,10 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
     def _directions(self, vectors: np.ndarray) -> np.ndarray:
         """Those columns of the vectors that tell what is alike."""
         return vectors
+
+    def _met_width(self) -> int:
+        """How many columns of the vectors, from the first, count for an item already met."""
+        return self.item_embedding_.shape[1]
 
     def _popular(self) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of one user and of the items whose products are the popularities."""

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.metrics import METRICS, evaluate
-from recsk.ranking import top_k
+from recsk.ranking import top_k, top_k_with_met
 
 __all__ = ["Validation", "hold_out", "parse_metric"]
 
@@ -89,9 +89,15 @@ class Validation:
         self.exclude_seen = exclude_seen
         self.metric, self.k = parse_metric(eval_metric)
 
-    def __call__(self, users: np.ndarray, items: np.ndarray) -> float:
-        """Rank with these vectors, inner product, and measure."""
-        ranker = _Ranker(users, items, self.seen)
+    def __call__(
+        self, users: np.ndarray, items: np.ndarray, *, met_width: int | None = None
+    ) -> float:
+        """Rank by the inner products of these vectors, and measure.
+
+        Where `seen` is ranked too, only the first `met_width` columns count for it.
+        """
+        width = items.shape[1] if met_width is None else met_width
+        ranker = _Ranker(users, items, self.seen, width)
         measured = evaluate(
             ranker, self.held_out, self.metric, self.k, exclude_seen=self.exclude_seen
         )
@@ -99,9 +105,13 @@ class Validation:
 
 
 class _Ranker:
-    def __init__(self, users: np.ndarray, items: np.ndarray, seen: sp.csr_matrix) -> None:
-        self.users, self.items, self.seen = users, items, seen
+    def __init__(
+        self, users: np.ndarray, items: np.ndarray, seen: sp.csr_matrix, met_width: int
+    ) -> None:
+        self.users, self.items, self.seen, self.met_width = users, items, seen, met_width
 
     def recommend(self, user_ids: np.ndarray, k: int, *, exclude_seen: bool) -> Any:
-        seen = self.seen[user_ids] if exclude_seen else None
-        return top_k(self.users[user_ids], self.items, k, exclude=seen)
+        users, seen = self.users[user_ids], self.seen[user_ids]
+        if exclude_seen:
+            return top_k(users, self.items, k, exclude=seen)
+        return top_k_with_met(users, self.items, k, met=seen, met_width=self.met_width)

@@ -51,7 +51,7 @@ class MDSRecRecommender(TrainedRecommender):
     causal transformer blocks, one stack per modality, whose attention compares interests
     (clusters of the features, ICA) beside items. The states at the end of a sequence, weighted by
     how much this user listens to each modality, are compared with the items. Where items are
-    ranked, their relations to the last ones of the sequence are added.
+    ranked, the relations of new ones to the last ones of the sequence are added.
 
     .. math:: L = L(s) + \omega \sum_m L(s_m), \qquad L(s) = -\frac{1}{n} \sum_{u, t} \log
               \frac{\exp(s(u_t, i_{t+1}) / \tau_s)}{\sum_j \exp(s(u_t, j) / \tau_s)}
@@ -92,8 +92,9 @@ class MDSRecRecommender(TrainedRecommender):
         Weight, beside what the network says, of how often people met an item soon before or
         after the last ones of the history, and of how alike they are, half each ("behavior" and
         "semantic" take one of them): see `recsk.relations.RecentRelations`. It is added to the
-        logits where items are ranked, not in training, whose histories the counts are of. 0
-        leaves it out, as do ``relation=None`` and a fit without features. Paper: 0.
+        logits where items are ranked, not in training, whose histories the counts are of, and
+        only to those of items that the user has not met. 0 leaves it out, as do
+        ``relation=None`` and a fit without features. Paper: 0.
     relation_window : int, default=10
         How near items are to each other in a history to be counted there, and how many of the
         last items count; at most `max_length`.
@@ -177,7 +178,8 @@ class MDSRecRecommender(TrainedRecommender):
     Attributes
     ----------
     user_embedding_ : ndarray of shape (n_users, width), float32
-        What follows each user's sequence; a score is the inner product with an item's vector.
+        What follows each user's sequence; a score is the inner product with an item's vector,
+        without the columns of relations where the user has met the item before.
         The width is n_modalities * n_factors if ``item_vectors="modality"``, else n_factors. With
         `item_bias` there is one column more, of ones, and then, with `relation_weight`, at most
         `relation_factors` more. Zero for users without interactions.
@@ -600,9 +602,10 @@ class MDSRecRecommender(TrainedRecommender):
         def evaluate() -> float:
             assert validation is not None
             users, items = _vectors(network, *parts)
+            own_width = items.shape[1]
             if related is not None:
                 users, items = np.hstack([users, related[0]]), np.hstack([items, related[1]])
-            return validation(users, items)
+            return validation(users, items, met_width=own_width)
 
         draws: list[Any] = [torch.default_generator, rng]
         if device.type == "cuda":
@@ -692,6 +695,12 @@ class MDSRecRecommender(TrainedRecommender):
 
     def _directions(self, vectors: np.ndarray) -> np.ndarray:
         return vectors[:, : self._encoder.width]
+
+    def _met_width(self) -> int:
+        # Nothing is as related to the last items as these themselves, which does not make them
+        # what comes next.
+        own = 0 if self._relations is None else self._relations.vectors.shape[1]
+        return super()._met_width() - own
 
     def _scores_without_seen(self) -> bool:
         return not self.repeats

@@ -15,7 +15,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from recsk._checks import at_least_one, ids_below, nonzeros
 
-__all__ = ["rank_given", "similar", "top_k"]
+__all__ = ["similar", "top_k", "top_k_with_met"]
 
 Ranking = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
@@ -23,6 +23,7 @@ Ranking = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 # their scores would take more than the bytes below.
 _ENGINE_ROWS = 100
 _BLOCK_BYTES = 2**27
+_PAIRS = 2**14  # scored at once where users and items come in pairs
 _MASKED = -np.finfo(np.float32).max  # what implicit writes over an excluded score
 
 
@@ -125,14 +126,17 @@ def top_k(
     return ids, scores
 
 
-def rank_given(
+def top_k_with_met(
     user_vectors: npt.ArrayLike,
     item_vectors: npt.ArrayLike,
-    items: npt.ArrayLike,
+    k: int,
     *,
-    n_threads: int = 0,
+    met: Any,
+    met_width: int,
+    items: npt.ArrayLike | None = None,
+    filter_items: npt.ArrayLike | None = None,
 ) -> Ranking:
-    """Rank exactly the given items for each user.
+    """Rank all items, those that a user has met by a part of the vectors alone.
 
     Parameters
     ----------
@@ -140,34 +144,63 @@ def rank_given(
         One query per row; finite.
     item_vectors : array-like of shape (n_items, d)
         The catalogue; finite.
-    items : array-like of int
-        The items to rank; repeats count once.
-    n_threads : int, default=0
+    k : int
+        Length of the lists, 1 or more.
+    met : sparse matrix or array of shape (n, n_items)
+        Its nonzeros are what row ``i`` has met.
+    met_width : int
+        The score of an item met is the inner product of so many columns, the first ones.
+    items, filter_items : array-like of int, default=None
         As in :func:`top_k`.
 
     Returns
     -------
-    ids, scores : ndarray of shape (n, number of different items), int64 and float32
-        All of `items`, best first.
+    ids, scores : ndarray of shape (n, k), int64 and float32
+        As in :func:`top_k`.
 
     Raises
     ------
-    ValueError
-        If shapes do not match or `items` is empty.
-    IndexError
-        If an id in `items` is not in the catalogue.
+    IndexError, TypeError, ValueError
+        As :func:`top_k`.
 
     Examples
     --------
-    >>> from recsk.ranking import rank_given
-    >>> rank_given([[1.0]], [[0.1], [0.2], [0.3]], items=[0, 2])[0]
-    array([[2, 0]])
+    >>> from scipy.sparse import csr_array
+    >>> from recsk.ranking import top_k_with_met
+    >>> items = [[1.0, 9.0], [2.0, 0.0]]
+    >>> top_k_with_met([[1.0, 1.0]], items, 2, met=csr_array([[1, 0]]), met_width=1)[0]
+    array([[1, 0]])
     """
-    n_items = len(_vectors(item_vectors, "item_vectors"))
-    given = np.unique(ids_below(items, "items", n_items))
-    if not given.size:
-        raise ValueError("items must name at least one item; got none")
-    return top_k(user_vectors, item_vectors, len(given), items=given, n_threads=n_threads)
+    restriction: dict[str, Any] = {"items": items, "filter_items": filter_items}
+    users = _vectors(user_vectors, "user_vectors")
+    catalogue = _vectors(item_vectors, "item_vectors")
+    if met_width >= users.shape[1]:
+        return top_k(users, catalogue, k, **restriction)
+    pairs = nonzeros(met, (len(users), len(catalogue)), "met")
+    assert pairs is not None
+    ids, scores = top_k(users, catalogue, k, exclude=pairs, **restriction)
+    if not pairs.has_canonical_format:
+        pairs = pairs.copy()
+        pairs.sum_duplicates()
+    allowed = np.full(len(catalogue), items is None)
+    if items is not None:
+        allowed[ids_below(items, "items", len(catalogue))] = True
+    if filter_items is not None:
+        allowed[ids_below(filter_items, "filter_items", len(catalogue))] = False
+    user = np.repeat(np.arange(len(users)), np.diff(pairs.indptr))[allowed[pairs.indices]]
+    item = pairs.indices[allowed[pairs.indices]].astype(np.int64)
+    users, catalogue = users[:, :met_width], catalogue[:, :met_width]
+    score = np.empty(len(item), dtype=np.float32)
+    for start in range(0, len(item), _PAIRS):
+        part = slice(start, start + _PAIRS)
+        score[part] = np.einsum("ij,ij->i", users[user[part]], catalogue[item[part]])
+    user = np.concatenate([np.repeat(np.arange(len(users)), k), user])
+    item = np.concatenate([ids.ravel(), item])
+    score = np.concatenate([scores.ravel(), score])
+    order = np.lexsort((item, -score, user))
+    # Every user has k of them at least, with the padding.
+    best = order[np.searchsorted(user[order], np.arange(len(users)))[:, None] + np.arange(k)]
+    return item[best], score[best]
 
 
 def similar(

@@ -114,8 +114,9 @@ def test_only_the_last_items_are_looked_at(max_length):
     model = small(max_length=max_length).fit(TRAIN, item_features=FEATURES)
     assert max(len(items) for items in TRAIN.sequences()) > 2 * max_length
     long = [7, 2, 20, 9, 4]
-    scores = ask(model, long, long[-max_length:], [1, 3, *long], long[-max_length - 1 :])
-    np.testing.assert_allclose(scores, scores[[0]].repeat(4, axis=0), rtol=1e-5, atol=1e-6)
+    histories = [long, long[-max_length:], [1, 3, *long], long[-max_length - 1 :]]
+    vectors = model.user_vectors(user_items=histories)
+    np.testing.assert_allclose(vectors, vectors[[0]].repeat(4, axis=0), rtol=1e-5, atol=1e-6)
     # What is too old to be looked at has been seen all the same.
     ids, _ = model.recommend(user_items=[long], k=N_ITEMS)
     assert sorted([*long, *ids[0][ids[0] >= 0]]) == list(range(N_ITEMS))
@@ -411,6 +412,20 @@ def test_the_loss_by_modality_makes_each_of_them_answer():
     for m in range(2):
         best = (users[:, m] @ items[:, m].T).argmax(axis=1)
         assert (best == (last + 1) % 20).mean() > 0.9
+
+
+def test_relations_are_not_added_to_items_that_were_met():
+    model = small(relation_weight=5.0).fit(TRAIN, item_features=FEATURES)
+    everything = np.arange(TRAIN.n_items)
+    ids, scores = model.recommend(0, k=len(everything), exclude_seen=False)
+    np.testing.assert_array_equal(np.sort(ids), everything)
+    met = np.isin(ids, TRAIN.item[TRAIN.user == 0])
+    assert 0 < met.sum() < len(ids)
+    width = model.item_embedding_.shape[1] - model._relations.vectors.shape[1]
+    whole = model.item_embedding_[ids] @ model.user_embedding_[0]
+    without = model.item_embedding_[ids, :width] @ model.user_embedding_[0, :width]
+    np.testing.assert_allclose(scores, np.where(met, without, whole), atol=1e-5)
+    assert np.abs(whole - without)[met].min() > 0.1
 
 
 def test_cosine_scores_are_cosines():

@@ -9,7 +9,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from recsk import ranking
-from recsk.ranking import rank_given, similar, top_k
+from recsk.ranking import similar, top_k, top_k_with_met
 
 
 def naive(users, items_, k, exclude=None, items=None, filter_items=None):
@@ -53,6 +53,22 @@ def test_top_k_equals_the_naive_ranking(problem):
     assert ids.dtype == np.int64 and scores.dtype == np.float32
     np.testing.assert_array_equal(ids, expected_ids)
     np.testing.assert_array_equal(scores, expected_scores)
+
+
+@given(problems(), st.integers(0, 4))
+def test_what_was_met_goes_by_the_first_columns(problem, met_width):
+    users, items_, k, options, _ = problem
+    met = options.pop("exclude")
+    met = sparse.csr_array((len(users), len(items_)), dtype=np.float32) if met is None else met
+    ids, scores = top_k_with_met(users, items_, k, met=met, met_width=met_width, **options)
+    # A score that any item has by a column of its own, which these vectors make.
+    products = users @ items_.T
+    partly = users[:, :met_width] @ items_[:, :met_width].T
+    products = np.where(met.toarray() > 0, partly, products)
+    expected = naive(products, np.eye(len(items_), dtype=np.float32), k, **options)
+    assert ids.dtype == np.int64 and scores.dtype == np.float32
+    np.testing.assert_array_equal(ids, expected[0])
+    np.testing.assert_array_equal(scores, expected[1])
 
 
 @pytest.fixture
@@ -120,15 +136,6 @@ def test_inputs_may_be_read_only_half_precision_or_not_contiguous(big):
     np.testing.assert_array_equal(top_k(*half, 5)[0], top_k(*whole, 5)[0])
 
 
-def test_rank_given_orders_exactly_those(big):
-    users, items_, _ = big
-    given_items = [7, 3, 499, 3]
-    ids, scores = rank_given(users, items_, given_items)
-    expected = naive(users, items_, 3, items=given_items)
-    np.testing.assert_array_equal(ids, expected[0])
-    np.testing.assert_allclose(scores, expected[1], rtol=1e-4, atol=1e-5)
-
-
 def test_similar_is_cosine_without_the_item_itself(big):
     _, vectors, _ = big
     vectors = np.vstack([vectors, np.zeros((1, 16), "f4")])
@@ -141,6 +148,18 @@ def test_similar_is_cosine_without_the_item_itself(big):
     np.testing.assert_array_equal(ids[1], [0, 1, 2, 3])  # the row of zeros
     np.testing.assert_array_equal(ids[2], ids[0])
     np.testing.assert_array_equal(similar([[1.0], [2.0]], [1], 3)[0], [[0, -1, -1]])
+
+
+def test_what_was_met_may_be_many_pairs_with_repeats(big, monkeypatch):
+    users, items_, met = big
+    whole = top_k_with_met(users, items_, 30, met=met, met_width=5)
+    twice = sparse.csr_array(
+        (np.repeat(met.data, 2), np.repeat(met.indices, 2), met.indptr * 2), shape=met.shape
+    )
+    monkeypatch.setattr("recsk.ranking._PAIRS", 100)
+    again = top_k_with_met(users, items_, 30, met=twice, met_width=5)
+    np.testing.assert_array_equal(again, whole)
+    assert twice.nnz == 2 * met.nnz
 
 
 @pytest.mark.parametrize(
@@ -170,8 +189,8 @@ def test_errors_name_the_argument(change, error, message):
 
 
 def test_errors_of_the_other_two():
-    with pytest.raises(ValueError, match="items must name at least one item"):
-        rank_given([[1.0]], [[1.0]], [])
+    with pytest.raises(ValueError, match=r"met must have shape \(1, 1\)"):
+        top_k_with_met([[1.0]], [[1.0]], 1, met=sparse.csr_array((1, 2)), met_width=0)
     with pytest.raises(IndexError, match="query_ids has 2, but items go from 0 to 1"):
         similar([[1.0], [2.0]], [2], 1)
 
