@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from recsk._describe import describe
 
-__all__ = ["at_least_one", "ids_below", "nonzeros"]
+__all__ = ["at_least_one", "float_vectors", "ids_below", "nonzeros"]
 
 _LARGEST = np.iinfo(np.int32).max
 
@@ -116,3 +116,35 @@ def nonzeros(
         found = found.copy()
         found.eliminate_zeros()
     return found
+
+
+def float_vectors(
+    vectors: Any, name: str, dimensions: Iterable[int] = (2,)
+) -> npt.NDArray[np.float32]:
+    """Return vectors as a contiguous float32 array, which is `vectors` itself where it is one.
+
+    Parameters
+    ----------
+    vectors : array-like of shape (n, width)
+    name : str
+        What messages call it.
+    dimensions : iterable of int, default=(2,)
+        How many axes it may have; 1 is one vector alone.
+
+    Raises
+    ------
+    TypeError
+        If it does not hold numbers.
+    ValueError
+        If it has another number of axes, or its rows have more than one width.
+    """
+    try:
+        array = np.asarray(vectors)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{name} must hold numbers; got {describe(vectors)}")
+    except ValueError as error:
+        raise ValueError(f"{name} must have rows of one width; got {describe(vectors)}") from error
+    if array.ndim not in dimensions:
+        axes = " or ".join(map(str, dimensions))
+        raise ValueError(f"{name} must have {axes} axes, one row each; got shape {array.shape}")
+    return np.ascontiguousarray(array, dtype=np.float32)

@@ -8,11 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from recsk._checks import at_least_one, nonzeros
+from recsk._checks import at_least_one, float_vectors, nonzeros
 from recsk.ranking import top_k
 
 __all__ = ["ItemIndex"]
 
+_MOST_LINKS = 1024
 _BLOCK_BYTES = 2**27  # of the vectors of what was found
 
 
@@ -37,7 +38,7 @@ class ItemIndex:
     popularity : ndarray of shape (n_items,), float32
         Ranks the items for a user whose vector is zero.
     n_links : int, default=32
-        Links of each item. More find more and cost memory and time.
+        Links of each item, from 2 to 1024. More find more and cost memory and time.
     search_width : int, default=128
         Items that a search keeps at hand, and at least as many as it is to find. More find more
         and cost time.
@@ -57,7 +58,7 @@ class ItemIndex:
     ImportError
         If faiss is not installed.
     TypeError, ValueError
-        If a number is no integer, or below 1.
+        If a number is no integer, or out of its range.
 
     Notes
     -----
@@ -85,6 +86,8 @@ class ItemIndex:
     ) -> None:
         self.item_vectors, self.popularity = item_vectors, popularity
         n_links = at_least_one(n_links, "n_links")
+        if not 2 <= n_links <= _MOST_LINKS:  # with less than 2 faiss does not come back
+            raise ValueError(f"n_links must be from 2 to {_MOST_LINKS}; got {n_links}")
         self.search_width = at_least_one(search_width, "search_width")
         different, entry = np.unique(item_vectors, axis=0, return_inverse=True)
         entry = entry.ravel()
@@ -118,18 +121,20 @@ class ItemIndex:
         Raises
         ------
         TypeError
-            If `k` is no integer or `exclude` no sparse matrix.
+            If `k` is no integer, `exclude` no sparse matrix, or `user_vectors` holds no numbers.
         ValueError
-            If `k` is below 1, or a shape is wrong.
+            If `k` is below 1, a shape is wrong, or a vector is not finite.
         """
         k = at_least_one(k)
         n_items, width = self.item_vectors.shape
-        vectors = np.ascontiguousarray(user_vectors, dtype=np.float32)
-        if vectors.ndim not in (1, 2) or vectors.shape[-1] != width:
+        vectors = float_vectors(user_vectors, "user_vectors", (1, 2))
+        if vectors.shape[-1] != width:
             raise ValueError(
                 f"user_vectors must have {width} columns, as those of the items; got shape "
                 f"{vectors.shape}"
             )
+        if not np.isfinite(vectors).all():
+            raise ValueError("user_vectors holds values that are not finite numbers")
         rows = np.atleast_2d(vectors)
         seen = nonzeros(exclude, (len(rows), n_items))
         if seen is None:
@@ -159,7 +164,8 @@ class ItemIndex:
     def _search(self, rows: npt.NDArray[np.float32], n_nearest: int) -> npt.NDArray[np.int64]:
         """About that many items for each row, or as many as there are; -1 as padding."""
         n_entries = min(n_nearest, len(self.starts) - 1)
-        search = _faiss().SearchParametersHNSW(efSearch=max(self.search_width, n_entries))
+        width = max(min(self.search_width, self.index.ntotal), n_entries)
+        search = _faiss().SearchParametersHNSW(efSearch=width)
         # As long as the items: float32 cannot tell distances to what is very near or far apart.
         length = np.linalg.norm(rows, axis=1, keepdims=True)
         queries = np.pad(rows * (self._length / length), ((0, 0), (0, 1)))

@@ -219,7 +219,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         index : {"faiss"}, default="faiss"
             The library that searches; faiss comes with ``pip install recsk[ann]``.
         n_links : int, default=32
-            Links of each item in the index. More find more and cost memory and time.
+            Links of each item in the index, from 2 to 1024. More find more and cost memory and
+            time.
         search_width : int, default=128
             Items that a search keeps at hand. More find more and cost time.
 
@@ -234,10 +235,10 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         ImportError
             If faiss is not installed.
         TypeError, ValueError
-            If `index` is another, or a number is no integer or below 1.
+            If `index` is another, or a number is no integer or out of its range.
         """
         check_is_fitted(self)
-        if index != "faiss":
+        if not isinstance(index, str) or index != "faiss":
             raise ValueError(f"index must be 'faiss', the only one so far; got {index!r}")
         return ItemIndex(
             self.item_embedding_,

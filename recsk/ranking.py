@@ -13,7 +13,7 @@ from implicit.cpu.topk import topk as _implicit_topk
 from scipy import sparse
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from recsk._checks import at_least_one, ids_below, nonzeros
+from recsk._checks import at_least_one, float_vectors, ids_below, nonzeros
 
 __all__ = ["similar", "top_k", "top_k_with_met"]
 
@@ -87,8 +87,8 @@ def top_k(
     >>> scores
     array([[  1.,   0., -inf]], dtype=float32)
     """
-    users = _vectors(user_vectors, "user_vectors")
-    catalogue = _vectors(item_vectors, "item_vectors")
+    users = float_vectors(user_vectors, "user_vectors")
+    catalogue = float_vectors(item_vectors, "item_vectors")
     n_items = len(catalogue)
     if users.shape[1] != catalogue.shape[1]:
         raise ValueError(
@@ -172,8 +172,8 @@ def top_k_with_met(
     array([[1, 0]])
     """
     restriction: dict[str, Any] = {"items": items, "filter_items": filter_items}
-    users = _vectors(user_vectors, "user_vectors")
-    catalogue = _vectors(item_vectors, "item_vectors")
+    users = float_vectors(user_vectors, "user_vectors")
+    catalogue = float_vectors(item_vectors, "item_vectors")
     if met_width >= users.shape[1]:
         return top_k(users, catalogue, k, **restriction)
     pairs = nonzeros(met, (len(users), len(catalogue)), "met")
@@ -240,7 +240,7 @@ def similar(
     >>> ids, cosines
     (array([[1]]), array([[1.]], dtype=float32))
     """
-    array = _vectors(vectors, "vectors")
+    array = float_vectors(vectors, "vectors")
     queries = ids_below(query_ids, "query_ids", len(array))
     norms = np.linalg.norm(array, axis=1, keepdims=True)
     unit = array / np.where(norms > 0, norms, 1)
@@ -359,10 +359,3 @@ def _blocks(n: int, n_items: int, block_size: int | None) -> Iterator[slice]:
     # then only bounds its 32-bit copy of the answer.
     step = 2**16 if rows >= _ENGINE_ROWS else max(rows, 1)
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
-
-
-def _vectors(vectors: npt.ArrayLike, name: str) -> npt.NDArray[np.float32]:
-    array = np.ascontiguousarray(vectors, dtype=np.float32)
-    if array.ndim != 2:
-        raise ValueError(f"{name} must have 2 axes, one row each; got shape {np.shape(vectors)}")
-    return array

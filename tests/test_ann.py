@@ -133,6 +133,9 @@ def test_survives_pickling():
             "user_vectors must have 16 columns.*\\(2, 3\\)",
             {"user_vectors": [[0] * 3] * 2},
         ),
+        (TypeError, "user_vectors must hold numbers", {"user_vectors": ["a"]}),
+        (ValueError, "user_vectors must have 1 or 2 axes", {"user_vectors": np.ones((1, 1, 16))}),
+        (ValueError, "user_vectors holds values that are not", {"user_vectors": [np.nan] * 16}),
         (ValueError, "k must be 1 or more", {"k": 0}),
         (TypeError, "k must be an int", {"k": 2.5}),
         (TypeError, "exclude must be a sparse matrix", {"exclude": np.ones((200, 3000))}),
@@ -152,6 +155,8 @@ def test_to_ann_says_what_it_knows_and_what_it_needs(interactions, monkeypatch):
         model.to_ann("annoy")
     with pytest.raises(ValueError, match="n_links must be 1 or more; got 0"):
         model.to_ann(n_links=0)
+    with pytest.raises(ValueError, match="n_links must be from 2 to 1024; got 1"):
+        model.to_ann(n_links=1)
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ImportError, match=r"pip install recsk\[ann\]"):
         model.to_ann()

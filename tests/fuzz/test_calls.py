@@ -130,6 +130,58 @@ def test_neighbours_and_given_items(name, data):
         check_lists(answer, len(set(np.ravel(items).tolist())))
 
 
+@functools.cache
+def index_of(name):
+    return fitted(name).to_ann()
+
+
+@each_estimator
+@fuzz
+@given(data=st.data())
+def test_vectors_and_index(name, data):
+    pytest.importorskip("faiss")
+    model = fitted(name)
+    asked = (
+        {"user_ids": data.draw(values.ids(N_USERS))}
+        if data.draw(st.booleans())
+        else {"user_items": data.draw(values.histories(N_ITEMS))}
+    )
+    vectors = call(model.user_vectors, **asked)
+    if vectors is None:
+        return
+    width = model.item_embedding_.shape[1]
+    assert vectors.dtype == np.float32 and vectors.shape[-1] == width
+    assert np.isfinite(vectors).all()
+    n = len(np.atleast_2d(vectors))
+    arguments = {
+        "user_vectors": data.draw(st.one_of(*[st.just(vectors)] * 4, values.NONSENSE)),
+        "k": data.draw(values.lengths(N_ITEMS)),
+        "exclude": data.draw(st.one_of(st.none(), values.matrices(n, N_ITEMS))),
+    }
+    answer = call(index_of(name).query, **arguments)
+    if answer is not None:
+        seen = arguments["exclude"]
+        seen = None if seen is None else seen.toarray() != 0
+        check_lists(answer, int(arguments["k"]), seen)
+
+
+@each_estimator
+@fuzz
+@given(data=st.data())
+def test_index(name, data):
+    pytest.importorskip("faiss")
+    right = st.sampled_from([1, 2, 8, np.int32(4)])
+    arguments = {
+        "index": data.draw(st.one_of(st.just("faiss"), st.just("faiss"), values.NONSENSE)),
+        "n_links": data.draw(st.one_of(right, right, values.NONSENSE)),
+        "search_width": data.draw(st.one_of(right, right, values.NONSENSE)),
+    }
+    model = fitted(name)
+    ann = call(model.to_ann, **arguments)
+    if ann is not None:
+        check_lists(ann.query(model.user_vectors(), k=3), 3)
+
+
 @each_estimator
 @fuzz
 @given(data=st.data())

@@ -46,7 +46,7 @@ def matrices(draw, n_users, n_items):
     if draw(st.integers(0, 9)) == 0:
         return draw(NONSENSE)
     if draw(st.integers(0, 4)) == 0:
-        n_users = draw(st.sampled_from([0, 1, n_users - 1, n_users + 1]))
+        n_users = draw(st.sampled_from([0, 1, max(n_users - 1, 0), n_users + 1]))
         n_items = draw(st.sampled_from([0, 1, n_items, n_items + 1]))
     rng = np.random.default_rng(draw(st.integers(0, 50)))
     density = draw(st.sampled_from([0, 0.05, 0.3, 0.3, 1]))
