@@ -137,6 +137,11 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.user)
 
+    def __sizeof__(self) -> int:
+        # A cluster sends what is large to its workers once, and asks for the size by this.
+        columns = (getattr(self, name) for name in _COLUMNS)
+        return super().__sizeof__() + sum(c.nbytes for c in columns if c is not None)
+
     def __repr__(self) -> str:
         parts = [f"n_interactions={len(self)}", f"n_users={self.n_users}"]
         parts.append(f"n_items={self.n_items}")
