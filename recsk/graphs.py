@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 import scipy.sparse as sp
 
+from recsk.ranking import similar
+
 __all__ = [
     "cooccurrence_graph",
     "interaction_graph",
@@ -79,11 +81,10 @@ def neighbor_graph(
     n_neighbors: int,
     *,
     present: np.ndarray | None = None,
-    block_size: int = 1024,
 ) -> sp.csr_array:
     r"""Link every item to its nearest items by cosine similarity (MDE, Eq. 4).
 
-    The search is exact: similarities are computed for ``block_size`` items at a time.
+    The search is exact, in blocks of bounded memory.
 
     Parameters
     ----------
@@ -94,8 +95,6 @@ def neighbor_graph(
         dropped.
     present : ndarray of bool of shape (n_items,), default=None
         Items that have this modality. The others get no link and are nobody's neighbour.
-    block_size : int, default=1024
-        Items compared at a time; ``block_size * n_items`` floats are held at once.
 
     Returns
     -------
@@ -103,13 +102,7 @@ def neighbor_graph(
         Symmetrically normalised similarities. Not symmetric itself: that a is near b does not
         make b near a.
     """
-    unit, members = _unit_features(features, present)
-    graph = _nearest_links(
-        lambda rows: unit[rows] @ unit.T, len(members), n_neighbors, block_size=block_size
-    )
-    rows, columns = members[graph.row], members[graph.col]
-    shape = (len(features), len(features))
-    return normalize_symmetric(sp.csr_array((graph.data, (rows, columns)), shape=shape))
+    return normalize_symmetric(sp.csr_array(_nearest_by_content(features, present, n_neighbors)))
 
 
 def relation_graph(
@@ -175,26 +168,23 @@ def relation_graph(
         blend = behavior_share * behavior + (1 - behavior_share) * semantic
         return sp.csr_array(blend, dtype=np.float32)
     n_items = interactions.shape[1]
-    together = None
-    if relation != "semantic":
-        together = _items_together(interactions, max_length, block_size)
-    unit = np.zeros((n_items, 1), dtype=np.float32)
-    if relation != "behavior":
+    if relation == "semantic":
+        assert features is not None
+        links = _nearest_by_content(features, present, n_neighbors)
+    elif relation == "behavior":
+        links = _most_together(interactions, n_neighbors, max_length, block_size)
+    else:
         assert features is not None
         found, members = _unit_features(features, present)
         unit = np.zeros((n_items, found.shape[1]), dtype=np.float32)
         unit[members] = found
+        together = _items_together(interactions, max_length, block_size)
 
-    def affinity(rows: np.ndarray) -> np.ndarray:
-        if together is None:
-            return unit[rows] @ unit.T
-        behavior = together(rows).toarray()
-        if relation == "behavior":
-            return behavior
-        semantic = unit[rows] @ unit.T
-        return behavior * semantic if relation == "product" else behavior + semantic
+        def affinity(rows: np.ndarray) -> np.ndarray:
+            behavior, semantic = together(rows).toarray(), unit[rows] @ unit.T
+            return behavior * semantic if relation == "product" else behavior + semantic
 
-    links = _nearest_links(affinity, n_items, n_neighbors, block_size=block_size)
+        links = _nearest_links(affinity, n_items, n_neighbors, block_size=block_size)
     own = sp.eye_array(n_items, dtype=np.float32, format="csr")
     return normalize_symmetric(sp.csr_array(links) + own)
 
@@ -298,6 +288,31 @@ def _items_together(
     blocks = np.split(np.arange(met.shape[1]), np.arange(block_size, met.shape[1], block_size))
     peak = max(normalized(rows).data.max(initial=0) for rows in blocks)
     return lambda rows: normalized(rows) / (peak or 1)
+
+
+def _most_together(
+    interactions: sp.csr_array, n_neighbors: int, max_length: int | None, block_size: int
+) -> sp.csr_array:
+    """The other items that people met most often together with each one."""
+    together = _items_together(interactions, max_length, block_size)
+    starts = range(0, interactions.shape[1], block_size)
+    parts = [np.arange(i, min(i + block_size, interactions.shape[1])) for i in starts]
+    found = [_largest_of_rows(together(rows), n_neighbors, own_column=rows[0]) for rows in parts]
+    return sp.csr_array(sp.vstack(found, format="csr", dtype=np.float32))
+
+
+def _nearest_by_content(
+    features: np.ndarray, present: np.ndarray | None, n_neighbors: int
+) -> sp.coo_array:
+    """Cosines of each item with those that are most like it; none that is not above zero."""
+    shape = (len(features), len(features))
+    unit, members = _unit_features(features, present)
+    if not len(members) or n_neighbors < 1:
+        return sp.coo_array(shape, dtype=np.float32)
+    nearest, cosine = similar(unit, np.arange(len(members)), min(n_neighbors, len(members)))
+    row, rank = np.nonzero(cosine > 0)
+    columns = members[nearest[row, rank]]
+    return sp.coo_array((cosine[row, rank], (members[row], columns)), shape=shape)
 
 
 def _unit_features(

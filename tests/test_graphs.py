@@ -66,12 +66,11 @@ def test_interaction_graph_of_permuted_nodes(R, seed):
 # ------------------------------------------------------------------------- items by content (Eq. 4)
 
 
-@pytest.mark.parametrize("block_size", [1, 4, 1024])
 @given(seed=seeds, n_neighbors=neighbors, data=st.data())
-def test_neighbor_graph(block_size, seed, n_neighbors, data):
+def test_neighbor_graph(seed, n_neighbors, data):
     F = content(seed)
     present = data.draw(st.none() | hnp.arrays(bool, len(F)))
-    graph = neighbor_graph(F, n_neighbors, present=present, block_size=block_size)
+    graph = neighbor_graph(F, n_neighbors, present=present)
     same(graph, reference.item_graph(F.astype(float), n_neighbors, present))
 
 

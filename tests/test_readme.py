@@ -54,7 +54,9 @@ def test_the_commands_are_the_ones_that_ci_runs():
     assert (ROOT / ".ci" / "run").read_text().splitlines()[-1] == command
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/cluster.md", "docs/index.md", "docs/user_guide.md"])
+@pytest.mark.parametrize(
+    "page", ["README.md", "docs/cluster.md", "docs/index.md", "docs/user_guide.md"]
+)
 def test_links_inside_the_project_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)#]+)\)", text):
