@@ -22,31 +22,20 @@ from pathlib import Path
 from typing import Any
 
 import environment
+import memory
 import numpy as np
-import scipy.sparse as sp
 from implicit.cpu.als import AlternatingLeastSquares
+from synthetic import power_law
 
 from recsk import Interactions, MDERecommender
 
 Recommend = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
 
-def met(n_users: int, n_items: int, per_user: int, rng: np.random.Generator) -> sp.csr_matrix:
-    """Who met what: items by a power law, some users more than others."""
-    popularity = np.arange(1, n_items + 1) ** -0.8
-    count = 1 + rng.geometric(1 / per_user, n_users)
-    items = rng.choice(n_items, count.sum(), p=popularity / popularity.sum())
-    indptr = np.concatenate([[0], np.cumsum(count)])
-    matrix = sp.csr_matrix((np.ones(len(items), np.float32), items, indptr), (n_users, n_items))
-    matrix.sum_duplicates()
-    matrix.data.fill(1)
-    return matrix
-
-
 def models(args: argparse.Namespace) -> dict[str, Recommend]:
     """The same vectors and interactions on both sides."""
     rng = np.random.default_rng(0)
-    seen = met(args.users, args.items, args.per_user, rng)
+    seen = power_law(args.users, args.items, args.per_user, rng)
     users, items = (
         rng.normal(size=(n, args.width)).astype(np.float32) for n in (args.users, args.items)
     )
@@ -62,19 +51,6 @@ def models(args: argparse.Namespace) -> dict[str, Recommend]:
     return {"recsk": estimator.recommend, "implicit": recommend}
 
 
-def extra_memory(call: Callable[[], Any]) -> float:
-    """Peak of the memory during a call beyond that before it, in MiB (Linux)."""
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before = _status("VmRSS")
-    call()
-    return (_status("VmHWM") - before) / 1024
-
-
-def _status(name: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name))
-
-
 def measure(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     """All figures on as many threads as this process may use."""
     recommend = models(args)
@@ -82,9 +58,11 @@ def measure(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     lists, found = {}, {}
     for name, ask in recommend.items():
         ask(everybody[:1000], args.k)  # libraries are loaded
-        memory = extra_memory(lambda ask=ask: ask(everybody, args.k))
+        before = memory.now()
+        with memory.Peak() as peak:
+            ask(everybody, args.k)
         lists[name] = np.sort(ask(everybody[:1000], args.k)[0], axis=1)
-        found[name] = {"extra_mib": memory, "seconds": [], "latency_ms": []}
+        found[name] = {"extra_mib": peak.mib - before, "seconds": [], "latency_ms": []}
     same = (lists["recsk"] == lists["implicit"]).all(axis=1).mean()
     for _ in range(args.repeats):
         for name, ask in recommend.items():

@@ -1,0 +1,177 @@
+"""Time and memory against the number of users: a table, a plot and a JSON file.
+
+    python benchmarks/scale.py --threads 1
+
+Synthetic interactions by a power law, about 20 of every user, among 100,000 items with features
+of 128 and 64 columns: the graphs of both estimators, a fit of one epoch (graphs and final vectors
+included), top 20 for 10,000 users. Every size has a process of its own. Peak memory is that of the
+whole process in the stage, data included. MDE takes 100 steps an epoch at every size, for
+each of them propagates along the whole graph; MDSRec compares with 1,000 negatives, 1,024
+sequences a step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import environment
+import memory
+import numpy as np
+import scipy.sparse as sp
+import torch
+from synthetic import power_law
+
+from recsk import Interactions, MDERecommender, MDSRecRecommender
+from recsk.graphs import cooccurrence_graph, nearby_graph, neighbor_graph
+
+WIDTHS = {"image": 128, "text": 64}
+T = TypeVar("T")
+
+
+class Stages:
+    """Seconds and peak memory of one stage after the other."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, dict[str, float]] = {}
+
+    def __call__(self, name: str, work: Callable[[], T]) -> T:
+        start = time.perf_counter()
+        with memory.Peak() as peak:
+            result = work()
+        self.found[name] = {"seconds": time.perf_counter() - start, "peak_mib": peak.mib}
+        print(f"{name}: {self.found[name]}", file=sys.stderr, flush=True)
+        return result
+
+
+def fit_mde(matrix: sp.csr_matrix, features: dict[str, np.ndarray], device: str) -> MDERecommender:
+    model = MDERecommender(
+        max_epochs=1,
+        early_stopping=False,
+        batch_size=max(matrix.nnz // 100, 1024),
+        device=device,
+        random_state=0,
+    )
+    return model.fit(matrix, item_features=features)
+
+
+def fit_mdsrec(X: Interactions, features: dict[str, np.ndarray], device: str) -> MDSRecRecommender:
+    model = MDSRecRecommender(
+        max_epochs=1,
+        early_stopping=False,
+        batch_size=1024,
+        n_negatives=1000,
+        device=device,
+        random_state=0,
+    )
+    return model.fit(X, item_features=features)
+
+
+def measure(n_users: int, args: argparse.Namespace) -> dict[str, dict[str, float]]:
+    """All stages at one size."""
+    stages = Stages()
+    rng = np.random.default_rng(0)
+    matrix = stages("data", lambda: power_law(n_users, args.items, args.per_user, rng))
+    features = {
+        name: rng.normal(size=(args.items, width)).astype(np.float32)
+        for name, width in WIDTHS.items()
+    }
+    stages("item graphs", lambda: [neighbor_graph(x, 10) for x in features.values()])
+    stages("user graph", lambda: cooccurrence_graph(matrix, 10))
+    asked = rng.choice(n_users, min(10_000, n_users), replace=False)
+    mde = stages("mde, one epoch", lambda: fit_mde(matrix, features, args.device))
+    stages("mde, recommend", partial(mde.recommend, asked, 20))
+    del mde
+    # Whatever order: of a row of the matrix it is that of the ids.
+    user = np.repeat(np.arange(n_users), np.diff(matrix.indptr))
+    item = matrix.indices[np.lexsort((rng.random(matrix.nnz), user))]
+    X = Interactions(
+        user, item, timestamp=np.arange(len(user)), n_users=n_users, n_items=args.items
+    )
+    stages("items nearby", lambda: nearby_graph(matrix.indptr, item, args.items, 10))
+    mdsrec = stages("mdsrec, one epoch", lambda: fit_mdsrec(X, features, args.device))
+    histories = [item[matrix.indptr[u] : matrix.indptr[u + 1]].tolist() for u in asked]
+    stages("mdsrec, recommend", partial(mdsrec.recommend, user_items=histories, k=20))
+    return stages.found
+
+
+def exponent(sizes: list[int], values: list[float]) -> float:
+    """Slope of the line through the larger half of the sizes, both axes in logarithms."""
+    half = slice(-max(len(sizes) // 2 + 1, 2), None)
+    return float(np.polyfit(np.log(sizes[half]), np.log(values[half]), 1)[0])
+
+
+def plot(report: dict[str, Any], sizes: list[int], path: Path) -> None:
+    """Draw seconds and memory against users."""
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    styles = ["-o", "-s", "-^", "--o", "--s", "--^", ":o", ":s"]
+    for ax, key, label in zip(
+        axes, ("seconds", "peak_mib"), ("seconds", "peak memory (MiB)"), strict=True
+    ):
+        for style, stage in zip(styles, report["stages"], strict=False):
+            values = [report["sizes"][str(n)][stage][key] for n in sizes]
+            ax.loglog(sizes, values, style, label=f"{stage} ({exponent(sizes, values):.2f})")
+        ax.set(xlabel="users", ylabel=label)
+        ax.grid(which="major", alpha=0.3)
+        ax.legend(title="exponent in brackets", fontsize="small")
+    figure.savefig(path, dpi=120)
+    print(f"written: {path}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--users", type=int, nargs="+", default=[10_000, 30_000, 100_000, 300_000, 1_000_000]
+    )
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--per-user", type=int, default=20, help="items met, in the mean")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--measure", type=int, help="(what the script calls itself with)")
+    parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results/scale.json")
+    args = parser.parse_args()
+    if args.measure:
+        torch.set_num_threads(args.threads)
+        print(json.dumps(measure(args.measure, args)))
+        return
+    sizes = sorted(args.users)
+    report: dict[str, Any] = {
+        "environment": environment.describe() | {"threads": args.threads},
+        "arguments": vars(args) | {"json": str(args.json)},
+        "sizes": {},
+    }
+    for size in sizes:
+        command = [sys.executable, __file__, *sys.argv[1:], "--measure", str(size)]
+        limits = {"OMP_NUM_THREADS": str(args.threads), "OPENBLAS_NUM_THREADS": str(args.threads)}
+        done = subprocess.run(
+            command, env={**os.environ, **limits}, stdout=subprocess.PIPE, text=True, check=True
+        )
+        report["sizes"][str(size)] = json.loads(done.stdout)
+        report["stages"] = list(report["sizes"][str(size)])
+        environment.write(report, args.json)
+    print(f"\n{'stage':<20}" + "".join(f"{size:>16,}" for size in sizes) + "    exponents")
+    for stage in report["stages"]:
+        cells = [report["sizes"][str(size)][stage] for size in sizes]
+        row = "".join(f"{c['seconds']:>8.1f}s{c['peak_mib'] / 1024:>6.2f}G" for c in cells)
+        slopes = ""
+        if len(sizes) > 1:
+            slopes = " / ".join(
+                f"{exponent(sizes, [c[key] for c in cells]):.2f}" for key in ("seconds", "peak_mib")
+            )
+        print(f"{stage:<20}{row}    {slopes}")
+    if len(sizes) > 1:
+        plot(report, sizes, args.json.with_suffix(".png"))
+
+
+if __name__ == "__main__":
+    main()

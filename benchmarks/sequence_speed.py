@@ -1,0 +1,124 @@
+"""Seconds per epoch and sequences per second of MDSRec: a table on stdout and a JSON file.
+
+    python benchmarks/sequence_speed.py --threads 1
+    python benchmarks/sequence_speed.py --threads 1 --recbole rival/bin/python
+
+`sasrec` and `mdsrec` of the same width, blocks, heads and length, at their defaults otherwise, in
+turn; with the Python of an environment that has RecBole (see `recbole_sasrec.py`) also the epochs
+of its SASRec on as many threads. An epoch's time is that of a fit of several epochs less that of a
+fit of one; medians of repeats. Inference is top 10 for 100,000 histories given as lists, drawn
+from those of the data set, items seen left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import environment
+import models
+import numpy as np
+import torch
+from realdata import load_sequences
+from sklearn.utils import Bunch
+
+from recsk import MDSRecRecommender
+
+MODELS = ("sasrec", "mdsrec")
+
+
+def make(name: str, epochs: int, device: str) -> MDSRecRecommender:
+    params = models.MDSREC[name][0]
+    return MDSRecRecommender(
+        **params, max_epochs=epochs, early_stopping=False, device=device, random_state=0
+    )
+
+
+def fit(name: str, data: Bunch, epochs: int, device: str) -> tuple[MDSRecRecommender, float]:
+    features = None if name == "sasrec" else data.features
+    model = make(name, epochs, device)
+    start = time.perf_counter()
+    model.fit(data.train, item_features=features)
+    return model, time.perf_counter() - start
+
+
+def recbole_epochs(python: Path, dataset: str, args: argparse.Namespace) -> list[float]:
+    """Seconds of the epochs of RecBole's SASRec, but for the first."""
+    script = Path(__file__).with_name("recbole_sasrec.py")
+    done = subprocess.run(
+        [
+            *(str(python), str(script), "--dataset", dataset, "--threads", str(args.threads)),
+            *("--epochs", str(args.repeats + 1), "--max-length", "50"),
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.findall(r"epoch \d+ training.*?time: ([\d.]+)s", done.stdout + done.stderr)
+    return [float(seconds) for seconds in found][1:]
+
+
+def inference(model: MDSRecRecommender, data: Bunch, n: int, repeats: int) -> float:
+    """Sequences per second."""
+    own = [part.tolist() for part in data.train.sequences()]
+    chosen = np.random.default_rng(0).integers(len(own), size=n)
+    histories = [own[i] for i in chosen]
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        model.recommend(user_items=histories, k=10)
+        seconds.append(time.perf_counter() - start)
+    return n / float(np.median(seconds))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    known = ("scientific", "ml100k")
+    parser.add_argument("--dataset", nargs="+", choices=known, default=known)
+    parser.add_argument("--recbole", type=Path, help="Python of an environment that has RecBole")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=2, help="epochs between the two fits")
+    parser.add_argument("--sequences", type=int, default=100_000)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument(
+        "--json", type=Path, default=Path(__file__).parent / "results/sequence_speed.json"
+    )
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    report: dict[str, Any] = {"environment": environment.describe(), "device": args.device}
+    columns = ("data", "model", "s / epoch", "min", "max", "to sasrec", "sequences / s")
+    print(("{:<12}{:<16}" + "{:>14}" * 5).format(*columns))
+    for dataset in args.dataset:
+        data = load_sequences(dataset)
+        seconds: dict[str, list[float]] = {name: [] for name in MODELS}
+        for _ in range(args.repeats):
+            for name in MODELS:
+                several = fit(name, data, 1 + args.epochs, args.device)[1]
+                one = fit(name, data, 1, args.device)[1]
+                seconds[name].append((several - one) / args.epochs)
+        if args.recbole:
+            seconds["recbole_sasrec"] = recbole_epochs(args.recbole, dataset, args)
+        base = np.median(seconds["sasrec"])
+        report[dataset] = {}
+        for name, found in seconds.items():
+            row = {"epoch": found, "median": float(np.median(found))}
+            if name in MODELS:
+                model = fit(name, data, 1, args.device)[0]
+                row["sequences_per_second"] = inference(model, data, args.sequences, args.repeats)
+            report[dataset][name] = row
+            print(
+                f"{dataset:<12}{name:<16}{row['median']:>14.2f}{min(found):>14.2f}"
+                f"{max(found):>14.2f}{row['median'] / base:>14.2f}"
+                f"{row.get('sequences_per_second', float('nan')):>14.0f}",
+                flush=True,
+            )
+    environment.write(report, args.json)
+
+
+if __name__ == "__main__":
+    main()
