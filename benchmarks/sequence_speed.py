@@ -90,7 +90,10 @@ def main() -> None:
     )
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    report: dict[str, Any] = {"environment": environment.describe(), "device": args.device}
+    report: dict[str, Any] = {
+        "environment": environment.describe(),
+        "arguments": {name: str(value) for name, value in vars(args).items()},
+    }
     columns = ("data", "model", "s / epoch", "min", "max", "to sasrec", "sequences / s")
     print(("{:<12}{:<16}" + "{:>14}" * 5).format(*columns))
     for dataset in args.dataset:

@@ -140,10 +140,10 @@ def float_vectors(
     """
     try:
         array = np.asarray(vectors)
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"{name} must hold numbers; got {describe(vectors)}")
     except ValueError as error:
         raise ValueError(f"{name} must have rows of one width; got {describe(vectors)}") from error
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name} must hold numbers; got {describe(vectors)}")
     if array.ndim not in dimensions:
         axes = " or ".join(map(str, dimensions))
         raise ValueError(f"{name} must have {axes} axes, one row each; got shape {array.shape}")

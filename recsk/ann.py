@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from recsk._checks import at_least_one, float_vectors, nonzeros
+from recsk.graphs import unit_rows
 from recsk.ranking import top_k
 
 __all__ = ["ItemIndex"]
@@ -85,8 +86,8 @@ class ItemIndex:
         search_width: int = 128,
     ) -> None:
         self.item_vectors, self.popularity = item_vectors, popularity
-        n_links = at_least_one(n_links, "n_links")
-        if not 2 <= n_links <= _MOST_LINKS:  # with less than 2 faiss does not come back
+        if at_least_one(n_links, "n_links") not in range(2, _MOST_LINKS + 1):
+            # With less than 2 faiss ends the process.
             raise ValueError(f"n_links must be from 2 to {_MOST_LINKS}; got {n_links}")
         self.search_width = at_least_one(search_width, "search_width")
         different, entry = np.unique(item_vectors, axis=0, return_inverse=True)
@@ -167,8 +168,7 @@ class ItemIndex:
         width = max(min(self.search_width, self.index.ntotal), n_entries)
         search = _faiss().SearchParametersHNSW(efSearch=width)
         # As long as the items: float32 cannot tell distances to what is very near or far apart.
-        length = np.linalg.norm(rows, axis=1, keepdims=True)
-        queries = np.pad(rows * (self._length / length), ((0, 0), (0, 1)))
+        queries = np.pad(unit_rows(rows) * self._length, ((0, 0), (0, 1)))
         found = self.index.search(queries, n_entries, params=search)[1]
         if len(self.starts) > len(self.members):  # no two items are the same
             return np.where(found < 0, -1, self.members[found])

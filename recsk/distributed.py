@@ -13,6 +13,7 @@ __all__ = ["SharedFeatures"]
 # What this process has fetched, of the last features that it was asked for; see `_fetched`.
 _held: dict[tuple[str, str], Any] = {}
 _lock = threading.Lock()
+_PATIENCE = 30  # seconds to wait for word of a cluster
 
 
 class SharedFeatures(Mapping[str, Any]):
@@ -65,7 +66,7 @@ class SharedFeatures(Mapping[str, Any]):
         self._fetch = methodcaller("result") if fetch is None else fetch
         self._local = None if local is None else dict(local)
         self._token = uuid.uuid4().hex
-        if self._local is not None and list(self._local) != list(self._handles):
+        if self._local is not None and self._local.keys() != self._handles.keys():
             raise ValueError(
                 f"local must have the names of handles, {list(self._handles)}; got "
                 f"{list(self._local)}"
@@ -80,7 +81,7 @@ class SharedFeatures(Mapping[str, Any]):
         item_features : dict of str to array-like of shape (n_items, n_columns)
             As `fit` takes them.
         client : distributed.Client
-            Of the cluster, which keeps them as long as it runs.
+            Of the cluster, which keeps them as long as it runs and none of its workers is lost.
 
         Returns
         -------
@@ -90,7 +91,7 @@ class SharedFeatures(Mapping[str, Any]):
         from distributed import Variable
 
         # Without a hash of their content, which takes longer than sending them.
-        futures = client.scatter(list(item_features.values()), hash=False)
+        futures = client.scatter(list(item_features.values()), broadcast=True, hash=False)
         handles = {}
         for name, future in zip(item_features, futures, strict=True):
             # A future does not find its client when it is pickled within something else; the
@@ -113,6 +114,16 @@ class SharedFeatures(Mapping[str, Any]):
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self._handles)})"
 
+    # By identity: dicts of arrays cannot be compared. A copy would lose what is at hand.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_local": None}
 
@@ -130,7 +141,16 @@ def _fetched(token: str, name: str, handle: Any, fetch: Callable[[Any], Any]) ->
 def _from_dask(name: str) -> Any:
     from distributed import Variable, get_worker
 
-    future = Variable(name).get()
-    # `result` would send it here once more where this worker is the one that has it.
-    held = get_worker().data
+    lost = "the cluster no longer holds these item features: scatter them again"
+    try:
+        future = Variable(name).get(timeout=_PATIENCE)
+    except TimeoutError as error:
+        raise RuntimeError(lost) from error
+    if future.status in ("lost", "cancelled", "error"):
+        raise RuntimeError(lost)
+    try:
+        # `result` would send it here once more where this worker has it.
+        held = get_worker().data
+    except ValueError:  # no worker: a client unpickled it
+        held = {}
     return held[future.key] if future.key in held else future.result()

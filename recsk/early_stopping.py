@@ -68,13 +68,13 @@ class Validation:
     Parameters
     ----------
     seen : csr_matrix of shape (n_users, n_items)
-        Never ranked: the interactions trained on.
+        The interactions trained on.
     held_out : csr_matrix of shape (n_users, n_items)
         To be found.
     eval_metric : str
         Such as ``"recall@20"``.
     exclude_seen : bool, default=True
-        Whether `seen` is left out of the rankings at all.
+        Whether `seen` is left out of the rankings.
     """
 
     def __init__(

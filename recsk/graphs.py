@@ -28,6 +28,9 @@ __all__ = [
 ]
 
 
+_DENSE = 0.1  # share of the pairs of items that people met together
+
+
 def normalize_symmetric(adjacency: sp.csr_array) -> sp.csr_array:
     r"""Scale an adjacency matrix to :math:`D_r^{-1/2} A D_c^{-1/2}`.
 
@@ -122,8 +125,7 @@ def relation_graph(
 
     with :math:`C` the number of people who met both items and :math:`S_m` the cosine similarity
     of their features. The largest entries of each row stay, every item is linked to itself with
-    weight one, and the result is normalised symmetrically. The search is exact, for
-    ``block_size`` items at a time.
+    weight one, and the result is normalised symmetrically. The search is exact, in blocks.
 
     Parameters
     ----------
@@ -145,7 +147,8 @@ def relation_graph(
         People with more items than this are not counted in :math:`C`: they say little about
         which items belong together, and n items cost n^2 operations. None counts all.
     block_size : int, default=1024
-        Items compared at a time; ``block_size * n_items`` floats are held at once.
+        Items whose co-occurrence with all others is held at once: ``block_size * n_items`` floats,
+        or fewer where few people met any two.
 
     Returns
     -------
@@ -294,9 +297,19 @@ def _most_together(
     interactions: sp.csr_array, n_neighbors: int, max_length: int | None, block_size: int
 ) -> sp.csr_array:
     """The other items that people met most often together with each one."""
+    n_items = interactions.shape[1]
     together = _items_together(interactions, max_length, block_size)
-    starts = range(0, interactions.shape[1], block_size)
-    parts = [np.arange(i, min(i + block_size, interactions.shape[1])) for i in starts]
+    length = np.diff(interactions.indptr).astype(np.float64)
+    if max_length is not None:
+        length = length[length <= max_length]
+    if (length**2).sum() >= _DENSE * n_items**2:  # sorting what is not zero would take longer
+        return sp.csr_array(
+            _nearest_links(
+                lambda rows: together(rows).toarray(), n_items, n_neighbors, block_size=block_size
+            )
+        )
+    starts = range(0, n_items, block_size)
+    parts = [np.arange(i, min(i + block_size, n_items)) for i in starts]
     found = [_largest_of_rows(together(rows), n_neighbors, own_column=rows[0]) for rows in parts]
     return sp.csr_array(sp.vstack(found, format="csr", dtype=np.float32))
 

@@ -139,8 +139,8 @@ class Interactions:
 
     def __sizeof__(self) -> int:
         # A cluster sends what is large to its workers once, and asks for the size by this.
-        columns = (getattr(self, name) for name in _COLUMNS)
-        return super().__sizeof__() + sum(c.nbytes for c in columns if c is not None)
+        arrays = [value for value in vars(self).values() if isinstance(value, np.ndarray)]
+        return super().__sizeof__() + sum(array.nbytes for array in arrays)
 
     def __repr__(self) -> str:
         parts = [f"n_interactions={len(self)}", f"n_users={self.n_users}"]

@@ -23,6 +23,7 @@ Ranking = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 # their scores would take more than the bytes below.
 _ENGINE_ROWS = 100
 _BLOCK_BYTES = 2**27
+_MERGED_ROWS = 2**13  # whose lists are merged at once
 _PAIRS = 2**14  # scored at once where users and items come in pairs
 _MASKED = -np.finfo(np.float32).max  # what implicit writes over an excluded score
 
@@ -171,36 +172,67 @@ def top_k_with_met(
     >>> top_k_with_met([[1.0, 1.0]], items, 2, met=csr_array([[1, 0]]), met_width=1)[0]
     array([[1, 0]])
     """
-    restriction: dict[str, Any] = {"items": items, "filter_items": filter_items}
     users = float_vectors(user_vectors, "user_vectors")
     catalogue = float_vectors(item_vectors, "item_vectors")
+    pairs = nonzeros(met, (len(users), len(catalogue)), "met")
+    if pairs is None or met_width < 0:
+        raise ValueError(
+            f"met and met_width must be a sparse matrix and 0 or more; got {met} and {met_width}"
+        )
+    restriction: dict[str, Any] = {"items": items, "filter_items": filter_items}
     if met_width >= users.shape[1]:
         return top_k(users, catalogue, k, **restriction)
-    pairs = nonzeros(met, (len(users), len(catalogue)), "met")
-    assert pairs is not None
-    ids, scores = top_k(users, catalogue, k, exclude=pairs, **restriction)
     if not pairs.has_canonical_format:
         pairs = pairs.copy()
         pairs.sum_duplicates()
+    ids, scores = top_k(users, catalogue, k, exclude=pairs, **restriction)
     allowed = np.full(len(catalogue), items is None)
     if items is not None:
         allowed[ids_below(items, "items", len(catalogue))] = True
     if filter_items is not None:
         allowed[ids_below(filter_items, "filter_items", len(catalogue))] = False
-    user = np.repeat(np.arange(len(users)), np.diff(pairs.indptr))[allowed[pairs.indices]]
-    item = pairs.indices[allowed[pairs.indices]].astype(np.int64)
-    users, catalogue = users[:, :met_width], catalogue[:, :met_width]
+    known_part = np.ascontiguousarray(catalogue[:, :met_width])
+    for start in range(0, len(users), _MERGED_ROWS):
+        rows = slice(start, start + _MERGED_ROWS)
+        block = pairs[rows]
+        kept = allowed[block.indices]
+        user = np.repeat(np.arange(block.shape[0]), np.diff(block.indptr))[kept]
+        item = block.indices[kept].astype(np.int64)
+        score = _products(users[rows, :met_width], known_part, user, item)
+        _merge(ids[rows], scores[rows], user, item, score)
+    return ids, scores
+
+
+def _products(
+    users: npt.NDArray[np.float32],
+    items: npt.NDArray[np.float32],
+    user: npt.NDArray[np.int64],
+    item: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float32]:
+    """Inner products of pairs."""
     score = np.empty(len(item), dtype=np.float32)
     for start in range(0, len(item), _PAIRS):
         part = slice(start, start + _PAIRS)
-        score[part] = np.einsum("ij,ij->i", users[user[part]], catalogue[item[part]])
-    user = np.concatenate([np.repeat(np.arange(len(users)), k), user])
-    item = np.concatenate([ids.ravel(), item])
-    score = np.concatenate([scores.ravel(), score])
-    order = np.lexsort((item, -score, user))
+        score[part] = np.einsum("ij,ij->i", users[user[part]], items[item[part]])
+    return score
+
+
+def _merge(
+    ids: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float32],
+    user: npt.NDArray[np.int64],
+    item: npt.NDArray[np.int64],
+    score: npt.NDArray[np.float32],
+) -> None:
+    """Put further items and their scores in their place in lists, which stay as long."""
+    n, k = ids.shape
+    owner = np.concatenate([np.repeat(np.arange(n), k), user])
+    every = np.concatenate([ids.ravel(), item])
+    value = np.concatenate([scores.ravel(), score])
+    order = np.lexsort((every, -value, owner))
     # Every user has k of them at least, with the padding.
-    best = order[np.searchsorted(user[order], np.arange(len(users)))[:, None] + np.arange(k)]
-    return item[best], score[best]
+    best = order[np.searchsorted(owner[order], np.arange(n))[:, None] + np.arange(k)]
+    ids[:], scores[:] = every[best], value[best]
 
 
 def similar(

@@ -70,7 +70,7 @@ def test_items_that_are_the_same_do_not_hide_the_others(n_copies):
     assert all(len(set(row)) == 50 for row in ids) and ids.min() >= 0
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("scale", [1e-25, 1e-6, 1e6, 1e20])
 def test_how_long_the_vectors_of_users_are_does_not_matter(scale):
     users, items, _ = problem()
     ann = ItemIndex(items, np.ones(len(items), np.float32))
@@ -157,6 +157,8 @@ def test_to_ann_says_what_it_knows_and_what_it_needs(interactions, monkeypatch):
         model.to_ann(n_links=0)
     with pytest.raises(ValueError, match="n_links must be from 2 to 1024; got 1"):
         model.to_ann(n_links=1)
+    with pytest.raises(ValueError, match="n_links must be from 2 to 1024; got 1025"):
+        model.to_ann(n_links=1025)
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ImportError, match=r"pip install recsk\[ann\]"):
         model.to_ann()

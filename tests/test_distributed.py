@@ -1,8 +1,11 @@
 """Searches on a cluster, here one of two processes on this machine."""
 
+import copy
 import os
 import pickle
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import joblib
 import numpy as np
@@ -117,6 +120,40 @@ def record(path):
     with open(path, "a") as file:
         file.write("x")
     return "fetched"
+
+
+def test_threads_that_ask_at_once_fetch_once(tmp_path):
+    shared = SharedFeatures({"v": str(tmp_path / "log")}, record_slowly)
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(shared.__getitem__, ["v"] * 8)) == {"fetched"}
+    assert (tmp_path / "log").read_text() == "x"
+
+
+def record_slowly(path):
+    time.sleep(0.05)
+    return record(path)
+
+
+def test_copies_keep_what_is_at_hand():
+    shared = SharedFeatures({"v": 0, "t": 1}, None, local={"t": np.ones(2), "v": np.ones(1)})
+    for copied in (copy.copy(shared), copy.deepcopy(shared)):
+        assert len(copied["v"]) == 1
+    assert shared == shared and shared != SharedFeatures({"v": 0, "t": 1})
+    assert len({shared}) == 1
+
+
+def total(features):
+    return float(np.sum(features["v"]))
+
+
+@pytest.mark.slow
+def test_features_that_the_cluster_lost_are_missed_and_said_to_be(client):
+    shared = SharedFeatures.scatter(FEATURES, client)
+    assert client.submit(total, shared, pure=False).result(60) == pytest.approx(total(FEATURES))
+    assert total(pickle.loads(pickle.dumps(shared))) == pytest.approx(total(FEATURES))
+    client.restart()
+    with pytest.raises(RuntimeError, match="no longer holds these item features"):
+        client.submit(total, shared, pure=False).result(60)
 
 
 def test_names_that_differ_are_refused():

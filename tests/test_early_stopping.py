@@ -75,3 +75,12 @@ def test_validation_by_hand():
     assert Validation(seen, held, "precision@1")(users, items) == pytest.approx((1 + 1 + 0) / 3)
     dcg = 1 / (1 + 1 / np.log2(3))
     assert Validation(seen, held, "ndcg@2")(users, items) == pytest.approx((dcg + 1 + 0) / 3)
+
+
+def test_items_met_are_ranked_by_the_first_columns():
+    seen = sp.csr_matrix(np.array([[1.0, 0, 0]]))
+    held = sp.csr_matrix(np.array([[0, 1.0, 0]]))
+    users, items = np.ones((1, 2)), np.array([[0.0, 9.0], [0.5, 1.0], [0.4, 0.0]])
+    validation = Validation(seen, held, "recall@1", exclude_seen=False)
+    assert validation(users, items) == 0
+    assert validation(users, items, met_width=1) == 1

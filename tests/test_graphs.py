@@ -248,6 +248,17 @@ def test_what_many_met_keeps_its_own(strength):
     same(keep_own(graph, count, strength), expected)
 
 
+def test_few_or_many_items_met_together_are_linked_alike(monkeypatch):
+    # So many people that no two counts are equal: which of equals is kept may differ.
+    R = sp.csr_array((np.random.default_rng(0).random((999, 9)) < 0.4).astype(np.float32))
+    graphs = []
+    for dense in (0, np.inf):
+        monkeypatch.setattr("recsk.graphs._DENSE", dense)
+        graphs.append(relation_graph(R, None, 3, relation="behavior", block_size=4))
+        assert relation_graph(sp.csr_array((3, 1)), None, 2, relation="behavior").nnz == 1
+    same(graphs[0], graphs[1].toarray())
+
+
 @pytest.mark.parametrize("relation", RELATIONS)
 def test_relations_do_not_depend_on_the_block(relation):
     R = sp.csr_array((np.random.default_rng(0).random((40, 9)) < 0.4).astype(np.float32))

@@ -150,6 +150,25 @@ def test_similar_is_cosine_without_the_item_itself(big):
     np.testing.assert_array_equal(similar([[1.0], [2.0]], [1], 3)[0], [[0, -1, -1]])
 
 
+@pytest.mark.parametrize(
+    ("restriction", "expected"),
+    [({}, [0, 1, 2]), ({"items": [1, 2]}, [1, 2, -1]), ({"filter_items": [0]}, [1, 2, -1])],
+)
+def test_what_was_met_may_be_forbidden(restriction, expected):
+    items_, met = [[3.0, 0.0], [1.0, 0.0], [0.0, 0.0]], sparse.csr_array([[1.0, 0, 1.0]])
+    ids, _ = top_k_with_met([[1.0, 1.0]], items_, 3, met=met, met_width=1, **restriction)
+    np.testing.assert_array_equal(ids, [expected])
+
+
+@pytest.mark.parametrize("met_width", [-1, 0, 5])
+def test_what_was_met_has_to_be_told(met_width):
+    met = None if met_width >= 0 else sparse.csr_array((1, 1))
+    with pytest.raises(ValueError, match="met and met_width must be"):
+        top_k_with_met([[1.0]], [[1.0]], 1, met=met, met_width=met_width)
+    with pytest.raises(TypeError, match="met must be a sparse matrix"):
+        top_k_with_met([[1.0]], [[1.0]], 1, met=np.ones((1, 1)), met_width=1)
+
+
 def test_what_was_met_may_be_many_pairs_with_repeats(big, monkeypatch):
     users, items_, met = big
     whole = top_k_with_met(users, items_, 30, met=met, met_width=5)
@@ -157,6 +176,7 @@ def test_what_was_met_may_be_many_pairs_with_repeats(big, monkeypatch):
         (np.repeat(met.data, 2), np.repeat(met.indices, 2), met.indptr * 2), shape=met.shape
     )
     monkeypatch.setattr("recsk.ranking._PAIRS", 100)
+    monkeypatch.setattr("recsk.ranking._MERGED_ROWS", 7)
     again = top_k_with_met(users, items_, 30, met=twice, met_width=5)
     np.testing.assert_array_equal(again, whole)
     assert twice.nnz == 2 * met.nnz
