@@ -7,7 +7,7 @@ that no dense users x users or items x items array ever exists.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -118,6 +118,7 @@ def relation_graph(
     present: np.ndarray | None = None,
     max_length: int | None = 1000,
     block_size: int = 1024,
+    behavior: sp.csr_array | None = None,
 ) -> sp.csr_array:
     r"""Link every item to the items it is related to, by behaviour and by content (MDSRec, MRGC).
 
@@ -149,6 +150,9 @@ def relation_graph(
     block_size : int, default=1024
         Items whose co-occurrence with all others is held at once: ``block_size * n_items`` floats,
         or fewer where few people met any two.
+    behavior : csr_array of shape (n_items, n_items), default=None
+        What this function gives for ``relation="behavior"``, for the blend, where it is at hand:
+        it is the same for all modalities. None finds it.
 
     Returns
     -------
@@ -156,17 +160,11 @@ def relation_graph(
         Not symmetric: that a is near b does not make b near a.
     """
     if relation == "blend":
-        behavior, semantic = (
-            relation_graph(
-                interactions,
-                features,
-                n_neighbors,
-                relation=part,
-                present=present,
-                max_length=max_length,
-                block_size=block_size,
-            )
-            for part in ("behavior", "semantic")
+        rest: dict[str, Any] = {"max_length": max_length, "block_size": block_size}
+        if behavior is None:
+            behavior = relation_graph(interactions, None, n_neighbors, relation="behavior", **rest)
+        semantic = relation_graph(
+            interactions, features, n_neighbors, relation="semantic", present=present, **rest
         )
         blend = behavior_share * behavior + (1 - behavior_share) * semantic
         return sp.csr_array(blend, dtype=np.float32)

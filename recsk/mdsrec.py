@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
@@ -476,8 +477,8 @@ class MDSRecRecommender(TrainedRecommender):
         graphs = interests = None
         if self.relation is not None and features:
             graphs = [
-                SparseOperator(self._relation_graph(train_set, part, count), device)
-                for part in features
+                SparseOperator(graph, device)
+                for graph in self._relation_graphs(train_set, features, count)
             ]
         if self.n_interests and features:
             interests = [self._interests(part, seed, device) for part in features]
@@ -510,23 +511,28 @@ class MDSRecRecommender(TrainedRecommender):
         )
         return network.to(device)
 
-    def _relation_graph(
-        self, train_set: sp.csr_matrix, features: Features, count: np.ndarray
-    ) -> sp.csr_array:
-        """MRGC of one modality."""
+    def _relation_graphs(
+        self, train_set: sp.csr_matrix, features: list[Features], count: np.ndarray
+    ) -> Iterator[sp.csr_array]:
+        """MRGC of every modality."""
         assert self.relation is not None
-        values, present = features
-        graph = relation_graph(
-            train_set,
-            values,
-            self.n_neighbors,
-            relation=self.relation,
-            behavior_share=self.behavior_share,
-            present=present,
-            max_length=self.max_degree,
-        )
-        strength = self.relation_strength
-        return graph if strength is None else keep_own(graph, count, strength)
+        behavior = None
+        for values, present in features:
+            find = partial(
+                relation_graph,
+                train_set,
+                values,
+                self.n_neighbors,
+                present=present,
+                max_length=self.max_degree,
+            )
+            if self.relation == "blend" and behavior is None:
+                behavior = find(relation="behavior")
+            graph = find(
+                relation=self.relation, behavior_share=self.behavior_share, behavior=behavior
+            )
+            strength = self.relation_strength
+            yield graph if strength is None else keep_own(graph, count, strength)
 
     def _recent_relations(
         self, sequences: tuple[np.ndarray, np.ndarray], features: list[Features], n_items: int

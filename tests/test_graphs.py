@@ -237,6 +237,11 @@ def test_blend_of_behavior_and_content(share):
         for part in ("behavior", "semantic")
     )
     same(graph, share * behavior + (1 - share) * semantic)
+    at_hand = sp.csr_array(behavior)
+    again = relation_graph(
+        R, F, 3, relation="blend", behavior_share=share, behavior=at_hand, **options
+    )
+    same(again, graph.toarray())
 
 
 @pytest.mark.parametrize("strength", [0.5, 50])
