@@ -86,8 +86,8 @@ class ItemIndex:
         search_width: int = 128,
     ) -> None:
         self.item_vectors, self.popularity = item_vectors, popularity
-        if at_least_one(n_links, "n_links") not in range(2, _MOST_LINKS + 1):
-            # With less than 2 faiss ends the process.
+        n_links = at_least_one(n_links, "n_links")
+        if not 2 <= n_links <= _MOST_LINKS:  # with less than 2 faiss ends the process
             raise ValueError(f"n_links must be from 2 to {_MOST_LINKS}; got {n_links}")
         self.search_width = at_least_one(search_width, "search_width")
         different, entry = np.unique(item_vectors, axis=0, return_inverse=True)

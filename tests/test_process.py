@@ -56,7 +56,7 @@ long = {"max_epochs": 150, "n_iter_no_change": 150, "checkpoint": checkpoint or 
 
 from recsk.early_stopping import Validation
 measure, epochs = Validation.__call__, []
-Validation.__call__ = lambda *args: epochs.append(1) or measure(*args)
+Validation.__call__ = lambda *args, **kw: epochs.append(1) or measure(*args, **kw)
 model = fit(name, **long)
 np.savez(path, users=model.user_embedding_, items=model.item_embedding_,
          curve=model.validation_curve_, best=model.best_iter_)
