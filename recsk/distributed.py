@@ -74,7 +74,7 @@ class SharedFeatures(Mapping[str, Any]):
 
     @classmethod
     def scatter(cls, item_features: Mapping[str, Any], client: Any) -> Self:
-        """Send item features to a Dask cluster.
+        """Send item features to a Dask cluster, each to one worker; the others fetch it from there.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ class SharedFeatures(Mapping[str, Any]):
         from distributed import Variable
 
         # Without a hash of their content, which takes longer than sending them.
-        futures = client.scatter(list(item_features.values()), broadcast=True, hash=False)
+        futures = client.scatter(list(item_features.values()), hash=False)
         handles = {}
         for name, future in zip(item_features, futures, strict=True):
             # A future does not find its client when it is pickled within something else; the

@@ -40,6 +40,22 @@ def unpack(array, log):
     return Parcel(array, log)
 
 
+class Travelling(Interactions):
+    """Interactions that write down the process where they are unpacked."""
+
+    def __setstate__(self, state):
+        super().__setstate__(state)
+        with open(self.log, "a") as file:
+            file.write(f"{os.getpid()}\n")
+
+
+def travelling(X, log):
+    log.touch()
+    X = Travelling(X.user, X.item, timestamp=X.timestamp, n_users=X.n_users, n_items=X.n_items)
+    X.log = str(log)
+    return X
+
+
 def unpacked(log):
     return [int(line) for line in log.read_text().split()]
 
@@ -84,7 +100,8 @@ def test_a_search_on_a_cluster_is_the_search_in_turn(name, client, tmp_path):
     log = tmp_path / "log"
     shared = SharedFeatures.scatter(parcels(log), client)
     with joblib.parallel_config("dask"):
-        search = GridSearchCV(est, grid, n_jobs=-1, **options).fit(TRAIN, item_features=shared)
+        search = GridSearchCV(est, grid, n_jobs=-1, **options)
+        search.fit(travelling(TRAIN, tmp_path / "X"), item_features=shared)
     assert search.cv_results_.keys() == alone.cv_results_.keys()
     for key, values in alone.cv_results_.items():
         if "time" not in key:
@@ -96,6 +113,9 @@ def test_a_search_on_a_cluster_is_the_search_in_turn(name, client, tmp_path):
     workers = unpacked(log)
     assert set(map(workers.count, workers)) == {len(FEATURES)} and os.getpid() not in workers
     assert len(set(workers)) <= 2
+    # The interactions, which are large enough, at most once too; a subset has no log.
+    X_in_workers = [pid for pid in unpacked(tmp_path / "X") if pid in workers]
+    assert 0 < len(X_in_workers) == len(set(X_in_workers))
 
 
 def test_only_handles_are_pickled(tmp_path):
