@@ -9,7 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from recsk._checks import at_least_one, float_vectors, nonzeros
-from recsk.graphs import unit_rows
+from recsk.neighbors import unit_rows
 from recsk.ranking import top_k
 
 __all__ = ["ItemIndex"]

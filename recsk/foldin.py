@@ -8,7 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk._state import StateReader, matrix_state
-from recsk.graphs import cooccurrence_graph, nearest_histories, scale_rows
+from recsk.graphs import cooccurrence_graph, nearest_histories
+from recsk.neighbors import scale_rows
 
 __all__ = ["FoldIn", "fuse"]
 

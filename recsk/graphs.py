@@ -12,7 +12,14 @@ from typing import Any, Literal
 import numpy as np
 import scipy.sparse as sp
 
-from recsk.ranking import similar
+from recsk.neighbors import (
+    largest_of_rows,
+    largest_products,
+    nearest_by_content,
+    nearest_links,
+    scale_rows,
+    unit_features,
+)
 
 __all__ = [
     "cooccurrence_graph",
@@ -23,8 +30,6 @@ __all__ = [
     "neighbor_graph",
     "normalize_symmetric",
     "relation_graph",
-    "scale_rows",
-    "unit_rows",
 ]
 
 
@@ -105,7 +110,7 @@ def neighbor_graph(
         Symmetrically normalised similarities. Not symmetric itself: that a is near b does not
         make b near a.
     """
-    return normalize_symmetric(sp.csr_array(_nearest_by_content(features, present, n_neighbors)))
+    return normalize_symmetric(sp.csr_array(nearest_by_content(features, present, n_neighbors)))
 
 
 def relation_graph(
@@ -171,12 +176,12 @@ def relation_graph(
     n_items = interactions.shape[1]
     if relation == "semantic":
         assert features is not None
-        links = _nearest_by_content(features, present, n_neighbors)
+        links = nearest_by_content(features, present, n_neighbors)
     elif relation == "behavior":
         links = _most_together(interactions, n_neighbors, max_length, block_size)
     else:
         assert features is not None
-        found, members = _unit_features(features, present)
+        found, members = unit_features(features, present)
         unit = np.zeros((n_items, found.shape[1]), dtype=np.float32)
         unit[members] = found
         together = _items_together(interactions, max_length, block_size)
@@ -185,7 +190,7 @@ def relation_graph(
             behavior, semantic = together(rows).toarray(), unit[rows] @ unit.T
             return behavior * semantic if relation == "product" else behavior + semantic
 
-        links = _nearest_links(affinity, n_items, n_neighbors, block_size=block_size)
+        links = nearest_links(affinity, n_items, n_neighbors, block_size=block_size)
     own = sp.eye_array(n_items, dtype=np.float32, format="csr")
     return normalize_symmetric(sp.csr_array(links) + own)
 
@@ -302,59 +307,14 @@ def _most_together(
         length = length[length <= max_length]
     if (length**2).sum() >= _DENSE * n_items**2:  # sorting what is not zero would take longer
         return sp.csr_array(
-            _nearest_links(
+            nearest_links(
                 lambda rows: together(rows).toarray(), n_items, n_neighbors, block_size=block_size
             )
         )
     starts = range(0, n_items, block_size)
     parts = [np.arange(i, min(i + block_size, n_items)) for i in starts]
-    found = [_largest_of_rows(together(rows), n_neighbors, own_column=rows[0]) for rows in parts]
+    found = [largest_of_rows(together(rows), n_neighbors, own_column=rows[0]) for rows in parts]
     return sp.csr_array(sp.vstack(found, format="csr", dtype=np.float32))
-
-
-def _nearest_by_content(
-    features: np.ndarray, present: np.ndarray | None, n_neighbors: int
-) -> sp.coo_array:
-    """Cosines of each item with those that are most like it; none that is not above zero."""
-    shape = (len(features), len(features))
-    unit, members = _unit_features(features, present)
-    if not len(members) or n_neighbors < 1:
-        return sp.coo_array(shape, dtype=np.float32)
-    nearest, cosine = similar(unit, np.arange(len(members)), min(n_neighbors, len(members)))
-    row, rank = np.nonzero(cosine > 0)
-    columns = members[nearest[row, rank]]
-    return sp.coo_array((cosine[row, rank], (members[row], columns)), shape=shape)
-
-
-def _unit_features(
-    features: np.ndarray, present: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Features of length one of the items that have them, and which these are."""
-    members = np.arange(len(features)) if present is None else np.flatnonzero(present)
-    return unit_rows(np.asarray(features[members], dtype=np.float32)), members
-
-
-def _nearest_links(
-    affinity: Callable[[np.ndarray], np.ndarray], n: int, n_neighbors: int, *, block_size: int
-) -> sp.coo_array:
-    """Largest positive entries of each row of an n x n affinity, which is given by blocks of rows.
-
-    The diagonal does not count.
-    """
-    n_neighbors = min(n_neighbors, n - 1)
-    if n_neighbors < 1:
-        return sp.coo_array((n, n), dtype=np.float32)
-    columns = np.empty((n, n_neighbors), dtype=np.int64)
-    weights = np.empty((n, n_neighbors), dtype=np.float32)
-    for start in range(0, n, block_size):
-        rows = np.arange(start, min(start + block_size, n))
-        block = affinity(rows)
-        block[rows - start, rows] = -np.inf
-        nearest = np.argpartition(block, -n_neighbors, axis=1)[:, -n_neighbors:]
-        columns[rows] = nearest
-        weights[rows] = np.take_along_axis(block, nearest, axis=1)
-    row, rank = np.nonzero(weights > 0)
-    return sp.coo_array((weights[row, rank], (row, columns[row, rank])), shape=(n, n))
 
 
 def cooccurrence_graph(
@@ -386,7 +346,7 @@ def cooccurrence_graph(
     csr_array of shape (n_users, n_others), float32
         Rows sum to one (softmax of the counts of the neighbours kept) or are empty.
     """
-    counts = _largest_products(
+    counts = largest_products(
         sp.csr_array(interactions, dtype=np.float32),
         None if others is None else sp.csr_array(others, dtype=np.float32),
         n_neighbors,
@@ -428,73 +388,13 @@ def nearest_histories(
     csr_array of shape (n, n_others), float32
         Cosines in (0, 1].
     """
-    return _largest_products(
+    return largest_products(
         scale_rows(histories),
         scale_rows(others),
         n_neighbors,
         max_degree=max_degree,
         block_size=block_size,
     )
-
-
-def _largest_products(
-    left: sp.csr_array,
-    right: sp.csr_array | None,
-    n_neighbors: int,
-    *,
-    max_degree: int | None,
-    block_size: int,
-) -> sp.csr_array:
-    """Keep the largest entries of every row of ``left @ right.T``.
-
-    Without `right` it is `left` itself, and the diagonal does not count. Among equals the lower
-    column is kept.
-    """
-    target = left if right is None else right
-    if max_degree is not None:
-        degree = np.bincount(target.indices, minlength=target.shape[1])
-        if (degree > max_degree).any():
-            keep = sp.diags_array((degree <= max_degree).astype(np.float32))
-            target = sp.csr_array(target @ keep)
-            target.eliminate_zeros()
-    transposed = sp.csr_array(target.T)
-    blocks = []
-    for start in range(0, left.shape[0], block_size):
-        block = sp.csr_array(left[start : start + block_size] @ transposed)
-        own = start if right is None else None
-        blocks.append(_largest_of_rows(block, n_neighbors, own_column=own))
-    return sp.csr_array(sp.vstack(blocks, format="csr", dtype=np.float32))
-
-
-def _largest_of_rows(
-    matrix: sp.csr_array, n_largest: int, *, own_column: int | None
-) -> sp.csr_array:
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    columns, values = matrix.indices.astype(np.int64), matrix.data
-    if own_column is not None:
-        foreign = columns != rows + own_column
-        rows, columns, values = rows[foreign], columns[foreign], values[foreign]
-    order = np.lexsort((columns, -values, rows))
-    starts = np.searchsorted(rows, np.arange(matrix.shape[0]))  # sorting leaves the rows in place
-    order = order[np.arange(len(rows)) - starts[rows] < n_largest]
-    largest = sp.coo_array((values[order], (rows[order], columns[order])), shape=matrix.shape)
-    graph = sp.csr_array(largest)
-    graph.sort_indices()
-    return graph
-
-
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Bring every row of an array to length one; rows of zeros stay."""
-    # To a largest entry of one first: the squares of very large or small values leave float32.
-    peak = np.abs(rows).max(axis=1, keepdims=True)
-    rows = rows / np.where(peak > 0, peak, np.float32(1))
-    return rows / np.where(peak > 0, np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1))
-
-
-def scale_rows(histories: sp.csr_array | sp.csr_matrix) -> sp.csr_array:
-    """Bring every row of a binary matrix to length one; empty ones stay."""
-    count = np.maximum(np.diff(histories.indptr), 1)
-    return sp.csr_array(sp.diags_array((count**-0.5).astype(np.float32)) @ histories)
 
 
 def _inverse_sqrt(degree: np.ndarray) -> np.ndarray:

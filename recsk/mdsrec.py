@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -13,8 +12,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import scipy.sparse as sp
 import torch
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
@@ -26,6 +23,7 @@ from recsk.features import Features, check_item_features, mean_length_one, prepa
 from recsk.graphs import keep_own, relation_graph
 from recsk.histories import hold_out_last, matrix_of, rows_of
 from recsk.interactions import Interactions, interaction_matrix
+from recsk.interests import cluster_matrices
 from recsk.nn.mdsrec import (
     Interests,
     MDSRecNetwork,
@@ -481,7 +479,15 @@ class MDSRecRecommender(TrainedRecommender):
                 for graph in self._relation_graphs(train_set, features, count)
             ]
         if self.n_interests and features:
-            interests = [self._interests(part, seed, device) for part in features]
+            interests = [
+                Interests(
+                    *(
+                        SparseOperator(matrix, device)
+                        for matrix in cluster_matrices(part, self.n_interests, seed)
+                    )
+                )
+                for part in features
+            ]
         self._encoder_settings: dict[str, Any] = {
             "n_modalities": max(len(features), 1),
             "n_factors": self.n_factors,
@@ -548,27 +554,6 @@ class MDSRecRecommender(TrainedRecommender):
             window=min(self.relation_window, self.max_length),
             behavior_share=behavior_share,
             weight=self.relation_weight * self.score_temperature,
-        )
-
-    def _interests(self, features: Features, seed: int, device: torch.device) -> Interests:
-        """Cluster the items of a modality by the direction of their features."""
-        values, present = features
-        members = np.flatnonzero(present)
-        # In float64: the squares of very large or small values leave float32.
-        length = np.linalg.norm(values[members].astype(np.float64), axis=1, keepdims=True)
-        rows = (values[members] / np.where(length > 0, length, 1)).astype(np.float32)
-        n_clusters = min(self.n_interests, len(members))
-        with warnings.catch_warnings():
-            # Where fewer rows differ, some clusters stay empty, and nobody belongs to them.
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            labels = KMeans(n_clusters, n_init=1, random_state=seed).fit_predict(rows)
-        one = np.ones(len(members), np.float32)
-        shape = (n_clusters, len(values))
-        cluster = sp.csr_array((one, (labels, members)), shape=shape)
-        sizes = np.maximum(np.bincount(labels, minlength=n_clusters), 1).astype(np.float32)
-        return Interests(
-            SparseOperator(sp.csr_array(sp.diags_array(1 / sizes) @ cluster), device),
-            SparseOperator(sp.csr_array(cluster.T), device),
         )
 
     def _train(

@@ -162,7 +162,7 @@ def top_k_with_met(
     Raises
     ------
     IndexError, TypeError, ValueError
-        As :func:`top_k`.
+        As :func:`top_k`; ValueError also where `met` is None or `met_width` below 0.
 
     Examples
     --------

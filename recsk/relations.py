@@ -10,7 +10,8 @@ import scipy.sparse as sp
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from recsk.features import Features
-from recsk.graphs import nearby_graph, unit_rows
+from recsk.graphs import nearby_graph
+from recsk.neighbors import unit_rows
 
 __all__ = ["RecentRelations"]
 
