@@ -5,9 +5,10 @@
 
 `sasrec` and `mdsrec` of the same width, blocks, heads and length, at their defaults otherwise, in
 turn; with the Python of an environment that has RecBole (see `recbole_sasrec.py`) also the epochs
-of its SASRec on as many threads. An epoch's time is that of a fit of several epochs less that of a
-fit of one; medians of repeats. Inference is top 10 for 100,000 histories given as lists, drawn
-from those of the data set, items seen left out.
+of its SASRec on as many threads. recsk reads a sequence once and learns at each of its positions;
+RecBole learns every prefix as a sample of its own, in batches of 2,048. An epoch's time is that of
+a fit of several epochs less that of a fit of one; medians of repeats. Inference is top 10 for
+100,000 histories given as lists, drawn from those of the data set, items seen left out.
 """
 
 from __future__ import annotations
