@@ -13,7 +13,7 @@ from sklearn.utils import Bunch
 from recsk import MDERecommender, MDSRecRecommender
 from recsk.metrics import evaluate
 
-__all__ = ["GRIDS", "MDE", "MDSREC", "is_sequential", "run", "tune"]
+__all__ = ["GRIDS", "MDE", "MDSREC", "fit", "is_sequential", "make", "run", "tune"]
 
 SASREC = {"similarity": "dot", "score_temperature": 1.0, "item_bias": False}
 LIGHTGCN = {
@@ -60,6 +60,7 @@ MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
     "ids": (MDERecommender, {}, False),
     "lightgcn": (MDERecommender, LIGHTGCN, False),
 }
+_PAPER = dict(MDSRecRecommender._paper)
 # The models of sequences, with the modalities that one is given, None for all.
 MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "mdsrec": ({}, None),
@@ -73,7 +74,10 @@ MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "graph_alone": ({"relation_strength": None}, None),
     "shared_ids": ({"shared_ids": True}, None),
     "joint_loss": ({"modality_weight": 0.0}, None),
-    "paper_sequences": (dict(MDSRecRecommender._paper), None),
+    "paper_sequences": (_PAPER, None),
+    "paper_wo_mrgc": ({**_PAPER, "relation": None}, None),
+    "paper_wo_ica": ({**_PAPER, "n_interests": 0}, None),
+    "paper_mean_fusion": ({**_PAPER, "fusion": "mean"}, None),
     "first_modality": ({}, [0]),
     "second_modality": ({}, [1]),
 }
@@ -115,6 +119,21 @@ def is_sequential(name: str) -> bool:
     return (GRIDS[name][0] if name in GRIDS else name) in MDSREC
 
 
+def make(name: str, seed: int, changes: dict[str, Any]) -> MDERecommender | MDSRecRecommender:
+    """A model by its name, not fitted."""
+    if name in MDSREC:
+        return MDSRecRecommender(**{**MDSREC[name][0], **changes}, random_state=seed)
+    create, params, _ = MDE[name]
+    return create(**{**params, **changes}, random_state=seed)
+
+
+def fit(name: str, data: Bunch, seed: int, changes: dict[str, Any]) -> Any:
+    """A fitted model, which is asked by the ids of the users for what comes in the test part."""
+    estimator = make(name, seed, changes)
+    estimator.fit(data.train, item_features=_features(name, data), eval_set=data.valid)
+    return _Continuing(estimator, data.history["test"]) if name in MDSREC else estimator
+
+
 def run(
     name: str,
     data: Bunch,
@@ -123,9 +142,25 @@ def run(
     parts: Sequence[str],
     cutoffs: Sequence[int],
 ) -> dict[str, Any]:
-    """Fit a model and measure it on parts of the data."""
-    one = _run_mdsrec if name in MDSREC else _run_mde
-    return one(name, data, seed, changes, parts, cutoffs)
+    """Fit a model and measure it on parts of the data.
+
+    A part of sequences may end in ", not masked": items seen are ranked then.
+    """
+    estimator = make(name, seed, changes)
+    start = time.perf_counter()
+    estimator.fit(data.train, item_features=_features(name, data), eval_set=data.valid)
+    seconds = time.perf_counter() - start
+    found: dict[str, Any] = {
+        "seed": seed,
+        "best_iter": estimator.best_iter_,
+        "fit_seconds": seconds,
+        "epoch_seconds": seconds / estimator.n_iter_,
+    }
+    for part in parts:
+        held_out = part.split(",")[0]
+        asked = _Continuing(estimator, data.history[held_out]) if name in MDSREC else estimator
+        found[part] = evaluate(asked, data[held_out], k=cutoffs, exclude_seen=part == held_out)
+    return found
 
 
 def tune(name: str, data: Bunch, seed: int, changes: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -140,42 +175,15 @@ def tune(name: str, data: Bunch, seed: int, changes: dict[str, Any]) -> tuple[st
     return model, max(tried, key=lambda pair: pair[0])[1]
 
 
-def _run_mde(
-    name: str,
-    data: Bunch,
-    seed: int,
-    changes: dict[str, Any],
-    parts: Sequence[str],
-    cutoffs: Sequence[int],
-) -> dict[str, Any]:
-    make, params, multimodal = MDE[name]
-    estimator = make(**{**params, **changes}, random_state=seed)
-    found = _fit(estimator, data, data.features if multimodal else None)
-    return {**found, **{part: evaluate(estimator, data[part], k=cutoffs) for part in parts}}
-
-
-def _run_mdsrec(
-    name: str,
-    data: Bunch,
-    seed: int,
-    changes: dict[str, Any],
-    parts: Sequence[str],
-    cutoffs: Sequence[int],
-) -> dict[str, Any]:
-    params, modalities = MDSREC[name]
-    chosen = range(len(data.features)) if modalities is None else modalities
-    features = {list(data.features)[m]: list(data.features.values())[m] for m in chosen}
-    estimator = MDSRecRecommender(**{**params, **changes}, random_state=seed)
-    found = _fit(estimator, data, features)
-    for part in parts:
-        held_out = part.split(",")[0]
-        found[part] = evaluate(
-            _Continuing(estimator, data.history[held_out]),
-            data[held_out],
-            k=cutoffs,
-            exclude_seen=part == held_out,
-        )
-    return found
+def _features(name: str, data: Bunch) -> dict[str, np.ndarray] | None:
+    """The modalities that a model is given."""
+    if name not in MDSREC:
+        return data.features if MDE[name][2] else None
+    chosen = MDSREC[name][1]
+    names = list(data.features)
+    return {
+        names[m]: data.features[names[m]] for m in (range(len(names)) if chosen is None else chosen)
+    }
 
 
 class _Continuing:
@@ -184,18 +192,6 @@ class _Continuing:
     def __init__(self, estimator: MDSRecRecommender, histories: list[np.ndarray]) -> None:
         self.estimator, self.histories = estimator, histories
 
-    def recommend(self, user_ids: np.ndarray, k: int, *, exclude_seen: bool) -> Any:
+    def recommend(self, user_ids: np.ndarray, k: int, **options: Any) -> Any:
         asked = [self.histories[user] for user in user_ids]
-        return self.estimator.recommend(user_items=asked, k=k, exclude_seen=exclude_seen)
-
-
-def _fit(estimator: Any, data: Bunch, features: dict[str, np.ndarray] | None) -> dict[str, Any]:
-    start = time.perf_counter()
-    estimator.fit(data.train, item_features=features, eval_set=data.valid)
-    seconds = time.perf_counter() - start
-    return {
-        "seed": estimator.random_state,
-        "best_iter": estimator.best_iter_,
-        "fit_seconds": seconds,
-        "epoch_seconds": seconds / estimator.n_iter_,
-    }
+        return self.estimator.recommend(user_items=asked, k=k, **options)

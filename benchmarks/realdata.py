@@ -14,7 +14,7 @@ from recsk import Interactions
 from recsk.datasets import load_mmrec
 from recsk.model_selection import InteractionKFold, LeaveLastOut
 
-__all__ = ["NAMES", "load", "load_folder", "load_sequences"]
+__all__ = ["NAMES", "load", "load_folder", "load_sequences", "split_at_random", "split_last"]
 
 NAMES = ("tiktok", "ml100k", "baby", "scientific")
 
@@ -22,7 +22,10 @@ NAMES = ("tiktok", "ml100k", "baby", "scientific")
 def load(name: str) -> Bunch:
     """Give train, valid and test matrices, the features by modality and a word on the split."""
     arrays = _arrays(name)
-    return _random_split(arrays) if name == "ml100k" else _given_split(name, arrays)
+    if name != "ml100k":
+        return _given_split(name, arrays)
+    X = Interactions(arrays["user"], arrays["item"])
+    return split_at_random(name, X, _features(arrays))
 
 
 def load_sequences(name: str) -> Bunch:
@@ -30,13 +33,18 @@ def load_sequences(name: str) -> Bunch:
     arrays = _arrays(name)
     if "timestamp" not in arrays:
         raise SystemExit(f"{name} has no timestamps, and so no sequences")
-    features = {m: arrays[m].astype(np.float32) for m in ("v", "t", "d") if m in arrays}
+    features = _features(arrays)
     X = Interactions(
         arrays["user"],
         arrays["item"],
         timestamp=arrays["timestamp"],
         n_items=len(next(iter(features.values()))),
     )
+    return split_last(name, X, features)
+
+
+def split_last(name: str, X: Interactions, features: dict[str, np.ndarray]) -> Bunch:
+    """Everybody's last interaction is test, the one before it validation."""
     before_last, last = (X[part] for part in next(LeaveLastOut().split(X)))
     train, valid = (before_last[part] for part in next(LeaveLastOut().split(before_last)))
     return Bunch(
@@ -58,6 +66,10 @@ def _arrays(name: str) -> dict[str, np.ndarray]:
         raise SystemExit(f"{path} is absent: set RECSK_DATA to the folder that holds {name}.npz")
     with np.load(path, allow_pickle=False) as data:
         return dict(data)
+
+
+def _features(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {m: arrays[m].astype(np.float32) for m in ("v", "a", "t", "d") if m in arrays}
 
 
 def load_folder(folder: str) -> Bunch:
@@ -89,16 +101,13 @@ def _given_split(name: str, arrays: dict[str, np.ndarray]) -> Bunch:
         )
         for p in parts
     )
-    features = {m: arrays[m].astype(np.float32) for m in ("v", "a", "t") if m in arrays}
-    return _bunch(name, "published", features, train=train, valid=valid, test=test)
+    return _bunch(name, "published", _features(arrays), train=train, valid=valid, test=test)
 
 
-def _random_split(arrays: dict[str, np.ndarray]) -> Bunch:
+def split_at_random(name: str, X: Interactions, features: dict[str, np.ndarray]) -> Bunch:
     """Per-user random 8:1:1, seed 0."""
-    X = Interactions(arrays["user"], arrays["item"])
     folds = [test for _, test in InteractionKFold(n_splits=10, random_state=0).split(X)]
     valid, test = X[folds[1]].to_csr(), X[folds[0]].to_csr()
     train = X[np.concatenate(folds[2:])].to_csr()
-    features = {m: arrays[m].astype(np.float32) for m in ("v", "t")}
     split = "per-user random 8:1:1, seed 0"
-    return _bunch("ml100k", split, features, train=train, valid=valid, test=test)
+    return _bunch(name, split, features, train=train, valid=valid, test=test)
