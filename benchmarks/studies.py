@@ -1,0 +1,152 @@
+"""What the two papers claim and leave open, one study each: a table, a JSON file and a picture.
+
+    python benchmarks/studies.py ablation --dataset tiktok --seeds 3 --threads 1
+    python benchmarks/studies.py sensitivity --dataset scientific --seeds 3 --threads 1
+    python benchmarks/studies.py ablation --dataset ml100k --model mdsrec \
+        --set learning_rate=0.002 --set dropout=0.4 --set n_iter_no_change=10
+
+A study is a list of cells, each of them one fit of one seed. Every cell is written to a file as
+soon as it is known, and one that stands there is not computed again: a study that was
+interrupted goes on, with more seeds it computes those alone, and several processes may share the
+work with `--seeds` apart. `--fresh` computes all again. Figures of MDE are recall@20 and NDCG@20,
+those of MDSRec at 10, items seen not ranked; training stops by validation and nothing is
+chosen by the test part.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import environment
+import matplotlib
+import numpy as np
+import study_cells
+import study_plots
+import torch
+from accuracy import parse_change
+from study_cells import Cell
+
+Found = dict[str, float]
+
+
+class Store:
+    """Cells that are known, one line of JSON each, so that a killed process loses no other."""
+
+    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+        self.path, self.about = path, about
+        self.commits: set[str | None] = set()
+        self._found: dict[str, Found] = {}
+        if path.exists():
+            for line in path.read_text().splitlines():
+                try:
+                    entry = json.loads(line)
+                except json.JSONDecodeError:  # cut by a kill
+                    continue
+                self._found[entry["key"]] = entry["found"]
+                self.commits.add(entry["commit"])
+
+    def get(self, cell: Cell, seed: int) -> Found:
+        """What a cell gave, computed if it is not known yet."""
+        key = json.dumps({**self.about, **cell.key, "seed": seed}, sort_keys=True)
+        if key not in self._found:
+            found = {name: float(value) for name, value in cell.run(seed).items()}
+            commit = environment.describe()["commit"]
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a") as file:
+                file.write(json.dumps({"key": key, "commit": commit, "found": found}) + "\n")
+            self._found[key] = found
+            self.commits.add(commit)
+        return self._found[key]
+
+
+def summarize(cells: Iterable[Cell], store: Store, seeds: range) -> list[dict[str, Any]]:
+    """Mean and standard deviation over seeds of every cell."""
+    rows = []
+    for cell in cells:
+        runs = [store.get(cell, seed) for seed in seeds]
+        values = {name: np.array([run[name] for run in runs]) for name in runs[0]}
+        rows.append(
+            {
+                "series": cell.series,
+                "x": cell.x,
+                "label": cell.label,
+                "runs": runs,
+                "mean": {name: float(v.mean()) for name, v in values.items()},
+                "std": {
+                    name: float(v.std(ddof=1)) if len(v) > 1 else 0.0 for name, v in values.items()
+                },
+            }
+        )
+        print_row(rows[-1], header=len(rows) == 1)
+    return rows
+
+
+def print_row(row: dict[str, Any], *, header: bool) -> None:
+    """One line of a table in Markdown, as it stands in the docs."""
+    if header:
+        names = ["", *row["mean"]]
+        print("| " + " | ".join(names) + " |\n|" + "---|" * len(names))
+    cells = [write(mean, row["std"][name]) for name, mean in row["mean"].items()]
+    print("| " + " | ".join([row["label"], *cells]) + " |", flush=True)
+
+
+def write(mean: float, spread: float) -> str:
+    """Four digits below one, as many as tell something above."""
+    digits = 4 if abs(mean) < 1 else max(0, 2 - int(np.log10(abs(mean))))
+    texts = [f"{value:.{digits}f}" for value in (mean, spread)]
+    return " ± ".join(text.removeprefix("0") if digits == 4 else text for text in texts)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("study", choices=sorted(study_cells.STUDIES))
+    parser.add_argument("--dataset", choices=study_cells.DATASETS, default="synthetic")
+    parser.add_argument("--model", choices=["mde", "mdsrec"], help="default: by the data set")
+    parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to this number less one")
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument(
+        "--set", action="append", default=[], type=parse_change, metavar="NAME=VALUE"
+    )
+    parser.add_argument("--only", help="rows of this name alone, such as 'wo_ica'")
+    parser.add_argument("--fresh", action="store_true", help="compute again what is known")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results/studies")
+    args = parser.parse_args(argv)
+    torch.set_num_threads(args.threads)
+    model = args.model or ("mdsrec" if args.dataset == "scientific" else "mde")
+    changes = dict(args.set)
+    study = study_cells.STUDIES[args.study]
+    try:
+        cells = study.cells(args.dataset, model, changes)
+    except ValueError as error:
+        parser.error(str(error))
+    if args.only:
+        cells = [cell for cell in cells if cell.series == args.only]
+    name = f"{args.study}-{args.dataset}-{model}"
+    path = args.results / f"{name}.jsonl"
+    if args.fresh:
+        path.unlink(missing_ok=True)
+    about = {"study": args.study, "dataset": args.dataset, "model": model, "changes": changes}
+    store = Store(path, about)
+    seeds = range(args.first_seed, args.first_seed + args.seeds)
+    print(
+        f"{args.study}: {model} on {args.dataset}, seeds {list(seeds)}, changes {changes}, "
+        f"{len(cells)} rows, {args.threads} threads\n"
+    )
+    rows = summarize(cells, store, seeds)
+    print(f"\ncommits of the cells: {', '.join(sorted(map(str, store.commits)))}")
+    title = f"{args.study}: {model} on {args.dataset}"
+    picture = args.results / f"{name}.png"
+    study_plots.draw(title, rows, study.x_label, picture)
+    print(f"written: {picture}")
+    report = {**about, "seeds": list(seeds), "environment": environment.describe(), "rows": rows}
+    environment.write(report, args.results / f"{name}.json")
+
+
+if __name__ == "__main__":
+    matplotlib.use("Agg")
+    main()

@@ -1,0 +1,89 @@
+"""Pictures of studies: dots by name, lines by place, or one panel for each parameter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from recsk.plotting import SensitivityDisplay
+from recsk.plotting._drawing import COLORS, legend_beside, set_scale, strip
+
+__all__ = ["draw"]
+
+Rows = list[dict[str, Any]]
+
+
+def draw(title: str, rows: Rows, x_label: str, path: Path) -> None:
+    """Draw recall on the test part, of parameters that on validation; or the first figure."""
+    names = list(rows[0]["mean"])
+    name = next((name for name in names if name.startswith("test")), names[0])
+    places = [row["x"] for row in rows]
+    if all(isinstance(x, dict) for x in places):
+        figure = _panels(rows, names[0])  # parameters are chosen by the validation part
+    elif all(isinstance(x, int | float) for x in places):
+        figure = _lines(rows, name, x_label)
+    else:
+        figure = _dots(rows, name)
+    figure.suptitle(title)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _by_series(rows: Rows) -> dict[str, Rows]:
+    names = dict.fromkeys(row["series"] for row in rows)
+    return {name: [row for row in rows if row["series"] == name] for name in names}
+
+
+def _lines(rows: Rows, name: str, x_label: str) -> Any:
+    figure, ax = plt.subplots(figsize=(8, 4.5), layout="constrained")
+    for at, (series, own) in enumerate(_by_series(rows).items()):
+        ax.errorbar(
+            [row["x"] for row in own],
+            [row["mean"][name] for row in own],
+            [row["std"][name] for row in own],
+            color=COLORS[at % len(COLORS)],
+            marker="os^vD<>"[at % 7],
+            linestyle=("-", "--", ":")[at // len(COLORS) % 3],
+            capsize=3,
+            label=series,
+        )
+    set_scale(ax, np.unique([row["x"] for row in rows]).astype(float))
+    if ax.get_xscale() == "log":
+        ax.set_yscale("log")
+    ax.set(xlabel=x_label, ylabel=f"{name}, mean ± std over seeds")
+    legend_beside(ax)
+    strip(ax)
+    return figure
+
+
+def _dots(rows: Rows, name: str) -> Any:
+    size = (8, 1.6 + 0.32 * len(rows))
+    figure, ax = plt.subplots(figsize=size, layout="constrained")
+    place = np.arange(len(rows))
+    mean, spread = ([row[part][name] for row in rows] for part in ("mean", "std"))
+    ax.errorbar(mean, place, xerr=spread, fmt="o", color=COLORS[0], capsize=3)
+    ax.axvline(mean[0], color="0.6", linestyle="--", linewidth=1, zorder=0)
+    ax.set_yticks(place, [row["label"] for row in rows])
+    ax.invert_yaxis()
+    ax.set_xlabel(f"{name}, mean ± std over seeds (dashed: the first row)")
+    strip(ax)
+    return figure
+
+
+def _panels(rows: Rows, name: str) -> Any:
+    groups = _by_series(rows)
+    size = (4.8 * len(groups), 4.4)
+    figure, axes = plt.subplots(1, len(groups), figsize=size, layout="constrained", squeeze=False)
+    for ax, own in zip(axes[0], groups.values(), strict=True):
+        params = {key: sorted({row["x"][key] for row in own}) for key in own[0]["x"]}
+        scores = np.empty((*map(len, params.values()), len(own[0]["runs"])))
+        for row in own:
+            at = tuple(values.index(row["x"][key]) for key, values in params.items())
+            scores[at] = [run[name] for run in row["runs"]]
+        SensitivityDisplay(params=params, scores=scores, metric=name).plot(ax=ax)
+        ax.set_title(f"mean of {scores.shape[-1]} seeds, the best marked", fontsize="medium")
+    return figure

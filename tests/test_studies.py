@@ -1,0 +1,133 @@
+"""The studies in benchmarks/: every one runs, goes on where it was, and changes data as it says."""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    """The scripts, which find each other by their folder."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    before = set(sys.modules)
+    import corrupted
+    import studies
+    import study_cells
+
+    yield {"corrupted": corrupted, "studies": studies, "cells": study_cells}
+    for name in set(sys.modules) - before:
+        if (
+            getattr(sys.modules[name], "__file__", None)
+            and BENCHMARKS in Path(sys.modules[name].__file__).parents
+        ):
+            del sys.modules[name]
+
+
+STUDIES = [
+    "ablation",
+    "cold-items",
+    "complexity",
+    "correlation",
+    "noise",
+    "sensitivity",
+    "single-modality",
+    "sparsity",
+    "tradeoff",
+]
+
+
+def run(modules, study, model, folder, *options):
+    modules["studies"].main(
+        [study, "--dataset", "tiny", "--model", model, "--set", "max_epochs=1"]
+        + ["--results", str(folder), *options]
+    )
+
+
+def test_these_are_all_studies(modules):
+    assert sorted(modules["cells"].STUDIES) == STUDIES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["mde", "mdsrec"])
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_study_prints_a_table_and_leaves_its_files(study, model, modules, tmp_path, capsys):
+    if (study, model) == ("tradeoff", "mdsrec"):
+        with pytest.raises(SystemExit):
+            run(modules, study, model, tmp_path, "--seeds", "1")
+        assert "tradeoff is a study of mde alone" in capsys.readouterr().err
+        return
+    run(modules, study, model, tmp_path, "--seeds", "1")
+    report = json.loads((tmp_path / f"{study}-tiny-{model}.json").read_text())
+    assert report["seeds"] == [0] and len(report["rows"]) > 2
+    assert all(np.isfinite(value) for row in report["rows"] for value in row["mean"].values())
+    assert (tmp_path / f"{study}-tiny-{model}.png").stat().st_size > 10_000
+    printed = capsys.readouterr().out
+    assert all(f"| {row['label']} |" in printed for row in report["rows"])
+
+
+def test_a_study_goes_on_where_it_was(modules, tmp_path, monkeypatch):
+    options = ("single-modality", "mde", tmp_path)
+    run(modules, *options, "--seeds", "1")
+    known = (tmp_path / "single-modality-tiny-mde.jsonl").read_text()
+    asked = []
+    models = sys.modules["models"]
+    fitted = models.run
+    monkeypatch.setattr(models, "run", lambda *args: asked.append(args[:3]) or fitted(*args))
+    run(modules, *options, "--seeds", "1")
+    assert not asked
+    # Killed while it wrote the last line; and one seed more.
+    (tmp_path / "single-modality-tiny-mde.jsonl").write_text(known[:-20])
+    run(modules, *options, "--seeds", "2")
+    n_cells = known.count("\n")
+    assert len(asked) == 1 + n_cells
+    assert [seed for _, _, seed in asked].count(0) == 1
+
+
+@pytest.fixture(params=["mde", "mdsrec"])
+def data(request, modules):
+    return modules["cells"].load("tiny", request.param)
+
+
+def items_of(train):
+    return train.indices if hasattr(train, "indices") else train.item
+
+
+def test_a_thinned_history_is_a_part_of_the_whole(data, modules):
+    thin = modules["corrupted"].thin(0.4, data, np.random.default_rng(0))
+    n = len(items_of(data.train))
+    assert len(items_of(thin.train)) == np.ceil(0.4 * n)
+    if hasattr(data.train, "sequences"):
+        whole = zip(thin.history["valid"], data.history["valid"], strict=True)
+        assert all(set(part) <= set(own) for part, own in whole)
+        for before, after, valid in zip(*thin.history.values(), data.valid, strict=True):
+            assert after.tolist() == [*before, *valid.indices]
+    assert (thin.test != data.test).nnz == 0
+
+
+def test_items_held_out_are_nowhere_but_in_the_truth(data, modules):
+    kept, cold = modules["corrupted"].without_items(data, 0.1, np.random.default_rng(0))
+    assert len(cold) == round(0.1 * data.test.shape[1])
+    assert not np.isin(items_of(kept.train), cold).any()
+    assert not np.isin(kept.valid.indices, cold).any()
+    assert kept.cold.nnz and np.isin(kept.cold.indices, cold).all()
+    for histories in kept.get("history", {}).values():
+        assert not np.isin(np.concatenate(histories), cold).any()
+
+
+@pytest.mark.parametrize("kind", ["noise", "shuffled", "missing"])
+def test_a_share_of_the_items_is_corrupted_in_one_modality(kind, data, modules):
+    before = {name: values.copy() for name, values in data.features.items()}
+    worse = modules["corrupted"].corrupt("v", kind, 0.5, data, np.random.default_rng(0)).features
+    same = (worse["v"] == before["v"]).all(axis=1)
+    assert 0.4 < same.mean() < 0.6
+    assert np.isnan(worse["v"]).any() == (kind == "missing")
+    if kind == "shuffled":
+        assert np.array_equal(np.sort(worse["v"], axis=0), np.sort(before["v"], axis=0))
+    assert worse["t"] is data.features["t"]
+    assert all(np.array_equal(data.features[name], before[name]) for name in before)
