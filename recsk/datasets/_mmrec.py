@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils import Bunch
 
+from recsk.datasets._tables import find_columns, open_text, read_columns
 from recsk.interactions import Interactions
 
 _COLUMN_NAMES = {
@@ -140,32 +141,15 @@ def _find_inter(folder: Path) -> Path:
 
 def _read_inter(path: Path) -> dict[str, npt.NDArray[np.float64]]:
     """Columns by our names; the optional ones only where the file has them."""
-    with path.open(encoding="utf-8-sig") as file:
-        header = [name.split(":")[0].strip() for name in file.readline().split("\t")]
-        lowered = [name.lower() for name in header]
-        places = {}
-        for ours, names in _COLUMN_NAMES.items():
-            matches = [lowered.index(name) for name in names if name in lowered]
-            if matches:
-                places[ours] = matches[0]
-            elif ours not in _OPTIONAL:
-                raise ValueError(
-                    f"{path}: the header must have a column {' or '.join(names)} "
-                    f"(tab-separated), got {header}."
-                )
-        lines = [line for line in file if line.strip()]
-    if not lines:
-        raise ValueError(f"{path}: expected interactions below the header, got none.")
-    try:
-        table = np.loadtxt(
-            lines, delimiter="\t", comments=None, usecols=list(places.values()), ndmin=2
+    with open_text(path) as file:
+        places = find_columns(
+            file.readline(), _COLUMN_NAMES, path, delimiter="\t", optional=_OPTIONAL
         )
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: every value in the columns {[header[p] for p in places.values()]} "
-            f"must be a number; {error}."
-        ) from error
-    return dict(zip(places, table.T, strict=True))
+        types = dict.fromkeys(places, np.float64)
+        columns = read_columns(file, path, places, types, delimiter="\t", first_line=2)
+    if not columns:
+        raise ValueError(f"{path}: expected interactions below the header, got none.")
+    return columns
 
 
 def _to_ids(values: npt.NDArray[np.float64], kind: str, path: Path) -> npt.NDArray[np.int64]:

@@ -148,12 +148,12 @@ def test_a_missing_column(tmp_path, column):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        (("alice", 0, 5.0, 1, 0), "must be a number.*alice"),
+        (("alice", 0, 5.0, 1, 0), "line 8: user must be a number, got 'alice'"),
         ((-1, 0, 5.0, 1, 0), "user ids must be integers from 0, got -1 in interaction 6"),
         ((0, 1.5, 5.0, 1, 0), r"item ids must be integers from 0, got 1\.5"),
-        ((0, "nan", 5.0, 1, 0), "item ids must be integers from 0, got nan"),
+        ((0, "nan", 5.0, 1, 0), "line 8: item must be a number, got 'nan'"),
         ((0, 0, 5.0, 1, 3), r"x_label must be 0 \(training\).*got 3"),
-        ((0, 0), "must be a number"),
+        ((0, 0), "line 8: label must be a number, got no value"),
     ],
 )
 def test_wrong_rows(tmp_path, row, message):
