@@ -1,0 +1,112 @@
+"""The films of MovieLens: titles and genres, in the three ways they are written."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from typing import NamedTuple, TextIO
+
+from recsk.datasets._tables import Location, find_columns
+
+__all__ = ["Line", "parse_csv", "parse_dat", "parse_flags", "read_films"]
+
+_NAMES = {"film": ("movieid",), "title": ("title",), "genres": ("genres",)}
+# In the order of the flags in u.item.
+_FLAGS = (
+    "unknown|Action|Adventure|Animation|Children's|Comedy|Crime|Documentary|Drama|Fantasy|"
+    "Film-Noir|Horror|Musical|Mystery|Romance|Sci-Fi|Thriller|War|Western"
+).split("|")
+_NO_GENRE = ("", "unknown", "(no genres listed)")
+
+
+class Line(NamedTuple):
+    """What the line of a film says, and which line of the file it is, from 1."""
+
+    number: int
+    film: str
+    title: str
+    genres: list[str]
+
+
+def read_films(
+    path: Location, parse: Callable[[TextIO], Iterator[Line]]
+) -> dict[int, tuple[str, list[str]]]:
+    """Read the titles and genres of films.
+
+    Parameters
+    ----------
+    path : Path or zipfile.Path
+        UTF-8 or, as the older files are, Latin-1.
+    parse : callable
+        Whichever of the functions below knows the form of the file.
+
+    Returns
+    -------
+    films : dict of int to tuple of (str, list of str)
+        Title and genres by the id of the film; no genres where they are unknown.
+
+    Raises
+    ------
+    ValueError
+        If there is no film, or a line cannot be read; file and line are named.
+    """
+    content = path.read_bytes()
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError:  # accented letters in Latin-1 hardly ever are valid UTF-8
+        text = content.decode("latin-1")
+    films = {}
+    try:
+        for number, film, title, genres in parse(io.StringIO(text, newline=None)):
+            if not film.strip().isdecimal():
+                raise ValueError(
+                    f"line {number}: the id of a film must be a whole number, got {film!r}"
+                )
+            films[int(film)] = (title.strip(), [name for name in genres if name not in _NO_GENRE])
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path}, {error}") from error
+    if not films:
+        raise ValueError(f"{path} must hold films, got none.")
+    return films
+
+
+def parse_flags(file: TextIO) -> Iterator[Line]:
+    """``id|title|release|video release|url`` and a flag for each genre."""
+    for number, line in enumerate(file, 1):
+        if line.isspace():
+            continue
+        fields = line.rstrip("\n").split("|")
+        if len(fields) != 5 + len(_FLAGS):
+            raise ValueError(
+                f"line {number}: expected {5 + len(_FLAGS)} values separated by '|', "
+                f"got {len(fields)}"
+            )
+        flags = zip(_FLAGS, fields[5:], strict=True)
+        yield Line(number, fields[0], fields[1], [genre for genre, flag in flags if flag == "1"])
+
+
+def parse_dat(file: TextIO) -> Iterator[Line]:
+    """``id::title::genres``."""
+    for number, line in enumerate(file, 1):
+        if line.isspace():
+            continue
+        fields = line.rstrip("\n").split("::")
+        if len(fields) < 3:
+            raise ValueError(f"line {number}: expected id::title::genres, got {line.rstrip()!r}")
+        yield Line(number, fields[0], "::".join(fields[1:-1]), fields[-1].split("|"))
+
+
+def parse_csv(file: TextIO) -> Iterator[Line]:
+    """``id,title,genres`` under a header, titles with commas in quotes."""
+    places = find_columns(file.readline(), _NAMES, "line 1", delimiter=",")
+    # Strict: or a quote that is not closed takes all films below it into one title.
+    rows = csv.reader(file, strict=True)
+    for row in rows:
+        number = rows.line_num + 1
+        if not row:
+            continue
+        if len(row) <= max(places.values()):
+            raise ValueError(f"line {number}: expected {len(places)} values, got {row}")
+        film, title, genres = (row[places[name]] for name in _NAMES)
+        yield Line(number, film, title, genres.split("|"))
