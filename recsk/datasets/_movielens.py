@@ -96,6 +96,10 @@ def load_movielens(
         If a file is damaged or empty, lacks a column, or has a line that cannot be read,
         which the message names; if `path` holds several data sets; or if no rating is kept.
 
+    See Also
+    --------
+    load_amazon_reviews : Reader of product reviews, with texts and images.
+
     Examples
     --------
     >>> import tempfile
