@@ -429,7 +429,7 @@ def make_ranking_scorer(metric: str, k: int = 10, *, exclude_seen: bool = True) 
 
 
 class RankingScorer(BaseEstimator):
-    """What :func:`make_ranking_scorer` returns.
+    """What :func:`~recsk.model_selection.make_ranking_scorer` returns.
 
     Parameters
     ----------
