@@ -35,6 +35,7 @@ myst_heading_anchors = 3
 # ---------------------------------------------------------------------------------- API reference
 
 autosummary_generate = True
+toc_object_entries_show_parents = "hide"  # short entries beside a page
 autodoc_typehints = "none"  # the docstrings say it, in words
 numpydoc_show_class_members = False  # the template of a class lists its methods
 numpydoc_xref_param_type = False
@@ -69,6 +70,7 @@ sphinx_gallery_conf = {
     "doc_module": ("recsk",),
     "reference_url": {"recsk": None},
     "inspect_global_variables": False,
+    "ignore_repr_types": r"recsk\.plotting",  # a display is drawn, and its repr tells nothing
     "remove_config_comments": True,
     "download_all_examples": False,
     "show_signature": False,
@@ -91,7 +93,7 @@ html_sidebars = {
 }
 html_theme_options = {
     "logo": {"text": "recsk"},
-    "header_links_before_dropdown": 6,
+    "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
