@@ -74,9 +74,10 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "download_all_examples": False,
     "show_signature": False,
+    "write_computation_times": False,
     "min_reported_time": 10,
     "thumbnail_size": (480, 320),
-    "plot_gallery": True,
+    "plot_gallery": os.environ.get("RECSK_EXAMPLES") != "none",
 }
 
 # ------------------------------------------------------------------------------------------- HTML
@@ -93,6 +94,7 @@ html_sidebars = {
 }
 html_theme_options = {
     "logo": {"text": "recsk"},
+    "navbar_align": "left",
     "header_links_before_dropdown": 5,
     "navigation_with_keys": False,
     "show_toc_level": 2,
