@@ -25,7 +25,7 @@ from recsk.nn.losses import (
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator, gather, mean_of_layers
 from recsk.nn.sampling import Batch
-from recsk.nn.softmax import joint_softmax_loss, softmax_loss
+from recsk.nn.softmax import softmax_loss
 
 __all__ = ["Graphs", "MDENetwork", "MDEObjective"]
 
@@ -252,17 +252,18 @@ class MDEObjective:
         network = self.network
         users, items = network()
         user_preference, item_preference = network.preferences()
-        nodes = [
-            gather(users, batch.user),
-            gather(items, batch.positive),
-            gather(items, batch.negative),
-        ]
+        # A user with several interactions is compared with the shared negatives once.
+        user = batch.user if batch.met is None else batch.met.user
+        nodes = [gather(users, user), gather(items, batch.positive), gather(items, batch.negative)]
         preferences = [
-            gather(user_preference, batch.user),
+            gather(user_preference, user),
             gather(item_preference, batch.positive),
             gather(item_preference, batch.negative),
         ]
         terms = self._rank(nodes, preferences, batch)
+        if batch.met is not None:
+            nodes[0] = gather(nodes[0], batch.met.owner)
+            preferences[0] = gather(preferences[0], batch.met.owner)
         if network.n_modalities > 1:
             sides = [
                 (nodes[0], preferences[0], batch.user, "user"),
@@ -289,8 +290,6 @@ class MDEObjective:
         """The losses of the fused scores and of those in every modality."""
         network = self.network
         modality_weight = self.modality_weight if network.n_modalities > 1 else 0.0
-        if self.ranking == "softmax" and network.fusion == "concat" and modality_weight:
-            return self._rank_jointly(nodes, preferences, batch)
         fused = [network.fuse(*pair) for pair in zip(nodes, preferences, strict=True)]
         terms = {"ranking": self._rank_one(fused, batch)}
         if modality_weight:
@@ -300,38 +299,20 @@ class MDEObjective:
             terms["modality_ranking"] = modality_weight * _sum(losses)
         return terms
 
-    def _rank_jointly(
-        self, nodes: Sequence[torch.Tensor], preferences: Sequence[torch.Tensor], batch: Batch
-    ) -> dict[str, torch.Tensor]:
-        """The same for vectors joined side by side, whose product is that of their parts."""
-        single, shares = list(nodes), list(preferences)
-        if self.network.similarity == "cosine":
-            single = [functional.normalize(part, dim=2) for part in nodes]
-            lengths = [w * x.norm(dim=2) for x, w in zip(nodes, preferences, strict=True)]
-            shares = [functional.normalize(length, dim=1) for length in lengths]
-        fused, modalities = joint_softmax_loss(
-            single[0] / self.score_temperature,
-            *single[1:],
-            *shares,
-            modality_weight=self.modality_weight,
-            own=batch.own,
-            excluded=batch.excluded,
-            weight=batch.weight,
-        )
-        return {"ranking": fused, "modality_ranking": modalities}
-
     def _rank_one(self, vectors: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
         user, positive, negative = vectors
         if self.ranking == "bpr":
             scores = (user * positive).sum(dim=1), (user * negative).sum(dim=1)
             return bpr_loss(*scores, batch.weight)
+        met = batch.met
         return softmax_loss(
             user / self.score_temperature,
             positive,
             negative,
             own=batch.own,
-            excluded=batch.excluded,
+            excluded=None if met is None else met.items,
             weight=batch.weight,
+            owner=None if met is None else met.owner,
         )
 
     def _differ(

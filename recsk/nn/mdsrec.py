@@ -441,8 +441,6 @@ class MDSRecObjective:
             positive,
             negative,
             weights,
-            positive.new_ones(positive.shape[:2]),
-            negative.new_ones(negative.shape[:2]),
             modality_weight=self.modality_weight,
             own=batch.own,
         )

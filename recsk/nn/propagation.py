@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-__all__ = ["SparseOperator", "gather", "mean_of_layers"]
+__all__ = ["SparseOperator", "gather", "mean_of_layers", "scatter"]
 
 
 class SparseOperator:
@@ -85,14 +85,44 @@ def mean_of_layers(graph: SparseOperator, nodes: torch.Tensor, n_layers: int) ->
     n_layers : int
         :math:`L`; with 0 the nodes come back as they are.
     """
-    total = layer = nodes
+    averaged: torch.Tensor = _MeanOfLayers.apply(
+        nodes, graph.forward_matrix, graph.adjoint_matrix, n_layers
+    )
+    return averaged
+
+
+class _MeanOfLayers(torch.autograd.Function):
+    """In Horner's form, X + A (X + A (X + ...)): one pass over the nodes for each step."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        nodes: torch.Tensor,
+        forward_matrix: torch.Tensor,
+        adjoint_matrix: torch.Tensor,
+        n_layers: int,
+    ) -> torch.Tensor:
+        ctx.adjoint_matrix, ctx.n_layers = adjoint_matrix, n_layers
+        return _mean(forward_matrix, nodes, n_layers)
+
+    @staticmethod
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return _mean(ctx.adjoint_matrix, grad.contiguous(), ctx.n_layers), None, None, None
+
+
+def _mean(matrix: torch.Tensor, nodes: torch.Tensor, n_layers: int) -> torch.Tensor:
+    total = nodes
     for _ in range(n_layers):
-        layer = graph @ layer
-        total = total + layer
-    return total / (n_layers + 1)
+        total = torch.addmm(nodes, matrix, total)
+    return total / (n_layers + 1) if total is nodes else total.mul_(1 / (n_layers + 1))
 
 
 def gather(table: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
     """Select rows; unlike plain indexing, its gradient is deterministic on CUDA."""
     rows = torch.nn.functional.embedding(ids, table.flatten(1))
     return rows.view(len(ids), *table.shape[1:])
+
+
+def scatter(values: torch.Tensor, ids: torch.Tensor, n: int) -> torch.Tensor:
+    """Sum values (m,) by id, to (n,): deterministic on CUDA, as the gradient of `gather` is."""
+    return torch.ops.aten.embedding_dense_backward(values[:, None], ids, n, -1, False)[:, 0]

@@ -8,7 +8,25 @@ from typing import NamedTuple
 
 import torch
 
-__all__ = ["Batch", "InteractionSampler", "place_of"]
+__all__ = ["Batch", "InteractionSampler", "Met", "place_of"]
+
+
+class Met(NamedTuple):
+    """What the users of a batch have met of the items that it shares.
+
+    Attributes
+    ----------
+    user : Tensor of shape (n_users,), int64
+        The different users of the batch.
+    owner : Tensor of shape (n,), int64
+        Which of these each interaction is of.
+    items : Tensor of bool of shape (n_users, n_negatives)
+        What they have met.
+    """
+
+    user: torch.Tensor
+    owner: torch.Tensor
+    items: torch.Tensor
 
 
 class Batch(NamedTuple):
@@ -23,18 +41,18 @@ class Batch(NamedTuple):
         share.
     own : Tensor of shape (n,), int64, or None
         Where among the shared items the item met is; -1 for nowhere.
-    excluded : Tensor of bool of shape (n, n_negatives) or None
-        Where a shared item was met by the user of an interaction, if that is to be known.
     weight : Tensor of shape (n,) or None
         How much each interaction counts; None is one everywhere.
+    met : Met or None
+        What the users have met of the shared items, if that is to be known. `own` is None then.
     """
 
     user: torch.Tensor
     positive: torch.Tensor
     negative: torch.Tensor
     own: torch.Tensor | None = None
-    excluded: torch.Tensor | None = None
     weight: torch.Tensor | None = None
+    met: Met | None = None
 
 
 class InteractionSampler:
@@ -45,8 +63,8 @@ class InteractionSampler:
     A batch shares ``n_shared`` negatives, or has one for each interaction. Of these one that the
     user has met is drawn again, ``n_redraws`` times at most: a loop until none is left would need
     a synchronisation. With a user who has met half the catalogue one in 2 ** (n_redraws + 1)
-    stays. Of the shared ones it is told where the item met itself is, and with ``exclude_met``
-    which ones the user has met.
+    stays. Of the shared ones it is told where the item met itself is, or with ``exclude_met`` which
+    ones every user has met.
 
     Parameters
     ----------
@@ -94,29 +112,28 @@ class InteractionSampler:
     def __iter__(self) -> Iterator[Batch]:
         order = self._permutation(len(self.user))
         users, positives = self.user[order], self.item[order]
-        drawn: Iterable[tuple[torch.Tensor, int]]
+        drawn: Iterable[torch.Tensor]
         if self.n_shared is None:
-            drawn = zip(self.negatives(users).split(self.batch_size), repeat(0))
+            drawn = self.negatives(users).split(self.batch_size)
         else:
             drawn = self._shared_negatives(self.n_shared)
+        known: Iterable[Met | None] = repeat(None)
+        if self._columns is not None and isinstance(drawn, torch.Tensor):
+            known = self._columns.met(users, drawn, self.batch_size)
         parts = users.split(self.batch_size), positives.split(self.batch_size)
-        for user, positive, (negative, n_met) in zip(*parts, drawn, strict=True):
-            own = place_of(positive, negative, self.n_items) if self.n_shared else None
-            excluded = None
-            if self._columns is not None:
-                excluded = self._columns.met(user, negative, n_met)
+        for user, positive, negative, met in zip(*parts, drawn, known, strict=False):
+            own = None
+            if self.n_shared and met is None:
+                own = place_of(positive, negative, self.n_items)
             weight = None if self.weight is None else self.weight[user]
-            yield Batch(user, positive, negative, own, excluded, weight)
+            yield Batch(user, positive, negative, own, weight, met)
 
-    def _shared_negatives(self, size: int) -> Iterator[tuple[torch.Tensor, int]]:
-        """Items for every batch, and, if asked, how often they were met."""
+    def _shared_negatives(self, size: int) -> torch.Tensor:
+        """Items for every batch."""
         drawn = torch.empty(len(self), size, dtype=torch.int64, device=self.user.device)
         for row in drawn:
             row.copy_(self._permutation(self.n_items)[:size])
-        if self._columns is None:
-            return zip(drawn, repeat(0))
-        # The one time that an epoch waits for the device, before its first step.
-        return zip(drawn, self._columns.counts[drawn].sum(dim=1).tolist(), strict=True)
+        return drawn
 
     def negatives(self, user: torch.Tensor) -> torch.Tensor:
         """Draw an item for each user that the user has not met."""
@@ -161,9 +178,28 @@ class _Columns:
         self.counts = torch.bincount(item, minlength=n_items)
         self.starts = self.counts.cumsum(0) - self.counts
 
-    def met(self, user: torch.Tensor, items: torch.Tensor, n_met: int) -> torch.Tensor:
-        """Tell which users met which items, (n, n_items), that were met ``n_met`` times in all."""
-        # Every user of the batch has one row; the last row is for all the others.
+    def met(self, users: torch.Tensor, items: torch.Tensor, batch_size: int) -> Iterator[Met]:
+        """Tell for the batches of an epoch what their users met of the items of each batch."""
+        n_batches = len(items)
+        batch = torch.arange(len(users), device=users.device) // batch_size
+        keys, owners = torch.unique(batch * self.n_users + users, return_inverse=True)
+        counts = torch.stack(
+            [
+                torch.bincount(keys // self.n_users, minlength=n_batches),
+                self.counts[items].sum(dim=1),
+            ]
+        ).tolist()  # this and `unique` wait for the device, once, before the first step
+        distinct = (keys % self.n_users).split(counts[0])
+        first = 0
+        for user, owner, shared, n_met in zip(
+            distinct, owners.split(batch_size), items, counts[1], strict=True
+        ):
+            yield Met(user, owner - first, self._met(user, shared, n_met))
+            first += len(user)
+
+    def _met(self, user: torch.Tensor, items: torch.Tensor, n_met: int) -> torch.Tensor:
+        """Tell which users met which items, (n_users, n_items), met ``n_met`` times in all."""
+        # The last row is for all other users.
         row = torch.full((self.n_users,), len(user), device=user.device)
         row[user] = torch.arange(len(user), device=user.device)
         counts = self.counts[items]
@@ -172,4 +208,4 @@ class _Columns:
         place = first + torch.arange(n_met, device=user.device)
         met = torch.zeros(len(user) + 1, len(items), dtype=torch.bool, device=user.device)
         met[row[self.users[place]], column] = True
-        return met[row[user]]
+        return met[:-1]

@@ -7,10 +7,13 @@ along with the loss, block by block.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import e, log2
 from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
+
+from recsk.nn.propagation import gather, scatter
 
 __all__ = ["joint_softmax_loss", "softmax_loss"]
 
@@ -19,6 +22,7 @@ __all__ = ["joint_softmax_loss", "softmax_loss"]
 _BLOCK = {"cpu": 2**19, "cuda": 2**26}
 # Rows at a time, at least: each block reads all negatives.
 _ROWS = 64
+_LOG2_E = log2(e)
 
 
 def softmax_loss(
@@ -29,35 +33,41 @@ def softmax_loss(
     own: torch.Tensor | None = None,
     excluded: torch.Tensor | None = None,
     weight: torch.Tensor | None = None,
+    owner: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    r"""Cross-entropy of finding each query's item among items that all queries share, averaged.
+    r"""Cross-entropy of finding a query's items among items that all queries share, averaged.
 
-    .. math:: -\frac{1}{n} \sum_i w_i \log \frac{\exp(q_i \cdot p_i)}
-              {\exp(q_i \cdot p_i) + \sum_j \exp(q_i \cdot n_j)}
+    .. math:: -\frac{1}{n} \sum_i w_i \log \frac{\exp(q_{o(i)} \cdot p_i)}
+              {\exp(q_{o(i)} \cdot p_i) + \sum_j \exp(q_{o(i)} \cdot n_j)}
 
-    The inner sum goes over the items that are not excluded for the query.
+    The inner sum goes over the items that are not excluded for the query. It is computed once for
+    a query, however many items it is to find.
 
     Parameters
     ----------
-    query : Tensor of shape (n, width)
+    query : Tensor of shape (n_queries, width)
         Vectors of users, already divided by the temperature.
     positive : Tensor of shape (n, width)
-        The item that each of them met.
+        The items that they met.
     negative : Tensor of shape (n_negatives, width)
         The others.
     own : Tensor of shape (n,), int64, default=None
-        Where in `negative` the item met is, which makes it no negative there; -1 for nowhere.
-    excluded : Tensor of bool of shape (n, n_negatives), default=None
+        Where in `negative` the item met is, which makes it no negative there; -1 for nowhere. Not
+        with `owner`: then what is no negative is excluded for all that a query is to find.
+    excluded : Tensor of bool of shape (n_queries, n_negatives), default=None
         Which items are no negatives of which query.
     weight : Tensor of shape (n,), default=None
         :math:`w`; None is one everywhere.
+    owner : Tensor of shape (n,), int64, default=None
+        :math:`o`, the query that each item belongs to. None: each has its own, in this order.
 
     Returns
     -------
     Tensor of shape ()
     """
-    scores = (query * positive).sum(dim=1)
-    loss: torch.Tensor = _SoftmaxLoss.apply(query, scores, negative, weight, own, excluded)
+    assert own is None or owner is None
+    scores = ((query if owner is None else gather(query, owner)) * positive).sum(dim=1)
+    loss: torch.Tensor = _SoftmaxLoss.apply(query, scores, negative, weight, own, excluded, owner)
     return loss
 
 
@@ -66,21 +76,17 @@ def joint_softmax_loss(
     positive: torch.Tensor,
     negative: torch.Tensor,
     query_share: torch.Tensor,
-    positive_share: torch.Tensor,
-    negative_share: torch.Tensor,
     *,
     modality_weight: float,
     own: torch.Tensor | None = None,
-    excluded: torch.Tensor | None = None,
-    weight: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     r"""Losses of the scores in every modality and of a weighted sum of these, computed together.
 
-    .. math:: L\Big(\sum_m a_m b_m s_m\Big) + \omega \sum_m L(s_m)
+    .. math:: L\Big(\sum_m a_m s_m\Big) + \omega \sum_m L(s_m)
 
     where :math:`L` is `softmax_loss`, :math:`s_m` the inner products of the vectors in modality
-    m, and :math:`a` and :math:`b` the shares of modalities in queries and items: that is what
-    the inner product of vectors is that are joined side by side.
+    m, and :math:`a` the shares of modalities in a query: that is what the inner product of vectors
+    is that are joined side by side.
 
     Parameters
     ----------
@@ -90,13 +96,9 @@ def joint_softmax_loss(
     negative : Tensor of shape (n_negatives, M, width)
     query_share : Tensor of shape (n, M)
         :math:`a`.
-    positive_share : Tensor of shape (n, M)
-        :math:`b` of the items met.
-    negative_share : Tensor of shape (n_negatives, M)
-        :math:`b` of the others.
     modality_weight : float
         :math:`\omega`.
-    own, excluded, weight : Tensor, default=None
+    own : Tensor, default=None
         As in `softmax_loss`.
 
     Returns
@@ -106,18 +108,9 @@ def joint_softmax_loss(
         none, and the first one has that of both.
     """
     single = (query * positive).sum(dim=2)
-    fused = (query_share * positive_share * single).sum(dim=1)
+    fused = (query_share * single).sum(dim=1)
     joined, modalities = _JointLoss.apply(
-        query,
-        negative,
-        query_share,
-        negative_share,
-        single,
-        fused,
-        weight,
-        modality_weight,
-        own,
-        excluded,
+        query, negative, query_share, single, fused, modality_weight, own
     )
     return joined, modalities
 
@@ -132,19 +125,32 @@ class _SoftmaxLoss(torch.autograd.Function):
         weight: torch.Tensor | None,
         own: torch.Tensor | None,
         excluded: torch.Tensor | None,
+        owner: torch.Tensor | None,
     ) -> torch.Tensor:
-        share = _shares(scores, weight)
+        share = scores.new_full(scores.shape, 1 / len(scores))
+        if weight is not None:
+            share = weight / len(scores)
         loss, slope = torch.empty_like(scores), torch.empty_like(scores)
         query_grad, negative_grad = torch.empty_like(query), torch.zeros_like(negative)
         for rows in _blocks(query, len(negative)):
             logits = query[rows] @ negative.T
-            loss[rows], others, scale = _exponentiate(
-                logits, scores[rows], share[rows], _part(own, rows), _part(excluded, rows)
-            )
+            _hide(logits, _part(own, rows), _part(excluded, rows))
+            top, others = _exponentiate(logits)
+            if owner is None:
+                loss[rows], scale = _compare(top, others, scores[rows], share[rows])
+                slope[rows] = -others * scale
+            else:
+                # All of them at a time: to choose those of the block would be to wait for them.
+                inside = (owner >= rows.start) & (owner < rows.stop)
+                place = (owner - rows.start).clamp_(0, len(top) - 1)
+                value, scale = _compare(top[place], others[place], scores, share)
+                scale = torch.where(inside, scale, 0)
+                loss = torch.where(inside, value, loss)
+                slope = torch.where(inside, -others[place] * scale, slope)
+                scale = scatter(scale, place, len(top))
             # A row's factor costs less on what is as wide as a vector than on the scores.
             query_grad[rows] = (logits @ negative).mul_(scale[:, None])
             negative_grad.addmm_(logits.T, query[rows] * scale[:, None])
-            slope[rows] = -others * scale
         ctx.save_for_backward(query_grad, slope, negative_grad, loss)
         return loss @ share
 
@@ -153,7 +159,7 @@ class _SoftmaxLoss(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         *grads, loss = ctx.saved_tensors
         weight_grad = loss * (grad / len(loss)) if ctx.needs_input_grad[3] else None
-        return *(part * grad for part in grads), weight_grad, None, None
+        return *(part * grad for part in grads), weight_grad, None, None, None
 
 
 class _JointLoss(torch.autograd.Function):
@@ -163,68 +169,52 @@ class _JointLoss(torch.autograd.Function):
         query: torch.Tensor,
         negative: torch.Tensor,
         query_share: torch.Tensor,
-        negative_share: torch.Tensor,
         single: torch.Tensor,
         fused: torch.Tensor,
-        weight: torch.Tensor | None,
         modality_weight: float,
         own: torch.Tensor | None,
-        excluded: torch.Tensor | None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         n_modalities = query.shape[1]
-        share = _shares(fused, weight)
+        share = fused.new_full(fused.shape, 1 / len(fused))
         loss, single_loss = torch.empty_like(fused), torch.zeros_like(fused)
-        inputs = (query, negative, query_share, negative_share, single, fused)
-        grads = [torch.zeros_like(x) for x in inputs]
-        query_grad, negative_grad, query_share_grad, negative_share_grad = grads[:4]
-        single_slope, fused_slope = grads[4:]
-        b = negative_share.T.contiguous()
-        for rows in _blocks(query, len(negative)):
-            hidden = _part(own, rows), _part(excluded, rows)
-            q, a = query[rows], query_share[rows]
+        grads = [torch.zeros_like(x) for x in (query, negative, query_share, single, fused)]
+        query_grad, negative_grad, query_share_grad, single_slope, fused_slope = grads
+        for rows in _blocks(query, len(negative) * (n_modalities + 2)):
+            q, a = query[rows], query_share[rows, :, None]
             scores = [q[:, m] @ negative[:, m].T for m in range(n_modalities)]
-            joint = (scores[0] * b[0]).mul_(a[:, :1])
+            joint = scores[0] * a[:, 0]
             for m in range(1, n_modalities):
-                joint += (scores[m] * b[m]).mul_(a[:, m, None])
-            loss[rows], others, scale = _exponentiate(joint, fused[rows], share[rows], *hidden)
-            joint.mul_(scale[:, None])
+                joint.addcmul_(scores[m], a[:, m])
+            _hide(joint, _part(own, rows), None)
+            top, others = _exponentiate(joint)
+            loss[rows], scale = _compare(top, others, fused[rows], share[rows])
             fused_slope[rows] = -others * scale
+            joint.mul_(scale[:, None])
             for m in range(n_modalities):
-                # By the shares of this modality, then by its scores, here and there.
-                by_share = joint * scores[m]
-                query_share_grad[rows, m] = by_share @ b[m]
-                negative_share_grad[:, m] += a[:, m] @ by_share
-                torch.mul(joint, b[m], out=by_share).mul_(a[:, m, None])
-                value, others, scale = _exponentiate(
-                    scores[m], single[rows, m], share[rows], *hidden
-                )
+                query_share_grad[rows, m] = torch.linalg.vecdot(joint, scores[m])
+                both = joint * a[:, m]
+                _hide(scores[m], _part(own, rows), None)
+                top, others = _exponentiate(scores[m])
+                value, scale = _compare(top, others, single[rows, m], share[rows])
                 single_loss[rows] += modality_weight * value
                 scale *= modality_weight
                 single_slope[rows, m] = -others * scale
-                by_share += scores[m].mul_(scale[:, None])
-                query_grad[rows, m] = by_share @ negative[:, m]
-                negative_grad[:, m] += by_share.T @ q[:, m]
+                both.addcmul_(scores[m], scale[:, None])
+                query_grad[rows, m] = both @ negative[:, m]
+                negative_grad[:, m] += both.T @ q[:, m]
         modalities = single_loss @ share
         ctx.mark_non_differentiable(modalities)
-        ctx.save_for_backward(*grads, loss + single_loss)
+        ctx.save_for_backward(*grads)
         return loss @ share, modalities
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: torch.Tensor, _: Any) -> tuple[torch.Tensor | None, ...]:
-        *grads, loss = ctx.saved_tensors
-        weight_grad = loss * (grad / len(loss)) if ctx.needs_input_grad[6] else None
-        return *(part * grad for part in grads), weight_grad, None, None, None
+        return *(part * grad for part in ctx.saved_tensors), None, None
 
 
-def _shares(scores: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:
-    """What each row counts in the mean."""
-    n = len(scores)
-    return scores.new_full((n,), 1 / n) if weight is None else weight / n
-
-
-def _blocks(query: torch.Tensor, n_negatives: int) -> Iterator[slice]:
-    size = max(_BLOCK.get(query.device.type, _BLOCK["cuda"]) // n_negatives, _ROWS)
+def _blocks(query: torch.Tensor, scores_per_row: int) -> Iterator[slice]:
+    size = max(_BLOCK.get(query.device.type, _BLOCK["cuda"]) // scores_per_row, _ROWS)
     for start in range(0, len(query), size):
         yield slice(start, start + size)
 
@@ -233,31 +223,36 @@ def _part(x: torch.Tensor | None, rows: slice) -> torch.Tensor | None:
     return None if x is None else x[rows]
 
 
-def _exponentiate(
-    logits: torch.Tensor,
-    positive: torch.Tensor,
-    share: torch.Tensor,
-    own: torch.Tensor | None,
-    excluded: torch.Tensor | None,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Turn logits into their exponentials, each row in a scale of its own.
-
-    Returns
-    -------
-    loss : Tensor of shape (n,)
-    others : Tensor of shape (n,)
-        Sums of the exponentials.
-    scale : Tensor of shape (n,)
-        What makes the exponentials the gradient by the logits.
-    """
+def _hide(logits: torch.Tensor, own: torch.Tensor | None, excluded: torch.Tensor | None) -> None:
+    """Let what is no negative count nothing."""
     if own is not None:
         column = own.clamp(min=0)[:, None]
         kept = logits.gather(1, column)
         logits.scatter_(1, column, kept.masked_fill_(own[:, None] >= 0, -torch.inf))
     if excluded is not None:
         logits.masked_fill_(excluded, -torch.inf)
-    top = torch.maximum(logits.amax(dim=1), positive)
-    logits.sub_(top[:, None]).exp_()
-    others = logits.sum(dim=1)
-    total = others + (positive - top).exp_()
-    return total.log() + top - positive, others, share / total
+
+
+def _exponentiate(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Turn logits into their exponentials, each row less its largest one; that, and the sums."""
+    top = logits.amax(dim=1).clamp_(min=torch.finfo(logits.dtype).min)  # where nothing is left
+    # On the CPU powers of two take a third of the time of those of e.
+    logits.sub_(top[:, None]).mul_(_LOG2_E).exp2_()
+    return top, logits.sum(dim=1)
+
+
+def _compare(
+    top: torch.Tensor, others: torch.Tensor, positive: torch.Tensor, share: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compare scores with those of the negatives, ``others * exp(top)`` in all.
+
+    Returns
+    -------
+    loss : Tensor of shape (n,)
+    scale : Tensor of shape (n,)
+        What makes the exponentials of the negatives the gradient by their logits.
+    """
+    peak = torch.maximum(top, positive)
+    less = (top - peak).exp_()
+    total = others * less + (positive - peak).exp_()
+    return total.log() + peak - positive, share * less / total

@@ -218,7 +218,7 @@ def embeddings(p, problem):
 
 def objective(p, problem, batch, c):
     """Eq. 9-11: every term with its weight, by name, for the parts of a batch."""
-    user, positive, negative, _, excluded, weight = batch
+    user, positive, negative, excluded, weight = batch
     users, items = forward(p, problem)
     user_preference, item_preference = preferences(p, problem)
     scale = unit if problem.similarity == "cosine" else (lambda x: x)

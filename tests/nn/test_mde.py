@@ -10,7 +10,7 @@ from recsk.features import check_item_features, prepare
 from recsk.nn.mde import Graphs, MDENetwork, MDEObjective
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
-from recsk.nn.sampling import Batch, InteractionSampler
+from recsk.nn.sampling import Batch, InteractionSampler, Met
 from recsk.nn.training import train
 from tests.nn import reference
 from tests.nn.cuda import DEVICES, Watched, assert_close
@@ -110,24 +110,29 @@ def numbers(network):
 def batch_for(ranking, seed=0):
     """Seven interactions in which a user and an item occur more than once.
 
-    The users, the items, the negatives, where the items are among them, which of them do not count
-    as such, and weights.
+    The users, the items, the negatives, which of them do not count as such, and weights.
     """
     rng = np.random.default_rng(seed)
     user, positive = np.argwhere(R)[[0, 1, 1, 5, 6, 9, 12]].T
     weight = (1 + user / U).astype(np.float32)
     if ranking == "bpr":
-        return user, positive, rng.integers(0, I, 7), None, None, weight
+        return user, positive, rng.integers(0, I, 7), None, weight
     negative = np.array([positive[0], 5, 7, 2])  # shared, one of them met by somebody
-    own = np.where(positive == negative[0], 0, -1)
-    return user, positive, negative, own, R[user][:, negative] > 0, weight
+    return user, positive, negative, R[user][:, negative] > 0, weight
 
 
 def terms_of(network, ranking="bpr", **weights):
     objective = MDEObjective(network, ranking=ranking, **{**WEIGHTS, **weights})
     device = network.user.device
-    parts = (None if x is None else torch.as_tensor(x, device=device) for x in batch_for(ranking))
-    return objective(Batch(*parts))
+    user, positive, negative, excluded, weight = batch_for(ranking)
+    met = None
+    if excluded is not None:
+        _, first, owner = np.unique(user, return_index=True, return_inverse=True)
+        met = Met(
+            *(torch.as_tensor(x, device=device) for x in (user[first], owner, excluded[first]))
+        )
+    given = [torch.as_tensor(x, device=device) for x in (user, positive, negative, weight)]
+    return objective(Batch(*given[:3], weight=given[3], met=met))
 
 
 def same(actual, expected):

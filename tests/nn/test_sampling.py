@@ -110,27 +110,32 @@ def test_shared_negatives(sampler, n_shared, n_items, size):
         assert len({tuple(sorted(negative)) for negative in drawn}) == len(drawn)  # new every batch
 
 
-@pytest.mark.parametrize("exclude_met", [False, True])
-def test_which_shared_items_are_no_negatives(sampler, exclude_met):
-    n_own = n_excluded = 0
-    for user, positive, negative, own, excluded, _ in epoch(
-        sampler(n_shared=25, exclude_met=exclude_met)
-    ):
+def test_where_the_item_itself_is_among_the_shared_ones(sampler):
+    n_own = 0
+    for _, positive, negative, own, *_ in epoch(sampler(n_shared=25)):
         is_own = positive[:, None] == negative
         np.testing.assert_array_equal(own >= 0, is_own.any(axis=1))
         np.testing.assert_array_equal(negative[own[own >= 0]], positive[own >= 0])
         n_own += (own >= 0).sum()
-        if not exclude_met:
-            assert excluded is None
-            continue
-        np.testing.assert_array_equal(excluded, sampler.R[user][:, negative])
-        n_excluded += excluded.sum()
     assert 0 < n_own < 200
-    assert n_excluded > n_own or not exclude_met
+
+
+@pytest.mark.parametrize("batch_size", [1, 32, 1000])
+def test_which_shared_items_were_met(sampler, batch_size):
+    n_met = 0
+    for batch in sampler(n_shared=25, exclude_met=True, batch_size=batch_size):
+        assert batch.own is None
+        met = [x.cpu().numpy() for x in batch.met]
+        user, negative = batch.user.cpu().numpy(), batch.negative.cpu().numpy()
+        np.testing.assert_array_equal(met[0], np.unique(user))
+        np.testing.assert_array_equal(met[0][met[1]], user)
+        np.testing.assert_array_equal(met[2], sampler.R[met[0]][:, negative])
+        n_met += met[2].sum()
+    assert n_met > 100
 
 
 def test_one_negative_each_needs_no_exclusion(sampler):
-    assert all(batch.own is None and batch.excluded is None for batch in sampler())
+    assert all(batch.own is None and batch.met is None for batch in sampler())
 
 
 @pytest.mark.parametrize("n_shared", [None, 10])
@@ -139,5 +144,5 @@ def test_weights_are_those_of_the_users(sampler, n_shared):
     weight = np.arange(N_USERS, dtype=np.float32)
     batches = sampler(n_shared=n_shared)
     batches.weight = torch.as_tensor(weight, device=batches.user.device)
-    for user, *_, own in epoch(batches):
+    for user, *_, own, _ in epoch(batches):
         np.testing.assert_array_equal(own, weight[user])

@@ -14,16 +14,21 @@ WEIGHT = RNG.random(N)
 HITS = RNG.random((N, K)) < 0.3
 HITS[3] = True  # nothing left for it
 OWN = np.array([2, -1, 0, 4, -1, 2, 1])
+OWNER = np.array([4, 0, 6, 4, 3, 0, 4])  # 1, 2 and 5 are to find nothing
 
 CASES = {
     "plain": {},
     "own": {"own": OWN},
     "excluded": {"excluded": HITS},
     "both": {"own": OWN, "excluded": HITS},
+    "owner": {"owner": OWNER},
+    "owner and excluded": {"owner": OWNER, "excluded": HITS},
 }
 
 
-def expected(query, positive, negative, weight=None, own=None, excluded=None):
+def expected(query, positive, negative, weight=None, own=None, excluded=None, owner=None):
+    if owner is not None:
+        query, excluded = query[owner], None if excluded is None else excluded[owner]
     gone = (
         np.zeros((len(query), len(negative)), dtype=bool) if excluded is None else excluded.copy()
     )
@@ -102,68 +107,77 @@ def test_what_is_no_negative_changes_nothing():
 
 def joint_inputs(n_modalities):
     rng = np.random.default_rng(n_modalities)
-    shapes = [(N, n_modalities, D), (N, n_modalities, D), (K, n_modalities, D)]
-    shapes += [shape[:2] for shape in shapes]
+    shapes = [(N, n_modalities, D), (N, n_modalities, D), (K, n_modalities, D), (N, n_modalities)]
     return [torch.tensor(rng.normal(size=shape)) for shape in shapes]
 
 
-def separate(query, positive, negative, *shares, weight, **hidden):
+def separate(query, positive, negative, share, **hidden):
     """What the joint loss is, with one softmax for each kind of scores."""
     vectors = (query, positive, negative)
-    joined = [(x * share[:, :, None]).flatten(1) for x, share in zip(vectors, shares, strict=True)]
+    joined = [x.flatten(1) for x in (query * share[:, :, None], positive, negative)]
     parts = zip(*(x.unbind(1) for x in vectors), strict=True)
-    single = 0.7 * sum(softmax_loss(*part, weight=weight, **hidden) for part in parts)
-    return softmax_loss(*joined, weight=weight, **hidden), single
+    return softmax_loss(*joined, **hidden), 0.7 * sum(softmax_loss(*x, **hidden) for x in parts)
 
 
 def joint(*vectors, **given):
     return joint_softmax_loss(*vectors, modality_weight=0.7, **given)
 
 
-def with_gradients(loss, inputs, weight, hidden):
+JOINT_CASES = ["plain", "own"]
+
+
+def with_gradients(loss, inputs, hidden):
     """Both terms, and the gradient of their sum by every input."""
-    inputs = [x.detach().clone().requires_grad_() for x in (*inputs, weight)]
-    terms = loss(*inputs[:-1], weight=inputs[-1], **hidden)
+    inputs = [x.detach().clone().requires_grad_() for x in inputs]
+    terms = loss(*inputs, **hidden)
     sum(terms).backward()
     return [x.detach().cpu() for x in (*terms, *(x.grad for x in inputs))]
 
 
 @pytest.mark.parametrize("n_modalities", [1, 2, 3])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", JOINT_CASES)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_joint_loss_is_that_of_what_is_joined_and_of_its_parts(case, n_modalities, dtype):
     inputs = [x.to(dtype) for x in joint_inputs(n_modalities)]
-    weight = torch.as_tensor(WEIGHT, dtype=dtype)
-    found = with_gradients(joint, inputs, weight, options(case))
-    torch.testing.assert_close(found, with_gradients(separate, inputs, weight, options(case)))
+    found = with_gradients(joint, inputs, options(case))
+    torch.testing.assert_close(found, with_gradients(separate, inputs, options(case)))
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", JOINT_CASES)
 def test_gradient_of_every_input_of_the_joint_loss(case):
-    inputs = [*joint_inputs(2), torch.tensor(WEIGHT)]
-
-    def total(*inputs):
-        return sum(joint(*inputs[:-1], weight=inputs[-1], **options(case)))
-
-    assert torch.autograd.gradcheck(total, [x.requires_grad_() for x in inputs])
+    inputs = [x.requires_grad_() for x in joint_inputs(2)]
+    assert torch.autograd.gradcheck(lambda *x: sum(joint(*x, **options(case))), inputs)
 
 
 @pytest.mark.parametrize("scale", [0.0, 1e-20, 1e2, 1e4])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", JOINT_CASES)
 def test_extreme_inputs_of_the_joint_loss(case, scale):
     inputs = [(x * scale).float() for x in joint_inputs(2)]
-    weight = torch.as_tensor(WEIGHT * scale, dtype=torch.float32)
-    found = with_gradients(joint, inputs, weight, options(case))
+    found = with_gradients(joint, inputs, options(case))
     assert all(torch.isfinite(x).all() for x in found)
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", JOINT_CASES)
 @pytest.mark.parametrize("loss", [joint, separate])
 def test_cuda_gives_what_the_cpu_gives(case, loss):
     found = []
     for device in ("cpu", "cuda"):
         inputs = [x.float().to(device) for x in joint_inputs(2)]
-        weight = torch.as_tensor(WEIGHT, dtype=torch.float32, device=device)
-        found.append(with_gradients(loss, inputs, weight, options(case, device)))
+        found.append(with_gradients(loss, inputs, options(case, device)))
+    torch.testing.assert_close(*found)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("case", CASES)
+def test_cuda_gives_the_same_gradients(case):
+    found = []
+    for device in ("cpu", "cuda"):
+        inputs = [
+            torch.tensor(x, dtype=torch.float32, device=device, requires_grad=True)
+            for x in (QUERY, POSITIVE, NEGATIVE, WEIGHT)
+        ]
+        loss = softmax_loss(*inputs[:3], weight=inputs[3], **options(case, device))
+        loss.backward()
+        found.append([x.detach().cpu() for x in (loss, *(x.grad for x in inputs))])
     torch.testing.assert_close(*found)
