@@ -109,10 +109,11 @@ print(f"{len(new) / n_items:.0%} of the catalogue are new")
 # Among new items, features find about seven times as many as chance does, and MDE more than content
 # kNN, which takes all features for equally important.
 #
-# Where all items compete, content kNN finds as many new ones as MDE without ids, and a few
-# more than MDE. Look at how many new items are on its lists before calling it the better model: to list more of them is to find more of
-# them, and a ranking of new items alone would look best of all. Recall of new items tells what it
-# costs to rank old and new ones together, not how good the whole list is.
+# Where all items compete, content kNN finds as many new ones as MDE without ids, and a few more
+# than MDE. Look at how many new items are on its lists before calling it the better model: to list
+# more of them is to find more of them, and a ranking of new items alone would look best of all.
+# Recall of new items tells what it costs to rank old and new ones together, not how good the whole
+# list is.
 
 colours = {
     "Popularity": "#999999",
