@@ -13,9 +13,16 @@ pytestmark = pytest.mark.slow
 
 # What every child begins with: an estimator by its name, and something to fit it on.
 _PROLOGUE = """
-import json, os, sys
+import atexit, json, os, sys
 import numpy as np
 from recsk import Interactions, MDERecommender, MDSRecRecommender
+
+@atexit.register
+def clean_up():
+    # Older versions of PyTorch leave a directory of theirs to a finalizer, which warns.
+    theirs = sys.modules.get("torch.distributed.nn.jit.instantiator")
+    if hasattr(theirs, "_TEMP_DIR"):
+        theirs._TEMP_DIR.cleanup()
 
 def fit(name, **params):
     rng = np.random.default_rng(0)
