@@ -5,9 +5,8 @@
 Synthetic interactions by a power law, about 20 of every user, among 100,000 items with features
 of 128 and 64 columns: the graphs of both estimators, a fit of one epoch (graphs and final vectors
 included), top 20 for 10,000 users. Every size has a process of its own. Peak memory is that of the
-whole process in the stage, data included. MDE takes 100 steps an epoch at every size, for
-each of them propagates along the whole graph; MDSRec compares with 1,000 negatives, 1,024
-sequences a step.
+whole process in the stage, data included. MDE takes 20 steps an epoch at every size, for each of
+them propagates along the whole graph; MDSRec compares with 1,000 negatives, 1,024 sequences a step.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ def fit_mde(matrix: sp.csr_matrix, features: dict[str, np.ndarray], device: str)
     model = MDERecommender(
         max_epochs=1,
         early_stopping=False,
-        batch_size=max(matrix.nnz // 100, 1024),
+        batch_size=max(matrix.nnz // 20, 1024),
         device=device,
         random_state=0,
     )

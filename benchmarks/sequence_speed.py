@@ -53,7 +53,7 @@ def recbole_epochs(python: Path, dataset: str, args: argparse.Namespace) -> list
     done = subprocess.run(
         [
             *(str(python), str(script), "--dataset", dataset, "--threads", str(args.threads)),
-            *("--epochs", str(args.repeats + 1), "--max-length", "50"),
+            *("--epochs", str(args.recbole_epochs + 1), "--max-length", "50"),
         ],
         capture_output=True,
         text=True,
@@ -81,6 +81,7 @@ def main() -> None:
     known = ("scientific", "ml100k")
     parser.add_argument("--dataset", nargs="+", choices=known, default=known)
     parser.add_argument("--recbole", type=Path, help="Python of an environment that has RecBole")
+    parser.add_argument("--recbole-epochs", type=int, default=5, help="measured, after a first one")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=2, help="epochs between the two fits")
     parser.add_argument("--sequences", type=int, default=100_000)
