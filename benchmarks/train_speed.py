@@ -5,15 +5,19 @@
 TikTok with its features at the default setting, and Baby with random features of 4,096 and 384
 columns, which say nothing about quality. An epoch's time is that of a fit of several epochs less
 that of a fit of one, so that neither graphs nor the final vectors count; the median of repeats.
-The time to a quality is that of a whole fit which stops as soon as validation has it.
+The time to a quality is that of a whole fit which stops as soon as validation has it. `--profile`
+tells where the time of a step goes, by timers around functions; what one calls counts for both.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import environment
 import numpy as np
@@ -22,6 +26,7 @@ from realdata import load
 from sklearn.utils import Bunch
 
 from recsk import MDERecommender
+from recsk.nn import mde, training
 
 QUALITY = {"tiktok": 0.11}  # validation recall@20, a little below what a fit ends at
 
@@ -46,6 +51,43 @@ def seconds_to(data: Bunch, quality: float, **params: Any) -> tuple[float, int]:
     return time.perf_counter() - start, estimator.n_iter_
 
 
+TIMED = {
+    "step": (training, "_run_epoch"),
+    "objective": (mde.MDEObjective, "__call__"),
+    "whole forward": (mde.MDENetwork, "forward"),
+    "initial nodes": (mde.MDENetwork, "initial_nodes"),
+    "mean of layers": (mde, "mean_of_layers"),
+    "ranking loss": (mde.MDEObjective, "_rank"),
+    "alignment": (mde.MDEObjective, "_align"),
+    "difference": (mde.MDEObjective, "_differ"),
+    "backward": (torch.Tensor, "backward"),
+    "optimizer": (torch.optim.Adam, "step"),
+    "moving average": (training._MovingAverage, "update"),
+}
+
+
+def profile(data: Bunch, epochs: int, **params: Any) -> dict[str, float]:
+    """Milliseconds of the parts of a step."""
+    spent = dict.fromkeys(TIMED, 0.0)
+
+    def timed(name: str, work: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapper(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            result = work(*args, **kwargs)
+            spent[name] += time.perf_counter() - start
+            return result
+
+        return wrapper
+
+    with ExitStack() as patches:
+        for name, (owner, function) in TIMED.items():
+            wrapper = timed(name, getattr(owner, function))
+            patches.enter_context(mock.patch.object(owner, function, wrapper))
+        seconds(data, epochs, **params)
+    n_steps = epochs * -(-data.train.nnz // MDERecommender().batch_size)
+    return {name: 1e3 * total / n_steps for name, total in spent.items()}
+
+
 def load_data(name: str) -> Bunch:
     data = load(name)
     if name == "baby":
@@ -63,6 +105,7 @@ def main() -> None:
     parser.add_argument("--dataset", nargs="+", choices=["tiktok", "baby"])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--epochs", type=int, default=3, help="epochs between the two fits")
+    parser.add_argument("--profile", action="store_true")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument(
@@ -85,6 +128,8 @@ def main() -> None:
         if name in QUALITY:
             row["to_quality"], row["epochs"] = seconds_to(data, QUALITY[name], **params)
             row["quality"] = QUALITY[name]
+        if args.profile:
+            row["profile"] = profile(data, args.epochs, **params)
         report[name] = row
         to, epochs = row.get("to_quality", float("nan")), row.get("epochs", 0)
         print(
@@ -92,6 +137,8 @@ def main() -> None:
             f"{to:>14.1f}{epochs:>14}",
             flush=True,
         )
+        for part, spent in row.get("profile", {}).items():
+            print(f"    {part:<20}{spent:>8.1f} ms / step")
     environment.write(report, args.json)
 
 
