@@ -41,11 +41,13 @@ class ItemIndex:
     n_links : int, default=32
         Links of each item, from 2 to 1024. More find more and cost memory and time.
     search_width : int, default=128
-        Items that a search keeps at hand, and at least as many as it is to find. More find more
-        and cost time.
+        Items that a search keeps at hand, and at least as many as it is to find: `k` and those to
+        be left out, up to the next power of two. More find more and cost time.
 
     Attributes
     ----------
+    search_width : int
+        The same. It may be set anew between queries.
     index : faiss.IndexHNSWFlat
         Of the different vectors, with their further column; ``faiss.write_index(ann.index, path)``
         keeps it.
