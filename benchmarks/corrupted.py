@@ -24,7 +24,11 @@ def only(modality: str, data: Bunch, rng: np.random.Generator) -> Bunch:
 
 
 def thin(share: float, data: Bunch, rng: np.random.Generator) -> Bunch:
-    """A random share of the training interactions; the others are not known to anybody."""
+    """A random share of the training interactions; the others are not known to anybody.
+
+    They are candidates all the same, and count as wrong: figures at small shares are too low for
+    whoever finds them.
+    """
     if share == 1:
         return data
     n = len(data.train) if isinstance(data.train, Interactions) else data.train.nnz
@@ -85,9 +89,13 @@ def _keeping(data: Bunch, mask: np.ndarray) -> Bunch:
 
 
 class _Fixed:
-    """Users and items as given vectors, with what a user met before the test part masked."""
+    """Users and items as given vectors, with what a user met before the test part masked.
 
-    def __init__(self, data: Bunch, items: np.ndarray) -> None:
+    Equal scores are in random order: in that of the ids they would tell who came first into the
+    data, which often is who is popular.
+    """
+
+    def __init__(self, data: Bunch, items: np.ndarray, rng: np.random.Generator) -> None:
         if isinstance(data.train, Interactions):
             history = data.history["test"]
             user = np.repeat(np.arange(len(history)), [len(part) for part in history])
@@ -95,35 +103,40 @@ class _Fixed:
             seen = sp.csr_matrix((np.ones(len(item), np.float32), (user, item)), data.test.shape)
         else:
             seen = data.train
-        self.seen, self.items = seen, items
+        self.seen = seen
+        chance = rng.random((len(items), 1), dtype=np.float32)
+        self.items = np.hstack([items, chance], dtype=np.float32)
 
     def _users(self, user_ids: np.ndarray) -> np.ndarray:
         raise NotImplementedError
 
     def recommend(self, user_ids: np.ndarray, k: int, **options: Any) -> Any:
         exclude = self.seen[user_ids] if options.pop("exclude_seen") else None
-        return top_k(self._users(user_ids), self.items, k, exclude=exclude, **options)
+        users = self._users(user_ids)
+        chance = np.full((len(users), 1), 1e-6, dtype=np.float32)
+        users = np.hstack([users, chance], dtype=np.float32)
+        return top_k(users, self.items, k, exclude=exclude, **options)
 
 
 class ContentKNN(_Fixed):
     """Items most like those that a user met, by the cosine of all modalities together."""
 
-    def __init__(self, data: Bunch) -> None:
+    def __init__(self, data: Bunch, rng: np.random.Generator) -> None:
         prepared = [prepare(values, standardize=True) for values in data.features.values()]
         parts = [unit_rows(values) * present[:, None] for values, present in prepared]
-        super().__init__(data, np.hstack(parts).astype(np.float32))
+        super().__init__(data, np.hstack(parts), rng)
 
     def _users(self, user_ids: np.ndarray) -> np.ndarray:
-        return np.asarray(self.seen[user_ids] @ self.items, dtype=np.float32)
+        return np.asarray(self.seen[user_ids] @ self.items[:, :-1])
 
 
 class Popularity(_Fixed):
-    """Items met most often. Among new ones it has nothing to go by: the lowest ids come first."""
+    """Items met most often. Among new ones it has nothing to go by but chance."""
 
-    def __init__(self, data: Bunch) -> None:
+    def __init__(self, data: Bunch, rng: np.random.Generator) -> None:
         train = data.train.to_csr() if isinstance(data.train, Interactions) else data.train
-        count = np.asarray(train.sum(axis=0), dtype=np.float32)
-        super().__init__(data, count.reshape(-1, 1))
+        count = np.asarray(train.sum(axis=0)).reshape(-1, 1)
+        super().__init__(data, count / count.max(), rng)
 
     def _users(self, user_ids: np.ndarray) -> np.ndarray:
-        return np.ones((len(user_ids), 1), dtype=np.float32)
+        return np.ones((len(user_ids), 1))

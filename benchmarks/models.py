@@ -13,7 +13,17 @@ from sklearn.utils import Bunch
 from recsk import MDERecommender, MDSRecRecommender
 from recsk.metrics import evaluate
 
-__all__ = ["GRIDS", "MDE", "MDSREC", "fit", "is_sequential", "make", "run", "tune"]
+__all__ = [
+    "GRIDS",
+    "MDE",
+    "MDSREC",
+    "fit",
+    "is_sequential",
+    "make",
+    "params_of",
+    "run",
+    "tune",
+]
 
 SASREC = {"similarity": "dot", "score_temperature": 1.0, "item_bias": False}
 LIGHTGCN = {
@@ -65,6 +75,7 @@ _PAPER = dict(MDSRecRecommender._paper)
 MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "mdsrec": ({}, None),
     "sasrec": (SASREC, []),
+    "ids_sequences": ({}, []),
     "wo_mrgc": ({"relation": None}, None),
     "wo_ica": ({"n_interests": 0}, None),
     "mean_fusion": ({"fusion": "mean"}, None),
@@ -117,6 +128,11 @@ GRIDS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
 def is_sequential(name: str) -> bool:
     """Whether a model needs the order of the interactions."""
     return (GRIDS[name][0] if name in GRIDS else name) in MDSREC
+
+
+def params_of(name: str) -> dict[str, Any]:
+    """What a model sets otherwise than its class does."""
+    return dict(MDSREC[name][0] if name in MDSREC else MDE[name][1])
 
 
 def make(name: str, seed: int, changes: dict[str, Any]) -> MDERecommender | MDSRecRecommender:

@@ -34,33 +34,35 @@ Found = dict[str, float]
 
 
 class Store:
-    """Cells that are known, one line of JSON each, so that a killed process loses no other."""
+    """Cells that are known, one line of JSON each, so that a killed process loses no other.
 
-    def __init__(self, path: Path, about: dict[str, Any]) -> None:
+    With `fresh` none is known at first; the last line of a cell counts.
+    """
+
+    def __init__(self, path: Path, about: dict[str, Any], *, fresh: bool = False) -> None:
         self.path, self.about = path, about
-        self.commits: set[str | None] = set()
-        self._found: dict[str, Found] = {}
-        if path.exists():
+        self.commits: set[str] = set()  # of the cells that were asked for
+        self._known: dict[str, dict[str, Any]] = {}
+        if path.exists() and not fresh:
             for line in path.read_text().splitlines():
                 try:
                     entry = json.loads(line)
                 except json.JSONDecodeError:  # cut by a kill
                     continue
-                self._found[entry["key"]] = entry["found"]
-                self.commits.add(entry["commit"])
+                self._known[entry["key"]] = entry
 
     def get(self, cell: Cell, seed: int) -> Found:
         """What a cell gave, computed if it is not known yet."""
         key = json.dumps({**self.about, **cell.key, "seed": seed}, sort_keys=True)
-        if key not in self._found:
+        if key not in self._known:
             found = {name: float(value) for name, value in cell.run(seed).items()}
-            commit = environment.describe()["commit"]
+            entry = {"key": key, "commit": environment.describe()["commit"], "found": found}
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
-                file.write(json.dumps({"key": key, "commit": commit, "found": found}) + "\n")
-            self._found[key] = found
-            self.commits.add(commit)
-        return self._found[key]
+                file.write(f"\n{json.dumps(entry)}")  # the line before may be cut
+            self._known[key] = entry
+        self.commits.add(str(self._known[key]["commit"]))
+        return self._known[key]["found"]
 
 
 def summarize(cells: Iterable[Cell], store: Store, seeds: range) -> list[dict[str, Any]]:
@@ -96,6 +98,8 @@ def print_row(row: dict[str, Any], *, header: bool) -> None:
 
 def write(mean: float, spread: float) -> str:
     """Four digits below one, as many as tell something above."""
+    if not np.isfinite(mean):
+        return "-"
     digits = 4 if abs(mean) < 1 else max(0, 2 - int(np.log10(abs(mean))))
     texts = [f"{value:.{digits}f}" for value in (mean, spread)]
     return " ± ".join(text.removeprefix("0") if digits == 4 else text for text in texts)
@@ -124,26 +128,28 @@ def main(argv: Sequence[str] | None = None) -> None:
         cells = study.cells(args.dataset, model, changes)
     except ValueError as error:
         parser.error(str(error))
-    if args.only:
-        cells = [cell for cell in cells if cell.series == args.only]
     name = f"{args.study}-{args.dataset}-{model}"
     path = args.results / f"{name}.jsonl"
-    if args.fresh:
-        path.unlink(missing_ok=True)
-    about = {"study": args.study, "dataset": args.dataset, "model": model, "changes": changes}
-    store = Store(path, about)
+    if args.only:
+        cells = [cell for cell in cells if cell.series == args.only]
+        name += f"-{args.only}".replace(" ", "_")
+    if not cells:
+        parser.error(f"{args.study} has no rows of this kind on {args.dataset}")
+    about = {"study": args.study, "dataset": args.dataset, "model": model}
+    store = Store(path, about, fresh=args.fresh)
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     print(
         f"{args.study}: {model} on {args.dataset}, seeds {list(seeds)}, changes {changes}, "
         f"{len(cells)} rows, {args.threads} threads\n"
     )
     rows = summarize(cells, store, seeds)
-    print(f"\ncommits of the cells: {', '.join(sorted(map(str, store.commits)))}")
+    print(f"\ncommits of the cells: {', '.join(sorted(store.commits))}")
     title = f"{args.study}: {model} on {args.dataset}"
     picture = args.results / f"{name}.png"
     study_plots.draw(title, rows, study.x_label, picture)
     print(f"written: {picture}")
-    report = {**about, "seeds": list(seeds), "environment": environment.describe(), "rows": rows}
+    report = {**about, "changes": changes, "seeds": list(seeds), "rows": rows}
+    report["environment"] = environment.describe() | {"commits": sorted(store.commits)}
     environment.write(report, args.results / f"{name}.json")
 
 

@@ -10,6 +10,7 @@ from functools import cache, partial
 from typing import Any
 
 import corrupted
+import environment
 import memory
 import models
 import numpy as np
@@ -77,7 +78,7 @@ def fit(
         for part in ("valid", "test")
         for metric in ("recall", "ndcg")
     }
-    return {**figures, "fit s": found["fit_seconds"]}
+    return figures
 
 
 class Maker:
@@ -96,7 +97,11 @@ class Maker:
         change: Change | None = None,
         about: dict[str, Any] | None = None,
     ) -> Cell:
-        name, params = name or self.kind, {**(params or {}), **self.changes}
+        name = name or self.kind
+        fixed = models.params_of(name) | (params or {})
+        if clash := fixed.keys() & self.changes.keys():
+            raise ValueError(f"this study sets {', '.join(sorted(clash))} itself; got it by --set")
+        params = {**self.changes, **(params or {})}
         key = {"name": name, "params": params, "about": about or {}}
         run = partial(fit, self.dataset, self.kind, name, params, change)
         return Cell(series, x, key, run)
@@ -104,6 +109,7 @@ class Maker:
 
 def ablation(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
     """Without one part after the other; for MDE also of the paper's own form."""
+    _needs_features(dataset, model)
     cell = Maker(dataset, model, changes)
     if model == "mde":
         names = ["mde", "wo_mda", "wo_msa", "wo_nlt"]
@@ -134,12 +140,13 @@ def tradeoff(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
 
 def single_modality(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
     """All modalities, each alone, none."""
+    _needs_features(dataset, model)
     cell = Maker(dataset, model, changes)
     names = list(load(dataset, model).features)
     rows = [cell("all")]
     for kept in names:
         rows.append(cell(kept, change=partial(corrupted.only, kept), about={"only": kept}))
-    return [*rows, cell("none", name="ids" if model == "mde" else "sasrec")]
+    return [*rows, cell("none", name="ids" if model == "mde" else "ids_sequences")]
 
 
 def sensitivity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
@@ -171,6 +178,7 @@ def sensitivity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]
 
 def sparsity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
     """Fewer interactions to learn from, with and without features."""
+    _needs_features(dataset, model)
     cell = Maker(dataset, model, changes)
     return [
         cell(
@@ -178,7 +186,7 @@ def sparsity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
         )
         for series, name in (
             ("with features", model),
-            ("ids alone", "ids" if model == "mde" else "sasrec"),
+            ("ids alone", "ids" if model == "mde" else "ids_sequences"),
         )
         for share in SHARES
     ]
@@ -186,6 +194,7 @@ def sparsity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
 
 def noise(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
     """One modality of a share of the items replaced by noise, shuffled, or missing."""
+    _needs_features(dataset, model)
     cell = Maker(dataset, model, changes)
     rows = []
     for modality in load(dataset, model).features:
@@ -222,11 +231,14 @@ def correlation(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]
 
 def cold_items(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
     """A tenth of the items held out whole: what they are found by."""
+    _needs_features(dataset, model)
     names = ["mde", "paper", "ids"] if model == "mde" else ["mdsrec", "wo_mrgc", "paper_sequences"]
     rows = []
-    for name in [*names, "content_knn", "popularity"]:
+    for name in names:
         run = partial(_cold, dataset, model, name, changes)
         rows.append(Cell(name, None, {"name": name, "params": changes}, run))
+    for name in ("content_knn", "popularity"):
+        rows.append(Cell(name, None, {"name": name}, partial(_cold, dataset, model, name, {})))
     return rows
 
 
@@ -246,8 +258,15 @@ def complexity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
         for value in values:
             size = {**base, name: value}
             run = partial(_cost, model, changes, size)
-            rows.append(Cell(f"by {name}", value, {"size": size, "params": changes}, run))
+            key = {"size": size, "params": changes, "machine": environment.describe()}
+            key["machine"].pop("commit")
+            rows.append(Cell(f"by {name}", value, key, run))
     return rows
+
+
+def _needs_features(dataset: str, model: str) -> None:
+    if not load(dataset, model).features:
+        raise ValueError(f"this study is one of features, and {dataset} has none")
 
 
 def _only(model: str, needed: str, study: str) -> None:
@@ -270,10 +289,11 @@ def _cold(
     dataset: str, kind: str, name: str, changes: dict[str, Any], seed: int
 ) -> dict[str, float]:
     data, cold = corrupted.without_items(load(dataset, kind), 0.1, np.random.default_rng(seed))
+    rng = np.random.default_rng([seed, 1])
     if name == "content_knn":
-        ranker: Any = corrupted.ContentKNN(data)
+        ranker: Any = corrupted.ContentKNN(data, rng)
     elif name == "popularity":
-        ranker = corrupted.Popularity(data)
+        ranker = corrupted.Popularity(data, rng)
     else:
         ranker = models.fit(name, data, seed, changes)
     k = 10 if kind == "mdsrec" else 20

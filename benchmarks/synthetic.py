@@ -29,9 +29,14 @@ def sized(users: int, items: int, columns: int, *, sequential: bool, seed: int) 
     rng = np.random.default_rng(seed)
     train: Any = power_law(users, items, 20, rng)
     if sequential:
-        order = rng.permutation(train.nnz)
-        train = Interactions.from_csr(train)[order]
-        train = Interactions(train.user, train.item, timestamp=order, n_users=users, n_items=items)
+        train = Interactions.from_csr(train)
+        train = Interactions(
+            train.user,
+            train.item,
+            timestamp=rng.permutation(len(train)),
+            n_users=users,
+            n_items=items,
+        )
     features = {m: rng.normal(size=(items, columns)).astype(np.float32) for m in ("v", "t")}
     return Bunch(train=train, features=features)
 

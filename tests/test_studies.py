@@ -87,6 +87,60 @@ def test_a_study_goes_on_where_it_was(modules, tmp_path, monkeypatch):
     n_cells = known.count("\n")
     assert len(asked) == 1 + n_cells
     assert [seed for _, _, seed in asked].count(0) == 1
+    run(modules, *options, "--seeds", "2")
+    assert len(asked) == 1 + n_cells  # the cut line spoiled none that came after
+    run(modules, *options, "--seeds", "1", "--fresh", "--only", "v")
+    assert len(asked) == 2 + n_cells
+    run(modules, *options, "--seeds", "2")
+    assert len(asked) == 2 + n_cells
+
+
+@pytest.mark.parametrize("model", ["mde", "mdsrec"])
+@pytest.mark.parametrize("study", STUDIES)
+def test_different_rows_are_different_cells(study, model, modules):
+    if (study, model) == ("tradeoff", "mdsrec"):
+        return
+    cells = modules["cells"].STUDIES[study].cells("tiny", model, {})
+    names = {}
+    for cell in cells:
+        names.setdefault(json.dumps(cell.key, sort_keys=True), []).append(cell)
+    for same in names.values():
+        # Nothing corrupted, and the size that is varied from in three ways.
+        assert len(same) == 1 or study in ("noise", "complexity")
+        assert len(same) == 1 or {cell.x for cell in same} in ({0.0}, {100}, {100, 128})
+
+
+def test_a_study_sets_its_own_parameters_alone(modules, tmp_path, capsys):
+    for study, change in (("ablation", "alpha=0.3"), ("sensitivity", "temperature=0.3")):
+        with pytest.raises(SystemExit):
+            run(modules, study, "mde", tmp_path, "--set", change)
+        assert f"sets {change.split('=')[0]} itself" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(modules, "noise", "mde", tmp_path, "--only", "nothing")
+    assert "no rows" in capsys.readouterr().err
+
+
+def test_among_new_items_popularity_is_chance(modules):
+    data, cold = modules["corrupted"].without_items(
+        modules["cells"].load("tiny", "mde"), 0.5, np.random.default_rng(0)
+    )
+    first = [
+        modules["corrupted"]
+        .Popularity(data, np.random.default_rng(seed))
+        .recommend(np.arange(3), 5, items=cold, exclude_seen=True)[0][0]
+        for seed in range(80)
+    ]
+    assert len(set(np.concatenate(first))) == len(cold)
+    rest = np.setdiff1d(np.arange(data.test.shape[1]), cold)
+    best = modules["corrupted"].Popularity(data, np.random.default_rng(0))
+    ids, _ = best.recommend(np.arange(3), 1, exclude_seen=False)
+    assert np.isin(ids, rest).all()
+
+
+def test_sequences_of_any_size_are_in_no_order_of_items(modules):
+    synthetic = sys.modules["synthetic"]
+    X = synthetic.sized(50, 60, 4, sequential=True, seed=0).train
+    assert not any((np.diff(items) > 0).all() for items in X.sequences() if len(items) > 5)
 
 
 @pytest.fixture(params=["mde", "mdsrec"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import repeat
 from typing import NamedTuple
 
 import torch
@@ -117,11 +116,11 @@ class InteractionSampler:
             drawn = self.negatives(users).split(self.batch_size)
         else:
             drawn = self._shared_negatives(self.n_shared)
-        known: Iterable[Met | None] = repeat(None)
+        known: Iterable[Met | None] = [None] * len(self)
         if self._columns is not None and isinstance(drawn, torch.Tensor):
             known = self._columns.met(users, drawn, self.batch_size)
         parts = users.split(self.batch_size), positives.split(self.batch_size)
-        for user, positive, negative, met in zip(*parts, drawn, known, strict=False):
+        for user, positive, negative, met in zip(*parts, drawn, known, strict=True):
             own = None
             if self.n_shared and met is None:
                 own = place_of(positive, negative, self.n_items)
