@@ -8,9 +8,9 @@
 A study is a list of cells, each of them one fit of one seed. Every cell is written to a file as
 soon as it is known, and one that stands there is not computed again: a study that was
 interrupted goes on, with more seeds it computes those alone, and several processes may share the
-work with `--seeds` apart. `--fresh` computes all again. Figures of MDE are recall@20 and NDCG@20,
-those of MDSRec at 10, items seen not ranked; training stops by validation and nothing is
-chosen by the test part.
+work, each with a `--first-seed` of its own. `--fresh` computes all again. Figures of MDE are
+recall@20 and NDCG@20, those of MDSRec at 10, items seen not ranked; training stops by validation
+and nothing is chosen by the test part.
 """
 
 from __future__ import annotations

@@ -73,12 +73,11 @@ def fit(
         data = change(data, np.random.default_rng(seed))
     k = 10 if kind == "mdsrec" else 20
     found = models.run(name, data, seed, changes, ["valid", "test"], [k])
-    figures = {
+    return {
         f"{part} {metric}@{k}": found[part][f"{metric}@{k}"]
         for part in ("valid", "test")
         for metric in ("recall", "ndcg")
     }
-    return figures
 
 
 class Maker:
@@ -98,9 +97,7 @@ class Maker:
         about: dict[str, Any] | None = None,
     ) -> Cell:
         name = name or self.kind
-        fixed = models.params_of(name) | (params or {})
-        if clash := fixed.keys() & self.changes.keys():
-            raise ValueError(f"this study sets {', '.join(sorted(clash))} itself; got it by --set")
+        _check_changes(self.changes, models.params_of(name) | (params or {}))
         params = {**self.changes, **(params or {})}
         key = {"name": name, "params": params, "about": about or {}}
         run = partial(fit, self.dataset, self.kind, name, params, change)
@@ -235,6 +232,7 @@ def cold_items(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
     names = ["mde", "paper", "ids"] if model == "mde" else ["mdsrec", "wo_mrgc", "paper_sequences"]
     rows = []
     for name in names:
+        _check_changes(changes, models.params_of(name))
         run = partial(_cold, dataset, model, name, changes)
         rows.append(Cell(name, None, {"name": name, "params": changes}, run))
     for name in ("content_knn", "popularity"):
@@ -253,6 +251,7 @@ def complexity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
         "items": (unit, 3 * unit, 10 * unit),
         "columns": (128, 512, 2_048),
     }
+    _check_changes(changes, {"early_stopping": False})
     rows = []
     for name, values in tried.items():
         for value in values:
@@ -262,6 +261,12 @@ def complexity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
             key["machine"].pop("commit")
             rows.append(Cell(f"by {name}", value, key, run))
     return rows
+
+
+def _check_changes(changes: dict[str, Any], own: dict[str, Any]) -> None:
+    """Refuse to have set what a row sets itself: it would not be what it is called."""
+    if clash := own.keys() & changes.keys():
+        raise ValueError(f"this study sets {', '.join(sorted(clash))} itself; got it by --set")
 
 
 def _needs_features(dataset: str, model: str) -> None:

@@ -111,9 +111,14 @@ def test_different_rows_are_different_cells(study, model, modules):
 
 
 def test_a_study_sets_its_own_parameters_alone(modules, tmp_path, capsys):
-    for study, change in (("ablation", "alpha=0.3"), ("sensitivity", "temperature=0.3")):
+    for study, model, change in (
+        ("ablation", "mde", "alpha=0.3"),
+        ("sensitivity", "mde", "temperature=0.3"),
+        ("cold-items", "mdsrec", "relation='sum'"),
+        ("complexity", "mde", "early_stopping=True"),
+    ):
         with pytest.raises(SystemExit):
-            run(modules, study, "mde", tmp_path, "--set", change)
+            run(modules, study, model, tmp_path, "--set", change)
         assert f"sets {change.split('=')[0]} itself" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         run(modules, "noise", "mde", tmp_path, "--only", "nothing")
