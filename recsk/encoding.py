@@ -33,12 +33,15 @@ class StoredEncoder:
         self.settings = settings
         self.weights = {name: _array(value) for name, value in encoder.state_dict().items()}
         self.items = _array(tables.items)
-        self.interests = None if tables.interests is None else _array(tables.interests)
+        self.centers = None if tables.centers is None else _array(tables.centers)
+        self.cluster = None if tables.cluster is None else _array(tables.cluster)
 
     def get_state(self) -> dict[str, Any]:
         """Everything that it holds, as arrays, numbers, strings and dicts of them."""
         state = {"settings": self.settings, "weights": self.weights, "items": self.items}
-        return state if self.interests is None else {**state, "interests": self.interests}
+        if self.centers is None:
+            return state
+        return {**state, "centers": self.centers, "cluster": self.cluster}
 
     @property
     def width(self) -> int:
@@ -77,9 +80,9 @@ class StoredEncoder:
             raise ValueError(f"the encoder is not for {n_modalities} modalities")
         if width != stored.width + stored.settings["item_bias"]:
             raise ValueError(f"the encoder does not give vectors of width {width}")
-        stored.interests = None
+        stored.centers = stored.cluster = None
         if stored.settings["with_interests"]:
-            stored.interests = state.array("interests", stored.items.shape)
+            stored.centers, stored.cluster = _interests(state, stored.items.shape)
         return stored
 
     @torch.no_grad()
@@ -105,8 +108,12 @@ class StoredEncoder:
         weights = {name: _tensor(value) for name, value in self.weights.items()}
         encoder.load_state_dict(weights, assign=True)
         encoder.eval()
-        interests = None if self.interests is None else _tensor(self.interests)
-        states = last_states(encoder, ItemTables(_tensor(self.items), interests), indptr, items)
+        tables = ItemTables(
+            _tensor(self.items),
+            None if self.centers is None else _tensor(self.centers),
+            None if self.cluster is None else _tensor(self.cluster),
+        )
+        states = last_states(encoder, tables, indptr, items)
         return encoder.users(states).numpy(), encoder.weights(states).numpy()
 
 
@@ -145,10 +152,25 @@ def _settings(
     return settings
 
 
-def _array(tensor: torch.Tensor) -> npt.NDArray[np.float32]:
+def _interests(
+    state: StateReader, shape: tuple[int, int, int]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    """Centers of the clusters, and which of them each item belongs to."""
+    n_modalities, n_items, n_factors = shape
+    if "interests" in state.names():  # files of before: the center of each item, as often as that
+        cluster = np.broadcast_to(np.arange(n_items), (n_modalities, n_items))
+        return state.array("interests", shape), cluster.copy()
+    centers = state.array("centers", (n_modalities, None, n_factors))
+    cluster = state.array("cluster", (n_modalities, n_items), np.int64)
+    if cluster.min(initial=0) < 0 or cluster.max(initial=0) >= centers.shape[1]:
+        raise ValueError(f"encoder.cluster goes beyond the {centers.shape[1]} centers")
+    return centers, cluster
+
+
+def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:
     return tensor.detach().cpu().numpy().copy()
 
 
-def _tensor(array: npt.NDArray[np.float32]) -> torch.Tensor:
+def _tensor(array: npt.NDArray[Any]) -> torch.Tensor:
     # A memory-mapped array is read-only, of which torch warns; nothing here ever writes to it.
     return torch.as_tensor(array if array.flags.writeable else array.copy())

