@@ -84,7 +84,7 @@ MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "no_relation_scores": ({"relation_weight": 0.0}, None),
     "graph_alone": ({"relation_strength": None}, None),
     "shared_ids": ({"shared_ids": True}, None),
-    "joint_loss": ({"modality_weight": 0.0}, None),
+    "modality_losses": ({"modality_weight": 1.0}, None),
     "paper_sequences": (_PAPER, None),
     "paper_wo_mrgc": ({**_PAPER, "relation": None}, None),
     "paper_wo_ica": ({**_PAPER, "n_interests": 0}, None),

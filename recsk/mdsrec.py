@@ -127,21 +127,21 @@ class MDSRecRecommender(TrainedRecommender):
         Paper: False.
     score_temperature : float, default=0.1
         :math:`\tau_s`, divides scores in the softmax. 1 goes with ``similarity="dot"``.
-    modality_weight : float, default=1.0
+    modality_weight : float, default=0.0
         Weight of the same loss for every modality by itself, beside that of all together, so that
-        none leaves its work to another. Paper: 0.
+        none leaves its work to another.
     n_negatives : int or None, default=None
         Items that a batch shares as negatives, drawn uniformly among those that somebody met;
         None takes all of these, which is better where its time is affordable: it grows with the
         number of items.
-    learning_rate : float, default=1e-3
+    learning_rate : float, default=2e-3
         Of Adam.
     learning_rate_decay : float, default=1.0
         Factor of the learning rate after every epoch.
     weight_averaging : float, default=0.99
         Decay per step of a moving average of the weights, which is what is kept. 0 keeps the
         weights of the last step. Paper: 0.
-    batch_size : int, default=128
+    batch_size : int, default=256
         Sequences per step.
     max_epochs : int, default=100
         Passes over the sequences, at most.
@@ -277,7 +277,6 @@ class MDSRecRecommender(TrainedRecommender):
         "similarity": "dot",
         "item_bias": False,
         "score_temperature": 1.0,
-        "modality_weight": 0.0,
         "weight_averaging": 0.0,
     }
 
@@ -309,12 +308,12 @@ class MDSRecRecommender(TrainedRecommender):
         similarity: Literal["cosine", "dot"] = "cosine",
         item_bias: bool = True,
         score_temperature: float = 0.1,
-        modality_weight: float = 1.0,
+        modality_weight: float = 0.0,
         n_negatives: int | None = None,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 2e-3,
         learning_rate_decay: float = 1.0,
         weight_averaging: float = 0.99,
-        batch_size: int = 128,
+        batch_size: int = 256,
         max_epochs: int = 100,
         early_stopping: bool | Literal["auto"] = "auto",
         validation_fraction: float = 0.2,

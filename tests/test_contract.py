@@ -61,7 +61,7 @@ class TestMDSRecOfOtherSwitches(RecommenderContract):
         fusion="softmax",
         shared_ids=True,
         relation_strength=None,
-        modality_weight=0.0,
+        modality_weight=0.5,
         n_negatives=5,
     )
     enough = {"max_epochs": 60, "learning_rate": 0.01}

@@ -166,7 +166,7 @@ class TestLossCurve:
 
     def test_without_validation(self, mdsrec):
         axes = LossCurveDisplay.from_estimator(mdsrec).ax_
-        assert [ax.get_title() for ax in axes] == ["ranking", "modality ranking"]
+        assert [ax.get_title() for ax in axes] == ["ranking"]
 
     def test_nothing_kept_is_not_marked(self):
         (ax,) = LossCurveDisplay(loss_curve={"ranking": [2.0, 1.0]}).plot().ax_

@@ -20,7 +20,7 @@ from torch.nn import functional
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator, gather
 from recsk.nn.sequences import SequenceBatch, pad
-from recsk.nn.softmax import joint_softmax_loss, softmax_loss
+from recsk.nn.softmax import softmax_loss
 
 __all__ = [
     "Interests",
@@ -418,44 +418,15 @@ class MDSRecObjective:
         network, encoder = self.network, self.network.encoder
         tables = network.tables()
         states = encoder(tables, batch.items, batch.place)
-        items = network.catalogue(tables)
-        if not self.modality_weight or states.shape[1] == 1:
-            return {"ranking": self._rank(encoder.users(states), items, batch)}
-        single = encoder.with_one(encoder.comparable(states))
-        if encoder.concatenate:
-            return self._rank_jointly(single, encoder.weights(states), tables, batch)
-        losses = [self._rank(users, items, batch) for users in single.unbind(dim=1)]
-        return {
-            "ranking": self._rank(encoder.users(states), items, batch),
-            "modality_ranking": self.modality_weight * torch.stack(losses).sum(),
-        }
+        terms = {"ranking": self._rank(encoder.users(states), network.catalogue(tables), batch)}
+        if self.modality_weight and states.shape[1] > 1:
+            single = encoder.with_one(encoder.comparable(states)).unbind(dim=1)
+            items = network.parts_with_bias(tables).expand(len(single), -1, -1)
+            losses = [self._rank(*pair, batch) for pair in zip(single, items, strict=True)]
+            terms["modality_ranking"] = self.modality_weight * torch.stack(losses).sum()
+        return terms
 
     def _rank(self, users: torch.Tensor, items: torch.Tensor, batch: SequenceBatch) -> torch.Tensor:
-        positive, negative = _compared(items, batch)
+        positive = gather(items, batch.target)
+        negative = items if batch.negative is None else gather(items, batch.negative)
         return softmax_loss(users / self.score_temperature, positive, negative, own=batch.own)
-
-    def _rank_jointly(
-        self,
-        users: torch.Tensor,
-        weights: torch.Tensor,
-        tables: ItemTables,
-        batch: SequenceBatch,
-    ) -> dict[str, torch.Tensor]:
-        """The same where the score is a weighted sum of those in the modalities."""
-        items = self.network.parts_with_bias(tables).transpose(0, 1)
-        positive, negative = _compared(items, batch)
-        fused, modalities = joint_softmax_loss(
-            users / self.score_temperature,
-            positive,
-            negative,
-            weights,
-            modality_weight=self.modality_weight,
-            own=batch.own,
-        )
-        return {"ranking": fused, "modality_ranking": modalities}
-
-
-def _compared(items: torch.Tensor, batch: SequenceBatch) -> tuple[torch.Tensor, torch.Tensor]:
-    """Vectors of the items that come next, and of the others."""
-    negative = items if batch.negative is None else gather(items, batch.negative)
-    return gather(items, batch.target), negative

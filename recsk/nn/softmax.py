@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 
 from recsk.nn.propagation import gather, scatter
 
-__all__ = ["joint_softmax_loss", "softmax_loss"]
+__all__ = ["softmax_loss"]
 
 # Scores at a time. On the CPU they are to stay in the cache from one step to the next, elsewhere
 # they are only to fit into memory.
@@ -71,50 +71,6 @@ def softmax_loss(
     return loss
 
 
-def joint_softmax_loss(
-    query: torch.Tensor,
-    positive: torch.Tensor,
-    negative: torch.Tensor,
-    query_share: torch.Tensor,
-    *,
-    modality_weight: float,
-    own: torch.Tensor | None = None,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    r"""Losses of the scores in every modality and of a weighted sum of these, computed together.
-
-    .. math:: L\Big(\sum_m a_m s_m\Big) + \omega \sum_m L(s_m)
-
-    where :math:`L` is `softmax_loss`, :math:`s_m` the inner products of the vectors in modality
-    m, and :math:`a` the shares of modalities in a query: that is what the inner product of vectors
-    is that are joined side by side.
-
-    Parameters
-    ----------
-    query : Tensor of shape (n, M, width)
-        Vectors of users in every modality, already divided by the temperature.
-    positive : Tensor of shape (n, M, width)
-    negative : Tensor of shape (n_negatives, M, width)
-    query_share : Tensor of shape (n, M)
-        :math:`a`.
-    modality_weight : float
-        :math:`\omega`.
-    own : Tensor, default=None
-        As in `softmax_loss`.
-
-    Returns
-    -------
-    fused, modalities : Tensor of shape ()
-        The two terms. The gradient of their sum is right, that of each is not: the second one has
-        none, and the first one has that of both.
-    """
-    single = (query * positive).sum(dim=2)
-    fused = (query_share * single).sum(dim=1)
-    joined, modalities = _JointLoss.apply(
-        query, negative, query_share, single, fused, modality_weight, own
-    )
-    return joined, modalities
-
-
 class _SoftmaxLoss(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -160,57 +116,6 @@ class _SoftmaxLoss(torch.autograd.Function):
         *grads, loss = ctx.saved_tensors
         weight_grad = loss * (grad / len(loss)) if ctx.needs_input_grad[3] else None
         return *(part * grad for part in grads), weight_grad, None, None, None
-
-
-class _JointLoss(torch.autograd.Function):
-    @staticmethod
-    def forward(
-        ctx: Any,
-        query: torch.Tensor,
-        negative: torch.Tensor,
-        query_share: torch.Tensor,
-        single: torch.Tensor,
-        fused: torch.Tensor,
-        modality_weight: float,
-        own: torch.Tensor | None,
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        n_modalities = query.shape[1]
-        share = fused.new_full(fused.shape, 1 / len(fused))
-        loss, single_loss = torch.empty_like(fused), torch.zeros_like(fused)
-        grads = [torch.zeros_like(x) for x in (query, negative, query_share, single, fused)]
-        query_grad, negative_grad, query_share_grad, single_slope, fused_slope = grads
-        for rows in _blocks(query, len(negative) * (n_modalities + 2)):
-            q, a = query[rows], query_share[rows, :, None]
-            scores = [q[:, m] @ negative[:, m].T for m in range(n_modalities)]
-            joint = scores[0] * a[:, 0]
-            for m in range(1, n_modalities):
-                joint.addcmul_(scores[m], a[:, m])
-            _hide(joint, _part(own, rows), None)
-            top, others = _exponentiate(joint)
-            loss[rows], scale = _compare(top, others, fused[rows], share[rows])
-            fused_slope[rows] = -others * scale
-            joint.mul_(scale[:, None])
-            for m in range(n_modalities):
-                query_share_grad[rows, m] = torch.linalg.vecdot(joint, scores[m])
-                both = joint * a[:, m]
-                _hide(scores[m], _part(own, rows), None)
-                top, others = _exponentiate(scores[m])
-                value, scale = _compare(top, others, single[rows, m], share[rows])
-                single_loss[rows] += modality_weight * value
-                scale *= modality_weight
-                single_slope[rows, m] = -others * scale
-                both.addcmul_(scores[m], scale[:, None])
-                query_grad[rows, m] = both @ negative[:, m]
-                negative_grad[:, m] += both.T @ q[:, m]
-        modalities = single_loss @ share
-        ctx.mark_non_differentiable(modalities)
-        ctx.save_for_backward(*grads)
-        return loss @ share, modalities
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: torch.Tensor, _: Any) -> tuple[torch.Tensor | None, ...]:
-        return *(part * grad for part in ctx.saved_tensors), None, None
 
 
 def _blocks(query: torch.Tensor, scores_per_row: int) -> Iterator[slice]:

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from recsk.nn import softmax
-from recsk.nn.softmax import joint_softmax_loss, softmax_loss
+from recsk.nn.softmax import softmax_loss
 from tests.nn import reference
 
 N, K, D = 7, 5, 4
@@ -103,69 +103,6 @@ def test_what_is_no_negative_changes_nothing():
     torch.testing.assert_close(softmax_loss(query, positive, negative, own=column), without)
     nothing_left = softmax_loss(query, positive, negative[:1], own=0 * column)
     assert nothing_left == 0
-
-
-def joint_inputs(n_modalities):
-    rng = np.random.default_rng(n_modalities)
-    shapes = [(N, n_modalities, D), (N, n_modalities, D), (K, n_modalities, D), (N, n_modalities)]
-    return [torch.tensor(rng.normal(size=shape)) for shape in shapes]
-
-
-def separate(query, positive, negative, share, **hidden):
-    """What the joint loss is, with one softmax for each kind of scores."""
-    vectors = (query, positive, negative)
-    joined = [x.flatten(1) for x in (query * share[:, :, None], positive, negative)]
-    parts = zip(*(x.unbind(1) for x in vectors), strict=True)
-    return softmax_loss(*joined, **hidden), 0.7 * sum(softmax_loss(*x, **hidden) for x in parts)
-
-
-def joint(*vectors, **given):
-    return joint_softmax_loss(*vectors, modality_weight=0.7, **given)
-
-
-JOINT_CASES = ["plain", "own"]
-
-
-def with_gradients(loss, inputs, hidden):
-    """Both terms, and the gradient of their sum by every input."""
-    inputs = [x.detach().clone().requires_grad_() for x in inputs]
-    terms = loss(*inputs, **hidden)
-    sum(terms).backward()
-    return [x.detach().cpu() for x in (*terms, *(x.grad for x in inputs))]
-
-
-@pytest.mark.parametrize("n_modalities", [1, 2, 3])
-@pytest.mark.parametrize("case", JOINT_CASES)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
-def test_joint_loss_is_that_of_what_is_joined_and_of_its_parts(case, n_modalities, dtype):
-    inputs = [x.to(dtype) for x in joint_inputs(n_modalities)]
-    found = with_gradients(joint, inputs, options(case))
-    torch.testing.assert_close(found, with_gradients(separate, inputs, options(case)))
-
-
-@pytest.mark.parametrize("case", JOINT_CASES)
-def test_gradient_of_every_input_of_the_joint_loss(case):
-    inputs = [x.requires_grad_() for x in joint_inputs(2)]
-    assert torch.autograd.gradcheck(lambda *x: sum(joint(*x, **options(case))), inputs)
-
-
-@pytest.mark.parametrize("scale", [0.0, 1e-20, 1e2, 1e4])
-@pytest.mark.parametrize("case", JOINT_CASES)
-def test_extreme_inputs_of_the_joint_loss(case, scale):
-    inputs = [(x * scale).float() for x in joint_inputs(2)]
-    found = with_gradients(joint, inputs, options(case))
-    assert all(torch.isfinite(x).all() for x in found)
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize("case", JOINT_CASES)
-@pytest.mark.parametrize("loss", [joint, separate])
-def test_cuda_gives_what_the_cpu_gives(case, loss):
-    found = []
-    for device in ("cpu", "cuda"):
-        inputs = [x.float().to(device) for x in joint_inputs(2)]
-        found.append(with_gradients(loss, inputs, options(case, device)))
-    torch.testing.assert_close(*found)
 
 
 @pytest.mark.gpu
