@@ -18,6 +18,7 @@ __all__ = [
     "MDE",
     "MDSREC",
     "fit",
+    "identity",
     "is_sequential",
     "make",
     "params_of",
@@ -143,6 +144,16 @@ def make(name: str, seed: int, changes: dict[str, Any]) -> MDERecommender | MDSR
     return create(**{**params, **changes}, random_state=seed)
 
 
+def identity(name: str, changes: dict[str, Any], modalities: Sequence[str]) -> dict[str, Any]:
+    """All that makes a model but its seed, whatever it is called: names and defaults may change."""
+    estimator = make(name, 0, changes)
+    params = estimator.get_params(deep=False)
+    for without_effect in ("random_state", "verbose", "checkpoint", "checkpoint_epochs"):
+        del params[without_effect]
+    given = _modalities(name, list(modalities))
+    return {"class": type(estimator).__name__, "params": params, "modalities": given}
+
+
 def fit(name: str, data: Bunch, seed: int, changes: dict[str, Any]) -> Any:
     """A fitted model, which is asked by the ids of the users for what comes in the test part."""
     estimator = make(name, seed, changes)
@@ -191,15 +202,16 @@ def tune(name: str, data: Bunch, seed: int, changes: dict[str, Any]) -> tuple[st
     return model, max(tried, key=lambda pair: pair[0])[1]
 
 
-def _features(name: str, data: Bunch) -> dict[str, np.ndarray] | None:
-    """The modalities that a model is given."""
+def _modalities(name: str, names: list[str]) -> list[str]:
+    """Which of them a model is given."""
     if name not in MDSREC:
-        return data.features if MDE[name][2] else None
+        return names if MDE[name][2] else []
     chosen = MDSREC[name][1]
-    names = list(data.features)
-    return {
-        names[m]: data.features[names[m]] for m in (range(len(names)) if chosen is None else chosen)
-    }
+    return names if chosen is None else [names[m] for m in chosen]
+
+
+def _features(name: str, data: Bunch) -> dict[str, np.ndarray]:
+    return {m: data.features[m] for m in _modalities(name, list(data.features))}
 
 
 class _Continuing:

@@ -6,9 +6,10 @@
         --set learning_rate=0.002 --set dropout=0.4 --set n_iter_no_change=10
 
 A study is a list of cells, each of them one fit of one seed. Every cell is written to a file as
-soon as it is known, and one that stands there is not computed again: a study that was
-interrupted goes on, with more seeds it computes those alone, and several processes may share the
-work, each with a `--first-seed` of its own. `--fresh` computes all again. Figures of MDE are
+soon as it is known, and one that stands there is not computed again, whichever study asks: a study
+that was interrupted goes on, with more seeds it computes those alone, and several processes may
+share the work. A cell is known by all parameters of its model, so that other defaults are other
+cells; when the code itself has changed, `--fresh` computes all again. Figures of MDE are
 recall@20 and NDCG@20, those of MDSRec at 10, items seen not ranked; training stops by validation
 and nothing is chosen by the test part.
 """
@@ -39,21 +40,17 @@ class Store:
     With `fresh` none is known at first; the last line of a cell counts.
     """
 
-    def __init__(self, path: Path, about: dict[str, Any], *, fresh: bool = False) -> None:
-        self.path, self.about = path, about
+    def __init__(self, path: Path, *, fresh: bool = False) -> None:
+        self.path = path
         self.commits: set[str] = set()  # of the cells that were asked for
         self._known: dict[str, dict[str, Any]] = {}
-        if path.exists() and not fresh:
-            for line in path.read_text().splitlines():
-                try:
-                    entry = json.loads(line)
-                except json.JSONDecodeError:  # cut by a kill
-                    continue
-                self._known[entry["key"]] = entry
+        self._place = path.stat().st_size if fresh and path.exists() else 0
 
     def get(self, cell: Cell, seed: int) -> Found:
         """What a cell gave, computed if it is not known yet."""
-        key = json.dumps({**self.about, **cell.key, "seed": seed}, sort_keys=True)
+        key = json.dumps({**cell.key, "seed": seed}, sort_keys=True)
+        if key not in self._known:
+            self._read()
         if key not in self._known:
             found = {name: float(value) for name, value in cell.run(seed).items()}
             entry = {"key": key, "commit": environment.describe()["commit"], "found": found}
@@ -63,6 +60,21 @@ class Store:
             self._known[key] = entry
         self.commits.add(str(self._known[key]["commit"]))
         return self._known[key]["found"]
+
+    def _read(self) -> None:
+        """What was written since, by other processes too."""
+        if not self.path.exists():
+            return
+        with self.path.open() as file:
+            file.seek(self._place)
+            lines = file.read().splitlines()
+            self._place = file.tell()
+        for line in lines:
+            try:
+                entry = json.loads(line)
+            except json.JSONDecodeError:  # cut by a kill
+                continue
+            self._known[entry["key"]] = entry
 
 
 def summarize(cells: Iterable[Cell], store: Store, seeds: range) -> list[dict[str, Any]]:
@@ -129,14 +141,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     except ValueError as error:
         parser.error(str(error))
     name = f"{args.study}-{args.dataset}-{model}"
-    path = args.results / f"{name}.jsonl"
     if args.only:
         cells = [cell for cell in cells if cell.series == args.only]
         name += f"-{args.only}".replace(" ", "_")
     if not cells:
         parser.error(f"{args.study} has no rows of this kind on {args.dataset}")
-    about = {"study": args.study, "dataset": args.dataset, "model": model}
-    store = Store(path, about, fresh=args.fresh)
+    path = args.results / f"cells-{args.dataset}-{model}.jsonl"
+    store = Store(path, fresh=args.fresh)
     seeds = range(args.first_seed, args.first_seed + args.seeds)
     print(
         f"{args.study}: {model} on {args.dataset}, seeds {list(seeds)}, changes {changes}, "
@@ -148,6 +159,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     picture = args.results / f"{name}.png"
     study_plots.draw(title, rows, study.x_label, picture)
     print(f"written: {picture}")
+    about = {"study": args.study, "dataset": args.dataset, "model": model}
     report = {**about, "changes": changes, "seeds": list(seeds), "rows": rows}
     report["environment"] = environment.describe() | {"commits": sorted(store.commits)}
     environment.write(report, args.results / f"{name}.json")

@@ -99,7 +99,8 @@ class Maker:
         name = name or self.kind
         _check_changes(self.changes, models.params_of(name) | (params or {}))
         params = {**self.changes, **(params or {})}
-        key = {"name": name, "params": params, "about": about or {}}
+        modalities = list(load(self.dataset, self.kind).features)
+        key = {"model": models.identity(name, params, modalities), "data": about or {}}
         run = partial(fit, self.dataset, self.kind, name, params, change)
         return Cell(series, x, key, run)
 
@@ -230,13 +231,16 @@ def cold_items(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
     """A tenth of the items held out whole: what they are found by."""
     _needs_features(dataset, model)
     names = ["mde", "paper", "ids"] if model == "mde" else ["mdsrec", "wo_mrgc", "paper_sequences"]
+    modalities = list(load(dataset, model).features)
+    about = {"cold items": 0.1}
     rows = []
     for name in names:
         _check_changes(changes, models.params_of(name))
-        run = partial(_cold, dataset, model, name, changes)
-        rows.append(Cell(name, None, {"name": name, "params": changes}, run))
+        key = {"model": models.identity(name, changes, modalities), "data": about}
+        rows.append(Cell(name, None, key, partial(_cold, dataset, model, name, changes)))
     for name in ("content_knn", "popularity"):
-        rows.append(Cell(name, None, {"name": name}, partial(_cold, dataset, model, name, {})))
+        key = {"model": name, "data": about}
+        rows.append(Cell(name, None, key, partial(_cold, dataset, model, name, {})))
     return rows
 
 
@@ -257,8 +261,11 @@ def complexity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
         for value in values:
             size = {**base, name: value}
             run = partial(_cost, model, changes, size)
-            key = {"size": size, "params": changes, "machine": environment.describe()}
-            key["machine"].pop("commit")
+            machine = environment.describe()
+            del machine["commit"]
+            length = {"max_epochs": None, "early_stopping": False}
+            made = models.identity(model, {**changes, **length}, ["v", "t"])
+            key = {"model": made, "data": {"size": size}, "machine": machine}
             rows.append(Cell(f"by {name}", value, key, run))
     return rows
 
