@@ -17,6 +17,7 @@ and nothing is chosen by the test part.
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -48,12 +49,14 @@ class Store:
 
     def get(self, cell: Cell, seed: int) -> Found:
         """What a cell gave, computed if it is not known yet."""
-        key = json.dumps({**cell.key, "seed": seed}, sort_keys=True)
+        described = json.dumps({**cell.key, "seed": seed}, sort_keys=True)
+        key = hashlib.sha256(described.encode()).hexdigest()[:20]
         if key not in self._known:
             self._read()
         if key not in self._known:
             found = {name: float(value) for name, value in cell.run(seed).items()}
-            entry = {"key": key, "commit": environment.describe()["commit"], "found": found}
+            commit = environment.describe()["commit"]
+            entry = {"key": key, "row": cell.label, "seed": seed, "commit": commit, "found": found}
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
                 file.write(f"\n{json.dumps(entry)}")  # the line before may be cut
