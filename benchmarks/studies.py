@@ -10,8 +10,8 @@ soon as it is known, and one that stands there is not computed again, whichever 
 that was interrupted goes on, with more seeds it computes those alone, and several processes may
 share the work. A cell is known by all parameters of its model, so that other defaults are other
 cells; when the code itself has changed, `--fresh` computes all again. Figures of MDE are
-recall@20 and NDCG@20, those of MDSRec at 10, items seen not ranked; training stops by validation
-and nothing is chosen by the test part.
+recall@20 and NDCG@20, those of MDSRec at 10, items seen not ranked (`--not-masked` shows those with
+items seen ranked as well); training stops by validation and nothing is chosen by the test part.
 """
 
 from __future__ import annotations
@@ -80,8 +80,10 @@ class Store:
             self._known[entry["key"]] = entry
 
 
-def summarize(cells: Iterable[Cell], store: Store, seeds: range) -> list[dict[str, Any]]:
-    """Mean and standard deviation over seeds of every cell."""
+def summarize(
+    cells: Iterable[Cell], store: Store, seeds: range, *, masked: bool = True
+) -> list[dict[str, Any]]:
+    """Mean and standard deviation over seeds of every cell, with figures of one kind shown."""
     rows = []
     for cell in cells:
         runs = [store.get(cell, seed) for seed in seeds]
@@ -98,16 +100,18 @@ def summarize(cells: Iterable[Cell], store: Store, seeds: range) -> list[dict[st
                 },
             }
         )
-        print_row(rows[-1], header=len(rows) == 1)
+        shown = [name for name in values if masked == (study_cells.NOT_MASKED not in name)]
+        if not shown:
+            raise SystemExit("this study has no figures with items seen ranked as well")
+        print_row(rows[-1], shown, header=len(rows) == 1)
     return rows
 
 
-def print_row(row: dict[str, Any], *, header: bool) -> None:
+def print_row(row: dict[str, Any], shown: list[str], *, header: bool) -> None:
     """One line of a table in Markdown, as it stands in the docs."""
     if header:
-        names = ["", *row["mean"]]
-        print("| " + " | ".join(names) + " |\n|" + "---|" * len(names))
-    cells = [write(mean, row["std"][name]) for name, mean in row["mean"].items()]
+        print("| " + " | ".join(["", *shown]) + " |\n|" + "---|" * (1 + len(shown)))
+    cells = [write(row["mean"][name], row["std"][name]) for name in shown]
     print("| " + " | ".join([row["label"], *cells]) + " |", flush=True)
 
 
@@ -131,6 +135,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "--set", action="append", default=[], type=parse_change, metavar="NAME=VALUE"
     )
     parser.add_argument("--only", help="rows of this name alone, such as 'wo_ica'")
+    parser.add_argument(
+        "--not-masked", action="store_true", help="show figures with items seen ranked as well"
+    )
     parser.add_argument("--fresh", action="store_true", help="compute again what is known")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results/studies")
@@ -156,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{args.study}: {model} on {args.dataset}, seeds {list(seeds)}, changes {changes}, "
         f"{len(cells)} rows, {args.threads} threads\n"
     )
-    rows = summarize(cells, store, seeds)
+    rows = summarize(cells, store, seeds, masked=not args.not_masked)
     print(f"\ncommits of the cells: {', '.join(sorted(store.commits))}")
     title = f"{args.study}: {model} on {args.dataset}"
     picture = args.results / f"{name}.png"

@@ -20,11 +20,12 @@ from sklearn.utils import Bunch
 
 from recsk.metrics import evaluate
 
-__all__ = ["DATASETS", "STUDIES", "Cell", "Study"]
+__all__ = ["DATASETS", "NOT_MASKED", "STUDIES", "Cell", "Study"]
 
 # A tiny world is for trying a study out.
 WORLDS = {"synthetic": (2000, 4000), "tiny": (120, 80)}
 DATASETS = (*WORLDS, *realdata.NAMES)
+NOT_MASKED = ", not masked"  # ends the name of a figure for which items seen are ranked
 SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 Change = Callable[[Bunch, np.random.Generator], Bunch]
 
@@ -72,10 +73,13 @@ def fit(
     if change is not None:
         data = change(data, np.random.default_rng(seed))
     k = 10 if kind == "mdsrec" else 20
-    found = models.run(name, data, seed, changes, ["valid", "test"], [k])
+    parts = ["valid", "test"]
+    if kind == "mdsrec":
+        parts += [f"{part}{NOT_MASKED}" for part in parts]
+    found = models.run(name, data, seed, changes, parts, [k])
     return {
         f"{part} {metric}@{k}": found[part][f"{metric}@{k}"]
-        for part in ("valid", "test")
+        for part in parts
         for metric in ("recall", "ndcg")
     }
 

@@ -144,6 +144,16 @@ def test_a_study_sets_its_own_parameters_alone(modules, tmp_path, capsys):
     assert "no rows" in capsys.readouterr().err
 
 
+def test_items_seen_ranked_as_well(modules, tmp_path, capsys):
+    one_row = ("ablation", "mdsrec", tmp_path, "--seeds", "1", "--only", "wo_ica")
+    run(modules, *one_row)
+    assert "not masked" not in capsys.readouterr().out
+    run(modules, *one_row, "--not-masked")
+    assert capsys.readouterr().out.count(", not masked") == 4
+    with pytest.raises(SystemExit, match="no figures with items seen"):
+        run(modules, "single-modality", "mde", tmp_path, "--seeds", "1", "--not-masked")
+
+
 def test_among_new_items_popularity_is_chance(modules):
     data, cold = modules["corrupted"].without_items(
         modules["cells"].load("tiny", "mde"), 0.5, np.random.default_rng(0)
