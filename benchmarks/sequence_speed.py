@@ -3,12 +3,13 @@
     python benchmarks/sequence_speed.py --threads 1
     python benchmarks/sequence_speed.py --threads 1 --recbole rival/bin/python
 
-`sasrec` and `mdsrec` of the same width, blocks, heads and length, at their defaults otherwise, in
-turn; with the Python of an environment that has RecBole (see `recbole_sasrec.py`) also the epochs
-of its SASRec on as many threads. recsk reads a sequence once and learns at each of its positions;
-RecBole learns every prefix as a sample of its own, in batches of 2,048. An epoch's time is that of
-a fit of several epochs less that of a fit of one; medians of repeats. Inference is top 10 for
-100,000 histories given as lists, drawn from those of the data set, items seen left out.
+SASRec in its original form (`sasrec`), MDSRec without features and with them, all of the same
+width, blocks, heads and length and otherwise at their defaults, in turn; with the Python of an
+environment that has RecBole (see `recbole_sasrec.py`) also the epochs of its SASRec on as many
+threads. recsk reads a sequence once and learns at each of its positions; RecBole learns every
+prefix as a sample of its own, in batches of 2,048. An epoch's time is that of a fit of several
+epochs less that of a fit of one; medians of repeats. Inference is top 10 for 100,000 histories
+given as lists, drawn from those of the data set, items seen left out.
 """
 
 from __future__ import annotations
@@ -29,18 +30,16 @@ from sklearn.utils import Bunch
 
 from recsk import MDSRecRecommender
 
-MODELS = ("sasrec", "mdsrec")
+MODELS = ("sasrec", "ids_sequences", "mdsrec")
 
 
 def make(name: str, epochs: int, device: str) -> MDSRecRecommender:
-    params = models.MDSREC[name][0]
-    return MDSRecRecommender(
-        **params, max_epochs=epochs, early_stopping=False, device=device, random_state=0
-    )
+    length = {"max_epochs": epochs, "early_stopping": False}
+    return models.make(name, 0, {**length, "device": device})
 
 
 def fit(name: str, data: Bunch, epochs: int, device: str) -> tuple[MDSRecRecommender, float]:
-    features = None if name == "sasrec" else data.features
+    features = data.features if name == "mdsrec" else None
     model = make(name, epochs, device)
     start = time.perf_counter()
     model.fit(data.train, item_features=features)

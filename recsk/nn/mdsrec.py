@@ -122,7 +122,7 @@ class SequenceEncoder(nn.Module):
             )
             for _ in range(n_modalities)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = _Dropout(dropout)
         self.gate = nn.Parameter(torch.empty(n_modalities, n_factors))
         self.gate_bias = nn.Parameter(torch.zeros(n_modalities))
 
@@ -182,6 +182,19 @@ class SequenceEncoder(nn.Module):
         return functional.normalize(vectors, dim=-1) if self.similarity == "cosine" else vectors
 
 
+class _Dropout(nn.Module):
+    """Dropout; on the CPU by uniform numbers, which take an eighth of the time of its own draws."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or x.device.type != "cpu":
+            return functional.dropout(x, self.p, self.training)
+        return x * (torch.rand_like(x) >= self.p).to(x.dtype).mul_(1 / (1 - self.p))
+
+
 class _Block(nn.Module):
     """Causal attention and a feed-forward network, each with a residual and a norm after it."""
 
@@ -192,7 +205,7 @@ class _Block(nn.Module):
             nn.Linear(n_factors, 4 * n_factors), nn.GELU(), nn.Linear(4 * n_factors, n_factors)
         )
         self.norms = nn.ModuleList([nn.LayerNorm(n_factors), nn.LayerNorm(n_factors)])
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = _Dropout(dropout)
 
     def forward(self, x: torch.Tensor, interest: _Interest | None) -> torch.Tensor:
         x = self.norms[0](x + self.dropout(self.attention(x, interest)))
