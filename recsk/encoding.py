@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from recsk._state import StateReader
-from recsk.nn.mdsrec import ItemTables, SequenceEncoder, last_states
+from recsk.nn.mdsrec import ItemInterests, ItemTables, SequenceEncoder, last_states
 
 __all__ = ["StoredEncoder"]
+
+
+class StoredInterests(NamedTuple):
+    """`ItemInterests` as arrays."""
+
+    centers: npt.NDArray[np.float32]
+    cluster: npt.NDArray[np.int64]
 
 
 class StoredEncoder:
@@ -33,15 +40,14 @@ class StoredEncoder:
         self.settings = settings
         self.weights = {name: _array(value) for name, value in encoder.state_dict().items()}
         self.items = _array(tables.items)
-        self.centers = None if tables.centers is None else _array(tables.centers)
-        self.cluster = None if tables.cluster is None else _array(tables.cluster)
+        self.interests = None
+        if tables.interests is not None:
+            self.interests = StoredInterests(*map(_array, tables.interests))
 
     def get_state(self) -> dict[str, Any]:
         """Everything that it holds, as arrays, numbers, strings and dicts of them."""
         state = {"settings": self.settings, "weights": self.weights, "items": self.items}
-        if self.centers is None:
-            return state
-        return {**state, "centers": self.centers, "cluster": self.cluster}
+        return state if self.interests is None else {**state, **self.interests._asdict()}
 
     @property
     def width(self) -> int:
@@ -80,9 +86,9 @@ class StoredEncoder:
             raise ValueError(f"the encoder is not for {n_modalities} modalities")
         if width != stored.width + stored.settings["item_bias"]:
             raise ValueError(f"the encoder does not give vectors of width {width}")
-        stored.centers = stored.cluster = None
+        stored.interests = None
         if stored.settings["with_interests"]:
-            stored.centers, stored.cluster = _interests(state, stored.items.shape)
+            stored.interests = _interests(state, stored.items.shape)
         return stored
 
     @torch.no_grad()
@@ -108,11 +114,11 @@ class StoredEncoder:
         weights = {name: _tensor(value) for name, value in self.weights.items()}
         encoder.load_state_dict(weights, assign=True)
         encoder.eval()
-        tables = ItemTables(
-            _tensor(self.items),
-            None if self.centers is None else _tensor(self.centers),
-            None if self.cluster is None else _tensor(self.cluster),
-        )
+        interests = None
+        if self.interests is not None:
+            centers, cluster = self.interests
+            interests = ItemInterests(_tensor(centers), _tensor(cluster))
+        tables = ItemTables(_tensor(self.items), interests)
         states = last_states(encoder, tables, indptr, items)
         return encoder.users(states).numpy(), encoder.weights(states).numpy()
 
@@ -152,19 +158,21 @@ def _settings(
     return settings
 
 
-def _interests(
-    state: StateReader, shape: tuple[int, int, int]
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+def _interests(state: StateReader, shape: tuple[int, int, int]) -> StoredInterests:
     """Centers of the clusters, and which of them each item belongs to."""
     n_modalities, n_items, n_factors = shape
-    if "interests" in state.names():  # files of before: the center of each item, as often as that
-        cluster = np.broadcast_to(np.arange(n_items), (n_modalities, n_items))
-        return state.array("interests", shape), cluster.copy()
+    if "interests" in state.names():  # version 1: a center for each item
+        rows = state.array("interests", shape)
+        parts = [np.unique(part, axis=0, return_inverse=True) for part in rows]
+        centers = np.zeros((n_modalities, max(len(c) for c, _ in parts), n_factors), np.float32)
+        for own, (found, _) in zip(centers, parts, strict=True):
+            own[: len(found)] = found
+        return StoredInterests(centers, np.stack([z.reshape(-1) for _, z in parts]))
     centers = state.array("centers", (n_modalities, None, n_factors))
     cluster = state.array("cluster", (n_modalities, n_items), np.int64)
     if cluster.min(initial=0) < 0 or cluster.max(initial=0) >= centers.shape[1]:
         raise ValueError(f"encoder.cluster goes beyond the {centers.shape[1]} centers")
-    return centers, cluster
+    return StoredInterests(centers, cluster)
 
 
 def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:

@@ -128,8 +128,8 @@ class MDSRecRecommender(TrainedRecommender):
     score_temperature : float, default=0.1
         :math:`\tau_s`, divides scores in the softmax. 1 goes with ``similarity="dot"``.
     modality_weight : float, default=0.0
-        Weight of the same loss for every modality by itself, beside that of all together, so that
-        none leaves its work to another.
+        Weight of the same loss for every modality by itself, beside that of all together: for
+        modalities that are also to rank by themselves.
     n_negatives : int or None, default=None
         Items that a batch shares as negatives, drawn uniformly among those that somebody met;
         None takes all of these, which is better where its time is affordable: it grows with the
@@ -277,6 +277,7 @@ class MDSRecRecommender(TrainedRecommender):
         "similarity": "dot",
         "item_bias": False,
         "score_temperature": 1.0,
+        "modality_weight": 0.0,
         "weight_averaging": 0.0,
     }
 
@@ -478,7 +479,8 @@ class MDSRecRecommender(TrainedRecommender):
                 for graph in self._relation_graphs(train_set, features, count)
             ]
         if self.n_interests and features:
-            clustered = [cluster_items(part, self.n_interests, seed) for part in features]
+            n_interests = min(self.n_interests, train_set.shape[1])
+            clustered = [cluster_items(part, n_interests, seed) for part in features]
             interests = [
                 Interests(SparseOperator(mean, device), torch.as_tensor(cluster, device=device))
                 for mean, cluster in clustered

@@ -5,7 +5,11 @@ everything that is no array; a checksum over all of it finds damage. Since anybo
 checksum, nothing is believed for it: every value is read by what it has to be.
 
 Whoever adds a parameter to an estimator or a value to its state raises `_VERSION`, and says here
-how files of the version before are read.
+how files of the version before are read:
+
+1. MDSRec has the center of the interest of every item, ``encoder.interests``, which is read as
+   the different ones of these and which of them each item has.
+2. It has these two, ``encoder.centers`` and ``encoder.cluster``.
 """
 
 from __future__ import annotations
@@ -33,7 +37,7 @@ from recsk.mdsrec import MDSRecRecommender
 __all__ = ["load", "save"]
 
 _FORMAT = "recsk"
-_VERSION = 1
+_VERSION = 2
 # The only way from a name in a file to a class.
 _ESTIMATORS: dict[str, type[BaseRecommender]] = {
     cls.__name__: cls for cls in (MDERecommender, MDSRecRecommender)
@@ -334,11 +338,11 @@ def _document(text: str) -> dict[str, Any]:
     if document.get("format") != _FORMAT:
         raise ValueError("it is not from recsk.save")
     version = document.get("version")
-    if type(version) is not int or version != _VERSION:
+    if type(version) is not int or not 1 <= version <= _VERSION:
         raise ValueError(
             f"its format is of version {describe(version)}, by recsk "
-            f"{describe(document.get('recsk'))}, and this recsk {recsk.__version__} reads version "
-            f"{_VERSION}"
+            f"{describe(document.get('recsk'))}, and this recsk {recsk.__version__} reads "
+            f"versions 1 to {_VERSION}"
         )
     return document
 

@@ -12,6 +12,7 @@ import pytest
 
 import recsk
 from recsk import MDERecommender, MDSRecRecommender
+from recsk.persistence import _VERSION
 from tests.contract import FEATURES, HISTORIES, TRAIN, answers
 
 FOLDER = Path(__file__).parent / "files"
@@ -49,8 +50,9 @@ def test_answers_as_it_did(file):
         np.testing.assert_allclose(scores, old_scores, rtol=1e-4, atol=1e-5)
 
 
-def test_every_kind_has_a_file_of_the_first_release():
-    assert {f"{name}-0.1.0" for name in estimators()} <= {file.stem for file in FILES}
+@pytest.mark.parametrize("version", ["0.1.0", f"0.1.0-format{_VERSION}"])
+def test_every_kind_has_a_file_of_every_version(version):
+    assert {f"{name}-{version}" for name in estimators()} <= {file.stem for file in FILES}
 
 
 def test_what_is_loaded_can_be_fitted_again():
@@ -63,9 +65,9 @@ def test_what_is_loaded_can_be_fitted_again():
 def write():
     """Write the files of this release."""
     for name, (estimator, features) in estimators().items():
-        path = FOLDER / f"{name}-{recsk.__version__}.recsk"
+        path = FOLDER / f"{name}-{recsk.__version__}-format{_VERSION}.recsk"
         if path.exists():
-            raise FileExistsError(f"{path} is there already; raise recsk.__version__ first")
+            raise FileExistsError(f"{path} is there already; raise one of the versions first")
         recsk.save(estimator.fit(TRAIN, item_features=features), path)
         path.with_suffix(".json").write_text(json.dumps(as_lists(estimator)) + "\n")
 

@@ -262,8 +262,9 @@ def test_relations_and_interests_know_no_scale(scale):
         small(project_features=False).fit(TRAIN, item_features=f) for f in (features, FEATURES)
     )
     assert_same_model(model, plain)
-    np.testing.assert_array_equal(model._encoder.cluster, plain._encoder.cluster)
-    np.testing.assert_allclose(model._encoder.centers, plain._encoder.centers, atol=1e-6)
+    found, expected = model._encoder.interests, plain._encoder.interests
+    np.testing.assert_array_equal(found.cluster, expected.cluster)
+    np.testing.assert_allclose(found.centers, expected.centers, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -282,13 +283,19 @@ def test_fewer_interests_than_asked_for(rows):
     assert np.isfinite(model.item_embedding_).all()
 
 
+def test_no_more_interests_than_items():
+    model = small(n_interests=10**9).fit(TRAIN, item_features=FEATURES)
+    assert model._encoder.interests.centers.shape[1] == N_ITEMS + 1
+
+
 def test_interests_are_the_clusters_of_the_features():
     rng = np.random.default_rng(0)
     cluster = np.arange(N_ITEMS) % 3
     rows = np.eye(3)[cluster] * rng.uniform(1, 50, (N_ITEMS, 1)) + rng.normal(0, 0.01, (N_ITEMS, 3))
     rows[ITEM_WITHOUT_TEXT] = np.nan
     model = small(standardize=False).fit(TRAIN, item_features={"v": rows})
-    centers = model._encoder.centers[0, model._encoder.cluster[0]]
+    interests = model._encoder.interests
+    centers = interests.centers[0, interests.cluster[0]]
     (items,) = model._encoder.items
     assert not centers[ITEM_WITHOUT_TEXT].any()
     cluster[ITEM_WITHOUT_TEXT] = -1
@@ -699,13 +706,16 @@ def test_new_items_are_recommended_by_their_features(params):
 
 @pytest.mark.parametrize("params", [{}, {"item_bias": False}, {"n_negatives": 20}], ids=str)
 def test_new_items_compete_with_those_that_people_met(params):
-    X, features, of_item, new = two_clusters(np.random.default_rng(0))
-    model = small(max_epochs=30, batch_size=20, **params).fit(X, item_features=features)
+    found = []
+    for seed in range(3):
+        X, features, of_item, new = two_clusters(np.random.default_rng(seed))
+        model = small(max_epochs=30, batch_size=20, **params).fit(X, item_features=features)
+        ids, _ = model.recommend(k=8)
+        assert (of_item[ids] == np.arange(80)[:, None] % 2).mean() > 0.9
+        found.append(np.isin(ids, new).sum(axis=1).mean())
     # A cluster has 4 new items and 10 others that a user has not met: 2.3 among 8 by chance, and
     # none at all where new items are negatives.
-    ids, _ = model.recommend(k=8)
-    assert (of_item[ids] == np.arange(80)[:, None] % 2).mean() > 0.9
-    assert np.isin(ids, new).sum(axis=1).mean() > 0.5
+    assert np.mean(found) > 0.7
 
 
 @pytest.mark.parametrize("factor", [1e-3, 1e3])

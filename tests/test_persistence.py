@@ -394,8 +394,8 @@ FORGERIES = {
     "format": ("MDE", lambda d, a: d.update(format="other"), "not from recsk.save"),
     "later version": (
         "MDE",
-        lambda d, a: d.update(version=2),
-        f"of version int 2, by recsk str '{recsk.__version__}', and this recsk .* reads version 1",
+        lambda d, a: d.update(version=3),
+        f"of version int 3, by recsk str '{recsk.__version__}', .* reads versions 1 to 2",
     ),
     "version true": ("MDE", lambda d, a: d.update(version=True), "version bool True"),
     "no version": ("MDE", lambda d, a: d.pop("version"), "version NoneType None"),
@@ -734,6 +734,16 @@ FORGERIES = {
         "MDSRec",
         lambda d, a: a.update({"encoder.centers": a["encoder.centers"][:, :, :3].copy()}),
         r"encoder.centers must be of shape \(2, any, 4\)",
+    ),
+    "interests of version 1, of other items": (
+        "MDSRec",
+        lambda d, a: a.update({"encoder.interests": np.ones((2, 5, 4), "f4")}),
+        r"encoder.interests must be of shape \(2, 24, 4\)",
+    ),
+    "interests of both versions": (
+        "MDSRec",
+        lambda d, a: a.update({"encoder.interests": np.ones((2, 24, 4), "f4")}),
+        "'encoder.centers' is not known",
     ),
     "clusters of other items": (
         "MDSRec",

@@ -24,6 +24,7 @@ from recsk.nn.softmax import softmax_loss
 
 __all__ = [
     "Interests",
+    "ItemInterests",
     "ItemTables",
     "MDSRecNetwork",
     "MDSRecObjective",
@@ -47,6 +48,21 @@ class Interests(NamedTuple):
     cluster: torch.Tensor
 
 
+class ItemInterests(NamedTuple):
+    """What the interests of items are, for every modality.
+
+    Attributes
+    ----------
+    centers : Tensor of shape (M, n_interests + 1, d)
+        Of the clusters, and zero for items in none.
+    cluster : Tensor of shape (M, I), int64
+        Which of these each item belongs to.
+    """
+
+    centers: torch.Tensor
+    cluster: torch.Tensor
+
+
 class ItemTables(NamedTuple):
     """What sequences look up, for every modality.
 
@@ -54,15 +70,11 @@ class ItemTables(NamedTuple):
     ----------
     items : Tensor of shape (M, I, d)
         :math:`E_m`.
-    centers : Tensor of shape (M, n_interests + 1, d) or None
-        Of the clusters, and zero for items in none.
-    cluster : Tensor of shape (M, I), int64, or None
-        Which of these each item belongs to.
+    interests : ItemInterests or None
     """
 
     items: torch.Tensor
-    centers: torch.Tensor | None = None
-    cluster: torch.Tensor | None = None
+    interests: ItemInterests | None = None
 
 
 # The centers of a modality (n_interests + 1, d), and which of them is at each position (B, L).
@@ -146,9 +158,10 @@ class SequenceEncoder(nn.Module):
             x = functional.embedding(items, tables.items[m])
             x = self.dropout(self.norms[m](x + self.position[m, : items.shape[1]]))
             interest = None
-            if tables.centers is not None and tables.cluster is not None:
-                centers = self.dropout(self.interest_norms[m](tables.centers[m]))
-                interest = centers, tables.cluster[m][items]
+            if tables.interests is not None:
+                # Dropped once for a step, for every position that looks at the center.
+                centers = self.dropout(self.interest_norms[m](tables.interests.centers[m]))
+                interest = centers, tables.interests.cluster[m][items]
             for block in cast(nn.ModuleList, blocks):
                 x = block(x, interest)
             states.append(x.flatten(0, 1)[place])
@@ -183,14 +196,14 @@ class SequenceEncoder(nn.Module):
 
 
 class _Dropout(nn.Module):
-    """Dropout; on the CPU by uniform numbers, which take an eighth of the time of its own draws."""
+    """Dropout; on the CPU by uniform numbers, which are drawn in a fraction of PyTorch's time."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
         self.p = p
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training or x.device.type != "cpu":
+        if not self.training or not self.p or x.device.type != "cpu":
             return functional.dropout(x, self.p, self.training)
         return x * (torch.rand_like(x) >= self.p).to(x.dtype).mul_(1 / (1 - self.p))
 
@@ -277,6 +290,7 @@ class MDSRecNetwork(nn.Module):
     """
 
     met: torch.Tensor
+    cluster: torch.Tensor
 
     def __init__(
         self,
@@ -296,7 +310,11 @@ class MDSRecNetwork(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.modalities = list(modalities)
-        self.graphs, self.interests = graphs, interests
+        self.graphs = graphs
+        self.means = None if interests is None else [each.mean for each in interests]
+        if interests is not None:
+            cluster = torch.stack([each.cluster for each in interests])
+            self.register_buffer("cluster", cluster, persistent=False)
         self.item_vectors = item_vectors
         n_ids = 1 if shared_ids else max(len(self.modalities), 1)
         self.item = nn.Parameter(torch.empty(n_ids, n_items, n_factors))
@@ -317,11 +335,10 @@ class MDSRecNetwork(nn.Module):
     def tables(self) -> ItemTables:
         """Vectors of all items and of their interests (MRGC)."""
         items = torch.stack([self._items(m) for m in range(max(len(self.modalities), 1))])
-        if self.interests is None:
+        if self.means is None:
             return ItemTables(items)
-        centers = [interests.mean @ items[m] for m, interests in enumerate(self.interests)]
-        cluster = [interests.cluster for interests in self.interests]
-        return ItemTables(items, torch.stack(centers), torch.stack(cluster))
+        centers = [mean @ items[m] for m, mean in enumerate(self.means)]
+        return ItemTables(items, ItemInterests(torch.stack(centers), self.cluster))
 
     def ids(self) -> torch.Tensor:
         """Learned vectors of the items that somebody met, (M, I, d) or (1, I, d).
@@ -352,7 +369,7 @@ class MDSRecNetwork(nn.Module):
         return self.encoder.comparable(items)
 
     def parts_with_bias(self, tables: ItemTables) -> torch.Tensor:
-        """The same with the bias in every part: where weights sum to one, it counts once."""
+        """The same with the bias in every part, for the loss of each modality by itself."""
         parts = self.parts(tables)
         if self.item_bias is None:
             return parts

@@ -12,6 +12,7 @@ from recsk.nn.mdsrec import (
     MDSRecNetwork,
     MDSRecObjective,
     SequenceEncoder,
+    _Dropout,
     last_states,
 )
 from recsk.nn.modality import Modality
@@ -223,9 +224,9 @@ def test_every_equation(problem):
     E = reference.item_vectors(p, problem)
     same(tables.items, E)
     if problem.clusters is None:
-        assert tables.centers is None
+        assert tables.interests is None
     else:
-        found = [c[z] for c, z in zip(tables.centers, tables.cluster, strict=True)]
+        found = [c[z] for c, z in zip(*tables.interests, strict=True)]
         same(torch.stack(found), list(map(reference.center_features, E, problem.clusters)))
 
     sequences = [s[:-1] for s in SEQUENCES]
@@ -429,11 +430,25 @@ def test_norms_start_as_ones_and_biases_as_zeros():
 
 def test_what_is_said_of_a_missing_item_is_never_looked_at():
     network = Problem(n_interests=3).network()
-    before = [part.clone() for part in network.tables()]
+    before = network.tables()
     for features, present in network.modalities:
         features[present[:, 0] == 0] = 1e6
-    for part, unchanged in zip(network.tables(), before, strict=True):
-        assert torch.equal(part, unchanged)
+    after = network.tables()
+    assert torch.equal(after.items, before.items)
+    assert torch.equal(after.interests.centers, before.interests.centers)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_dropout_keeps_the_mean_and_drops_its_share(device):
+    x = torch.ones(1000, 200, device=device, requires_grad=True)
+    dropped = _Dropout(0.3).train()(x)
+    values = torch.unique(dropped.detach().cpu())
+    torch.testing.assert_close(values, torch.tensor([0.0, 1 / 0.7]))
+    assert float((dropped == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
+    dropped.sum().backward()
+    assert torch.equal(x.grad, dropped)  # what was dropped learns nothing
+    assert torch.equal(_Dropout(0.0).train()(x), x)
+    assert torch.equal(_Dropout(0.3).eval()(x), x)
 
 
 # ------------------------------------------------------------------------------- training, and CUDA
