@@ -17,7 +17,7 @@ __all__ = ["describe", "write"]
 def describe() -> dict[str, Any]:
     """Commit of the code, versions, processor."""
     return {
-        "commit": _commit(),
+        "commit": _COMMIT,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "cpus": os.cpu_count(),
@@ -35,11 +35,18 @@ def write(report: dict[str, Any], path: Path) -> None:
 
 
 def _commit() -> str | None:
-    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    """The commit that this process runs, marked where its code was changed since."""
     try:
-        found = subprocess.run(
-            command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True
-        )
+        found = _git("describe", "--always", "--exclude=*").stdout.strip()
     except (OSError, subprocess.CalledProcessError):  # no git, or no repository
         return None
-    return found.stdout.strip()
+    changed = _git("diff", "--quiet", "HEAD", "--", "../recsk", "*.py", check=False).returncode
+    return f"{found}-dirty" if changed else found
+
+
+def _git(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    folder = Path(__file__).parent
+    return subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=check)
+
+
+_COMMIT = _commit()  # now: a commit that is made later is not what was imported

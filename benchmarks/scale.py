@@ -7,6 +7,7 @@ of 128 and 64 columns: the graphs of both estimators, a fit of one epoch (graphs
 included), top 20 for 10,000 users. Every size has a process of its own. Peak memory is that of the
 whole process in the stage, data included. MDE takes 20 steps an epoch at every size, for each of
 them propagates along the whole graph; MDSRec compares with 1,000 negatives, 1,024 sequences a step.
+With `--add` the sizes that stand in the JSON file are not measured again.
 """
 
 from __future__ import annotations
@@ -108,21 +109,23 @@ def exponent(sizes: list[int], values: list[float]) -> float:
     return float(np.polyfit(np.log(sizes[half]), np.log(values[half]), 1)[0])
 
 
-def plot(report: dict[str, Any], sizes: list[int], path: Path) -> None:
-    """Draw seconds and memory against users."""
+def plot(found: dict[int, dict[str, dict[str, float]]], path: Path) -> None:
+    """Draw seconds and memory of every stage against users."""
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2, figsize=(11, 4.5), layout="constrained")
+    sizes = list(found)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 6), layout="constrained")
     styles = ["-o", "-s", "-^", "--o", "--s", "--^", ":o", ":s"]
     for ax, key, label in zip(
         axes, ("seconds", "peak_mib"), ("seconds", "peak memory (MiB)"), strict=True
     ):
-        for style, stage in zip(styles, report["stages"], strict=False):
-            values = [report["sizes"][str(n)][stage][key] for n in sizes]
+        for style, stage in zip(styles, found[sizes[0]], strict=False):
+            values = [found[size][stage][key] for size in sizes]
             ax.loglog(sizes, values, style, label=f"{stage} ({exponent(sizes, values):.2f})")
         ax.set(xlabel="users", ylabel=label)
         ax.grid(which="major", alpha=0.3)
-        ax.legend(title="exponent in brackets", fontsize="small")
+        beneath = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.14)}
+        ax.legend(title="exponent in brackets", fontsize="small", ncols=2, **beneath)
     figure.savefig(path, dpi=120)
     print(f"written: {path}")
 
@@ -134,6 +137,7 @@ def main() -> None:
     )
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--per-user", type=int, default=20, help="items met, in the mean")
+    parser.add_argument("--add", action="store_true", help="keep the sizes of the JSON file")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--measure", type=int, help="(what the script calls itself with)")
@@ -143,24 +147,27 @@ def main() -> None:
         torch.set_num_threads(args.threads)
         print(json.dumps(measure(args.measure, args)))
         return
-    sizes = sorted(args.users)
-    report: dict[str, Any] = {
-        "environment": environment.describe() | {"threads": args.threads},
-        "arguments": vars(args) | {"json": str(args.json)},
-        "sizes": {},
-    }
+    report: dict[str, Any] = {"arguments": vars(args) | {"json": str(args.json)}, "sizes": {}}
+    if args.add and args.json.exists():
+        report["sizes"] = json.loads(args.json.read_text())["sizes"]
+    sizes = sorted({*args.users, *map(int, report["sizes"])})
     for size in sizes:
+        if str(size) in report["sizes"]:
+            continue
         command = [sys.executable, __file__, *sys.argv[1:], "--measure", str(size)]
         limits = {"OMP_NUM_THREADS": str(args.threads), "OPENBLAS_NUM_THREADS": str(args.threads)}
         done = subprocess.run(
             command, env={**os.environ, **limits}, stdout=subprocess.PIPE, text=True, check=True
         )
-        report["sizes"][str(size)] = json.loads(done.stdout)
-        report["stages"] = list(report["sizes"][str(size)])
+        report["sizes"][str(size)] = {
+            "environment": environment.describe() | {"threads": args.threads},
+            "stages": json.loads(done.stdout),
+        }
         environment.write(report, args.json)
+    found = {size: report["sizes"][str(size)]["stages"] for size in sizes}
     print(f"\n{'stage':<20}" + "".join(f"{size:>16,}" for size in sizes) + "    exponents")
-    for stage in report["stages"]:
-        cells = [report["sizes"][str(size)][stage] for size in sizes]
+    for stage in found[sizes[0]]:
+        cells = [found[size][stage] for size in sizes]
         row = "".join(f"{c['seconds']:>8.1f}s{c['peak_mib'] / 1024:>6.2f}G" for c in cells)
         slopes = ""
         if len(sizes) > 1:
@@ -169,7 +176,7 @@ def main() -> None:
             )
         print(f"{stage:<20}{row}    {slopes}")
     if len(sizes) > 1:
-        plot(report, sizes, args.json.with_suffix(".png"))
+        plot(found, args.json.with_suffix(".png"))
 
 
 if __name__ == "__main__":

@@ -8,10 +8,11 @@
 A study is a list of cells, each of them one fit of one seed. Every cell is written to a file as
 soon as it is known, and one that stands there is not computed again, whichever study asks: a study
 that was interrupted goes on, with more seeds it computes those alone, and several processes may
-share the work. A cell is known by all parameters of its model, so that other defaults are other
-cells; when the code itself has changed, `--fresh` computes all again. Figures of MDE are
-recall@20 and NDCG@20, those of MDSRec at 10, items seen not ranked (`--not-masked` shows those with
-items seen ranked as well); training stops by validation and nothing is chosen by the test part.
+share the work, each with rows (`--only`) or a `--first-seed` of its own. A cell is known by all
+parameters of its model, so that other defaults are other cells; when the code itself has changed,
+`--fresh` computes all again. Figures of MDE are recall@20 and NDCG@20, those of MDSRec at 10, items
+seen not ranked (`--not-masked` shows those with items seen ranked as well); training stops by
+validation and nothing is chosen by the test part.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,39 +82,31 @@ class Store:
             self._known[entry["key"]] = entry
 
 
-def summarize(
-    cells: Iterable[Cell], store: Store, seeds: range, *, masked: bool = True
-) -> list[dict[str, Any]]:
-    """Mean and standard deviation over seeds of every cell, with figures of one kind shown."""
-    rows = []
+def summarize(cells: Iterable[Cell], store: Store, seeds: range) -> Iterator[dict[str, Any]]:
+    """Mean and standard deviation over seeds of one cell after the other."""
     for cell in cells:
         runs = [store.get(cell, seed) for seed in seeds]
         values = {name: np.array([run[name] for run in runs]) for name in runs[0]}
-        rows.append(
-            {
-                "series": cell.series,
-                "x": cell.x,
-                "label": cell.label,
-                "runs": runs,
-                "mean": {name: float(v.mean()) for name, v in values.items()},
-                "std": {
-                    name: float(v.std(ddof=1)) if len(v) > 1 else 0.0 for name, v in values.items()
-                },
-            }
-        )
-        shown = [name for name in values if masked == (study_cells.NOT_MASKED not in name)]
-        if not shown:
-            raise SystemExit("this study has no figures with items seen ranked as well")
-        print_row(rows[-1], shown, header=len(rows) == 1)
-    return rows
+        yield {
+            "series": cell.series,
+            "x": cell.x,
+            "label": cell.label,
+            "runs": runs,
+            "mean": {name: float(v.mean()) for name, v in values.items()},
+            "std": {
+                name: float(v.std(ddof=1)) if len(v) > 1 else 0.0 for name, v in values.items()
+            },
+        }
 
 
-def print_row(row: dict[str, Any], shown: list[str], *, header: bool) -> None:
-    """One line of a table in Markdown, as it stands in the docs."""
-    if header:
-        print("| " + " | ".join(["", *shown]) + " |\n|" + "---|" * (1 + len(shown)))
-    cells = [write(row["mean"][name], row["std"][name]) for name in shown]
-    print("| " + " | ".join([row["label"], *cells]) + " |", flush=True)
+def table(rows: Sequence[dict[str, Any]], *, masked: bool = True) -> Iterator[str]:
+    """Lines of a table in Markdown, as it stands in the docs."""
+    shown = [name for name in rows[0]["mean"] if masked == (study_cells.NOT_MASKED not in name)]
+    yield "| " + " | ".join(["", *shown]) + " |"
+    yield "|" + "---|" * (1 + len(shown))
+    for row in rows:
+        cells = [write(row["mean"][name], row["std"][name]) for name in shown]
+        yield "| " + " | ".join([row["label"], *cells]) + " |"
 
 
 def write(mean: float, spread: float) -> str:
@@ -122,6 +116,18 @@ def write(mean: float, spread: float) -> str:
     digits = 4 if abs(mean) < 1 else max(0, 2 - int(np.log10(abs(mean))))
     texts = [f"{value:.{digits}f}" for value in (mean, spread)]
     return " ± ".join(text.removeprefix("0") if digits == 4 else text for text in texts)
+
+
+def command(args: argparse.Namespace) -> str:
+    """What to type for this study, folders left out."""
+    words = ["python", "benchmarks/studies.py", args.study, "--dataset", args.dataset]
+    if args.model:
+        words += ["--model", args.model]
+    for name, value in args.set:
+        words += ["--set", f"{name}={value}"]
+    if args.first_seed:
+        words += ["--first-seed", str(args.first_seed)]
+    return shlex.join([*words, "--seeds", str(args.seeds), "--threads", str(args.threads)])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -154,6 +160,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     if args.only:
         cells = [cell for cell in cells if cell.series == args.only]
         name += f"-{args.only}".replace(" ", "_")
+    if args.not_masked and (model != "mdsrec" or args.study in ("cold-items", "complexity")):
+        parser.error(f"{args.study} of {model} has no figures with items seen ranked as well")
     if not cells:
         parser.error(f"{args.study} has no rows of this kind on {args.dataset}")
     path = args.results / f"cells-{args.dataset}-{model}.jsonl"
@@ -163,13 +171,18 @@ def main(argv: Sequence[str] | None = None) -> None:
         f"{args.study}: {model} on {args.dataset}, seeds {list(seeds)}, changes {changes}, "
         f"{len(cells)} rows, {args.threads} threads\n"
     )
-    rows = summarize(cells, store, seeds, masked=not args.not_masked)
+    rows: list[dict[str, Any]] = []
+    for row in summarize(cells, store, seeds):  # each one printed as soon as it is known
+        rows.append(row)
+        lines = list(table(rows, masked=not args.not_masked))
+        print("\n".join(lines if len(rows) == 1 else lines[-1:]), flush=True)
     print(f"\ncommits of the cells: {', '.join(sorted(store.commits))}")
     title = f"{args.study}: {model} on {args.dataset}"
     picture = args.results / f"{name}.png"
     study_plots.draw(title, rows, study.x_label, picture)
     print(f"written: {picture}")
     about = {"study": args.study, "dataset": args.dataset, "model": model}
+    about |= {"only": args.only, "command": command(args)}
     report = {**about, "changes": changes, "seeds": list(seeds), "rows": rows}
     report["environment"] = environment.describe() | {"commits": sorted(store.commits)}
     environment.write(report, args.results / f"{name}.json")

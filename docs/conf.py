@@ -89,9 +89,7 @@ html_css_files = ["recsk.css"]
 html_show_sourcelink = False
 html_copy_source = False
 html_math_renderer = "mathml"
-html_sidebars = {
-    page: [] for page in ("index", "getting_started", "benchmarks", "migrating", "changelog")
-}
+html_sidebars = {page: [] for page in ("index", "getting_started", "migrating", "changelog")}
 html_theme_options = {
     "logo": {"text": "recsk"},
     "navbar_align": "left",

@@ -15,7 +15,8 @@ DOCS = ROOT / "docs"
 # Not what a build of the docs writes beside them.
 PAGES = sorted(
     page.relative_to(ROOT).as_posix()
-    for page in (*DOCS.glob("*.md"), *DOCS.glob("guide/*.md"), *DOCS.glob("contributing/*.md"))
+    for folder in (".", "guide", "benchmarks", "contributing")
+    for page in DOCS.joinpath(folder).glob("*.md")
 )
 
 

@@ -1,6 +1,7 @@
 """The studies in benchmarks/: every one runs, goes on where it was, and changes data as it says."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -18,9 +19,10 @@ def modules(monkeypatch):
     before = set(sys.modules)
     import corrupted
     import studies
+    import studies_page
     import study_cells
 
-    yield {"corrupted": corrupted, "studies": studies, "cells": study_cells}
+    yield {"corrupted": corrupted, "studies": studies, "page": studies_page, "cells": study_cells}
     for name in set(sys.modules) - before:
         if (
             getattr(sys.modules[name], "__file__", None)
@@ -150,8 +152,37 @@ def test_items_seen_ranked_as_well(modules, tmp_path, capsys):
     assert "not masked" not in capsys.readouterr().out
     run(modules, *one_row, "--not-masked")
     assert capsys.readouterr().out.count(", not masked") == 4
-    with pytest.raises(SystemExit, match="no figures with items seen"):
-        run(modules, "single-modality", "mde", tmp_path, "--seeds", "1", "--not-masked")
+    for study, model in (("ablation", "mde"), ("cold-items", "mdsrec")):
+        with pytest.raises(SystemExit):
+            run(modules, study, model, tmp_path, "--not-masked")
+        assert "no figures with items seen" in capsys.readouterr().err
+
+
+def test_the_page_in_the_docs_is_that_of_the_results(modules):
+    page = modules["page"]
+    reports = page.load(page.RESULTS)
+    assert reports
+    assert page.PAGE.read_text() == page.page(reports)
+    for report in reports:
+        name = f"{report['study']}-{report['dataset']}-{report['model']}.png"
+        assert (page.PAGE.parent / "figures" / name).exists()
+
+
+def test_a_page_of_studies(modules, tmp_path):
+    run(modules, "single-modality", "mde", tmp_path, "--seeds", "2", "--threads", "1")
+    run(modules, "tradeoff", "mde", tmp_path, "--seeds", "1")
+    run(modules, "ablation", "mde", tmp_path, "--seeds", "1", "--only", "mde")
+    page = modules["page"]
+    page.DATASETS["tiny"] = "a tiny world"
+    page.main(["--results", str(tmp_path), "--page", str(tmp_path / "studies.md")])
+    text = (tmp_path / "studies.md").read_text()
+    assert "## MDE on a tiny world\n\n### Single modality\n\n    python benchmarks/" in text
+    assert "single-modality --dataset tiny --model mde --set max_epochs=1 --seeds 2" in text
+    # A trial of one seed is no study, nor is a part of one.
+    assert "Tradeoff" not in text and "Ablation" not in text
+    (picture,) = re.findall(r"!\[.*\]\((.*)\)", text)
+    assert (tmp_path / picture).stat().st_size > 10_000
+    assert text.count("| all |") == 1
 
 
 def test_among_new_items_popularity_is_chance(modules):
