@@ -55,9 +55,13 @@ def order(study: str) -> int:
     return list(study_cells.STUDIES).index(study)
 
 
+def picture(report: dict[str, Any]) -> str:
+    """The file that `studies.py` draws."""
+    return f"{report['study']}-{report['dataset']}-{report['model']}.png"
+
+
 def section(report: dict[str, Any]) -> str:
     """One study: command, table, picture."""
-    name = f"{report['study']}-{report['dataset']}-{report['model']}"
     title = f"{report['study']}: {MODELS[report['model']]} on {DATASETS[report['dataset']]}"
     where = report["environment"]
     commits = ", ".join(where["commits"])
@@ -67,7 +71,7 @@ def section(report: dict[str, Any]) -> str:
         f"Seeds {report['seeds'][0]} to {report['seeds'][-1]}; commit {commits}; PyTorch "
         f"{where['torch']} on {where['machine']}, threads: {where['threads']}.\n",
         "\n".join(table(report["rows"])),
-        f"![{title}, as a picture](figures/{name}.png)",
+        f"![{title}, as a picture](figures/{picture(report)})",
     ]
     return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts)
 
@@ -92,9 +96,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     figures = args.page.parent / "figures"
     figures.mkdir(exist_ok=True)
     for report in reports:
-        name = f"{report['study']}-{report['dataset']}-{report['model']}.png"
-        if (args.results / name).exists():  # git keeps the one in the docs alone
-            shutil.copy(args.results / name, figures / name)
+        drawn = args.results / picture(report)
+        if drawn.exists():  # git keeps the one in the docs alone
+            shutil.copy(drawn, figures)
     print(f"written: {args.page}, {len(reports)} studies")
 
 

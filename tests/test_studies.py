@@ -164,8 +164,7 @@ def test_the_page_in_the_docs_is_that_of_the_results(modules):
     assert reports
     assert page.PAGE.read_text() == page.page(reports)
     for report in reports:
-        name = f"{report['study']}-{report['dataset']}-{report['model']}.png"
-        assert (page.PAGE.parent / "figures" / name).exists()
+        assert (page.PAGE.parent / "figures" / page.picture(report)).exists()
 
 
 def test_a_page_of_studies(modules, tmp_path):
