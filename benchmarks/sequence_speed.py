@@ -95,8 +95,8 @@ def main() -> None:
         "environment": environment.describe(),
         "arguments": {name: str(value) for name, value in vars(args).items()},
     }
-    columns = ("data", "model", "s / epoch", "min", "max", "to sasrec", "sequences / s")
-    print(("{:<12}{:<16}" + "{:>14}" * 5).format(*columns))
+    columns = ("data", "model", "s / epoch", "min", "max", *(f"to {name}" for name in MODELS[:2]))
+    print(("{:<12}{:<16}" + "{:>18}" * 6).format(*columns, "sequences / s"))
     for dataset in args.dataset:
         data = load_sequences(dataset)
         seconds: dict[str, list[float]] = {name: [] for name in MODELS}
@@ -107,7 +107,6 @@ def main() -> None:
                 seconds[name].append((several - one) / args.epochs)
         if args.recbole:
             seconds["recbole_sasrec"] = recbole_epochs(args.recbole, dataset, args)
-        base = np.median(seconds["sasrec"])
         report[dataset] = {}
         for name, found in seconds.items():
             row = {"epoch": found, "median": float(np.median(found))}
@@ -116,9 +115,10 @@ def main() -> None:
                 row["sequences_per_second"] = inference(model, data, args.sequences, args.repeats)
             report[dataset][name] = row
             print(
-                f"{dataset:<12}{name:<16}{row['median']:>14.2f}{min(found):>14.2f}"
-                f"{max(found):>14.2f}{row['median'] / base:>14.2f}"
-                f"{row.get('sequences_per_second', float('nan')):>14.0f}",
+                f"{dataset:<12}{name:<16}"
+                + "".join(f"{value:>18.2f}" for value in (row["median"], min(found), max(found)))
+                + "".join(f"{row['median'] / np.median(seconds[m]):>18.2f}" for m in MODELS[:2])
+                + f"{row.get('sequences_per_second', float('nan')):>18.0f}",
                 flush=True,
             )
     environment.write(report, args.json)
