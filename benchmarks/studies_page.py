@@ -28,6 +28,12 @@ DATASETS = {
     "scientific": "scientific",
     "synthetic": "synthetic data",
 }
+# What the short names of the modalities stand for.
+LEGENDS = {
+    "tiktok": "Modalities: v are pictures (visual), a is sound (acoustic).",
+    "ml100k": "Modalities: v are posters (visual), t are texts.",
+    "scientific": "Modalities: t are titles, d are descriptions.",
+}
 HEAD = """\
 # Studies: tables and pictures
 
@@ -46,6 +52,8 @@ def page(reports: Sequence[dict[str, Any]]) -> str:
         own = [r for r in reports if (r["model"], r["dataset"]) == (model, dataset)]
         if own:
             text.append(f"\n## {MODELS[model]} on {DATASETS[dataset]}\n")
+            if dataset in LEGENDS:
+                text.append(f"\n{LEGENDS[dataset]}\n")
         text += map(section, sorted(own, key=lambda report: order(report["study"])))
     return "".join(text)
 
@@ -64,11 +72,11 @@ def section(report: dict[str, Any]) -> str:
     """One study: command, table, picture."""
     title = f"{report['study']}: {MODELS[report['model']]} on {DATASETS[report['dataset']]}"
     where = report["environment"]
-    commits = ", ".join(where["commits"])
+    commits = ("commits " if len(where["commits"]) > 1 else "commit ") + ", ".join(where["commits"])
     parts = [
         f"\n### {report['study'].capitalize().replace('-', ' ')}\n",
         f"    {report['command']}",
-        f"Seeds {report['seeds'][0]} to {report['seeds'][-1]}; commit {commits}; PyTorch "
+        f"Seeds {report['seeds'][0]} to {report['seeds'][-1]}; {commits}; PyTorch "
         f"{where['torch']} on {where['machine']}, threads: {where['threads']}.\n",
         "\n".join(table(report["rows"])),
         f"![{title}, as a picture](figures/{picture(report)})",
