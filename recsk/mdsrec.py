@@ -22,6 +22,7 @@ from recsk.encoding import StoredEncoder
 from recsk.features import Features, check_item_features, mean_length_one, prepare
 from recsk.graphs import keep_own, relation_graph
 from recsk.histories import hold_out_last, matrix_of, rows_of
+from recsk.imputation import fill_missing
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.interests import cluster_items
 from recsk.nn.mdsrec import (
@@ -392,7 +393,8 @@ class MDSRecRecommender(TrainedRecommender):
             Ignored, here for scikit-learn.
         item_features : dict of str to array-like of shape (n_items, n_columns), default=None
             Features of every item by modality, dense or sparse. A row of NaN says that this item
-            lacks this modality. None or an empty dict learns from ids alone.
+            lacks this modality: what the ten items most like it in its other modalities have
+            there stands in for it. None or an empty dict learns from ids alone.
         eval_set : Interactions, or sparse matrix of shape (n_users, n_items), default=None
             What came next, to watch for early stopping in place of the last items of some users
             of `X`. Its order does not matter. A matrix has a row for every user of `X`. The
@@ -430,10 +432,8 @@ class MDSRecRecommender(TrainedRecommender):
         sequences, held_out = self._split(interactions, eval_set, rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
 
-        prepared = [
-            mean_length_one(prepare(values, standardize=self.standardize))
-            for values in features.values()
-        ]
+        prepared = [prepare(values, standardize=self.standardize) for values in features.values()]
+        prepared = [mean_length_one(part) for part in fill_missing(prepared)]
         seen = interactions.to_csr()
         with self._explaining_memory(), _dropout_from(seed, device):
             network = self._build(matrix_of(*sequences, seen.shape), prepared, seed, device)
