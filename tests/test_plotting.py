@@ -1,6 +1,7 @@
 """Pictures show the numbers they are made from, and leave everything else as it was."""
 
 import copy
+import re
 import subprocess
 import sys
 import warnings
@@ -168,6 +169,13 @@ class TestLossCurve:
         axes = LossCurveDisplay.from_estimator(mdsrec).ax_
         assert [ax.get_title() for ax in axes] == ["ranking"]
 
+    def test_one_epoch_has_one_tick(self):
+        display = LossCurveDisplay(loss_curve={"loss": [1.0]}).plot(lw=3)
+        display.figure_.canvas.draw()
+        low, high = display.ax_[0].get_xlim()
+        assert [tick for tick in display.ax_[0].get_xticks() if low <= tick <= high] == [1]
+        assert display.ax_[0].lines[0].get_linewidth() == 3
+
     def test_nothing_kept_is_not_marked(self):
         (ax,) = LossCurveDisplay(loss_curve={"ranking": [2.0, 1.0]}).plot().ax_
         assert len(ax.lines) == 1
@@ -288,6 +296,50 @@ class TestSensitivity:
         )
         assert [text.get_text() for text in display.ax_.texts] == ["1.00", "3.00"]
 
+    def test_a_value_at_which_a_split_failed_is_marked(self):
+        found = results(({"a": 1}, [0.1, 0.2]), ({"a": 2}, [0.2, 0.3]), ({"a": 5}, [0.9, np.nan]))
+        ax = SensitivityDisplay.from_cv_results(found).ax_
+        (crosses,) = [line for line in ax.lines if line.get_marker() == "x"]
+        assert list(crosses.get_xdata()) == [5]
+        assert ax.get_xlim()[1] > 5
+        assert "split failed: cross" in ax.get_title().replace("\n", " ")
+
+    @pytest.mark.parametrize(
+        "values, names",
+        [
+            ([4096, 8192, 16384, 32768], ["4096", "8192", "16384", "32768"]),
+            ([0.10001, 0.10002, 0.10003], ["0.10001", "0.10002", "0.10003"]),
+            ([f"sentence-transformers/{name}" for name in ("L6", "L12")], [".*L6", ".*L12"]),
+            (["$y_{$", "$5 to $10"], [r"\\\$y_{\\\$", r"\\\$5 to \\\$10"]),
+            ([1.0, float("nan"), np.float64("nan")], ["1", "nan"]),
+        ],
+    )
+    def test_names_of_ticks_tell_values_apart(self, values, names):
+        found = results(*(({"a": value}, [0.1]) for value in values))
+        display = SensitivityDisplay.from_cv_results(found)
+        display.figure_.canvas.draw()
+        drawn = [label.get_text() for label in display.ax_.get_xticklabels()]
+        assert len(drawn) == len(names)
+        for text, expected in zip(drawn, names, strict=True):
+            assert re.fullmatch(expected, text)
+
+    @pytest.mark.parametrize("values", [[0, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.5, 0.9, 1]])
+    def test_names_of_ticks_do_not_meet(self, values):
+        found = results(*(({"a": value}, [0.1]) for value in values))
+        display = SensitivityDisplay.from_cv_results(found)
+        display.figure_.canvas.draw()
+        labels = display.ax_.get_xticklabels()
+        bases = [label.get_window_extent().x1 for label in labels]  # aslant: where they end
+        assert np.diff(bases).min() > labels[0].get_fontsize()
+
+    def test_a_line_has_its_colour_from_the_user_and_the_band_with_it(self):
+        found = results(({"a": 1}, [0.1, 0.2]), ({"a": 2}, [0.2, 0.3]))
+        ax = SensitivityDisplay.from_cv_results(found, c="red", lw=3).ax_
+        red = matplotlib.colors.to_rgb("red")
+        assert matplotlib.colors.to_rgb(ax.lines[0].get_color()) == red
+        assert ax.lines[0].get_linewidth() == 3
+        assert tuple(ax.collections[0].get_facecolor()[0, :3]) == red
+
     def test_metrics_are_chosen_by_name(self):
         found = results(({"a": 1}, [1, 2]), ({"a": 2}, [3, 4]), metric="ndcg@10")
         found |= {"split0_test_recall": np.array([9, 8]), "split1_test_recall": np.array([7, 6])}
@@ -376,7 +428,12 @@ class TestSensitivity:
             (
                 results(({"a": 1}, [np.nan]), ({"a": 2}, [np.nan])),
                 ValueError,
-                "cv_results has no score that is a number",
+                "cv_results has no candidate whose scores of 'score' are numbers in all splits",
+            ),
+            (
+                {"params": ["{'a': 1}"], "split0_test_score": [1.0]},
+                TypeError,
+                "cv_results must have dicts in 'params', .* CSV",
             ),
             (
                 results(({"a": 1}, [1]), ({"b": 2}, [1])),
@@ -469,6 +526,31 @@ class TestEmbedding:
         assert not price[:, 1].any()
         assert not display.points["before", "same"].any()
 
+    @pytest.mark.parametrize("method", ["pca", "tsne"])
+    @pytest.mark.parametrize("scale", [0, 1e30])
+    def test_features_that_are_all_the_same_or_huge(self, method, scale):
+        features = {"v": np.random.default_rng(0).normal(size=(50, 4)).astype(np.float32) * scale}
+        model = MDERecommender(n_factors=8, max_epochs=1, random_state=0)
+        model.fit(X, item_features=features)
+        found = EmbeddingDisplay.from_estimator(model, features, method=method, random_state=0)
+        before = found.points["before", "v"]
+        assert np.isfinite(before).all()
+        assert (before == 0).all() == (scale == 0)
+
+    def test_numbers_have_the_same_colours_in_all_panels(self, mde):
+        labels = np.arange(50, dtype=object)
+        labels[[0, 3]] = None, pd.NA
+        display = EmbeddingDisplay.from_estimator(mde, FEATURES, labels=labels, random_state=0)
+        drawn = [c for ax in display.ax_ for c in ax.collections if c.get_array() is not None]
+        assert len(drawn) == len(display.points)
+        assert {(c.norm.vmin, c.norm.vmax) for c in drawn} == {(1, 49)}
+
+    def test_labels_that_matplotlib_would_read_otherwise(self, mde):
+        labels = ["_x", "$5 to $10"] * 25
+        legend = EmbeddingDisplay.from_estimator(mde, FEATURES, labels=labels).ax_[1].get_legend()
+        texts = {text.get_text() for text in legend.get_texts()}
+        assert texts == {"_x", r"\$5 to \$10"}
+
     def test_labels_are_a_legend(self, mde):
         labels = np.array(["hat", "shoe", None], dtype=object)[np.arange(50) % 3]
         display = EmbeddingDisplay.from_estimator(mde, labels=labels, label_name="kind")
@@ -551,6 +633,13 @@ class TestAllDisplays:
         for ax in np.ravel(display.ax_):
             assert ax.figure is figure
             assert ax.get_position().x0 >= left.get_position().x1
+
+    def test_a_legend_stays_in_axes_that_cannot_make_room(self, mde):
+        figure, ax = plt.subplots()
+        legend = PreferenceDisplay.from_estimator(mde, ax=ax).ax_[-1].get_legend()
+        figure.canvas.draw()
+        inside, whole = legend.get_window_extent(), figure.bbox
+        assert inside.x1 <= whole.x1 and inside.y1 <= whole.y1
 
     def test_axes_placed_by_hand_are_used(self, draw):
         figure = plt.figure()

@@ -6,12 +6,12 @@ import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from recsk._describe import describe
+from recsk.plotting._text import as_texts, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,14 +20,13 @@ __all__ = [
     "COLORS",
     "GREY",
     "MARK",
-    "as_text",
     "canvas",
     "inches",
+    "keywords",
     "legend_beside",
     "name_ticks",
     "need_matplotlib",
     "rows_of",
-    "scatter",
     "set_scale",
     "strip",
     "write_cells",
@@ -38,6 +37,7 @@ __all__ = [
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000")
 MARK = "#D55E00"
 GREY = "0.75"
+_ASLANT: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
 
 
 def need_matplotlib() -> None:
@@ -117,18 +117,31 @@ def write_title(ax: Axes, *lines: str) -> None:
     wrapped = [
         part for line in lines for part in textwrap.wrap(line, width, break_long_words=False)
     ]
-    ax.set_title("\n".join(wrapped), fontsize="medium")
+    ax.set_title(plain("\n".join(wrapped)), fontsize="medium")
 
 
-def legend_beside(ax: Axes, **kwargs: Any) -> Any:
-    """A legend that covers no data."""
-    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
-    return ax.legend(**beside, fontsize="small", **kwargs)
+def keywords(given: dict[str, Any], artist: type) -> dict[str, Any]:
+    """A user's keyword arguments by their long names, so that they take the place of ours."""
+    from matplotlib.cbook import normalize_kwargs
+
+    if isinstance(given.get("c"), str):  # colours of single points are something else
+        given = {**given, "color": given["c"]}
+        del given["c"]
+    return normalize_kwargs(given, artist)
+
+
+def legend_beside(ax: Axes, entries: dict[str, Any], **kwargs: Any) -> Any:
+    """A legend of artists by name that covers no data, if the layout can make room for it."""
+    style: dict[str, Any] = {"loc": "best"}
+    if ax.figure.get_layout_engine() is not None:
+        style = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
+    names = [plain(name) for name in entries]
+    return ax.legend(list(entries.values()), names, **style, fontsize="small", **kwargs)
 
 
 def set_scale(ax: Axes, values: np.ndarray) -> None:
     """Take a log axis for values that span decades, and show ticks at the values themselves."""
-    from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
+    from matplotlib.ticker import NullLocator
 
     positive = values[values > 0]
     logarithmic = (
@@ -142,9 +155,33 @@ def set_scale(ax: Axes, values: np.ndarray) -> None:
     elif logarithmic:
         ax.set_xscale("log")
     if len(values) <= 10:
-        ax.xaxis.set_major_locator(FixedLocator(list(values)))
-        ax.xaxis.set_major_formatter(FixedFormatter([as_text(value) for value in values]))
+        names = as_texts(values)
+        ax.get_xlim()  # which brings the limits up to date, and with them the places
+        places = [ax.transData.transform((value, 0))[0] / ax.figure.dpi for value in values]
+        turn: dict[str, Any] = {}
+        kept = list(range(len(values)))
+        if _meet(places, names):
+            turn = _ASLANT
+            kept = _apart(places, 0.2)
+        ax.set_xticks([values[i] for i in kept], [names[i] for i in kept], **turn)
         ax.xaxis.set_minor_locator(NullLocator())
+
+
+def _meet(places: Sequence[float], names: Sequence[str]) -> bool:
+    """Whether names centred at these places, in inches, come too near to each other."""
+    halves = [0.05 * len(name) for name in names]
+    starts = [place - half for place, half in zip(places, halves, strict=True)]
+    ends = [place + half for place, half in zip(places, halves, strict=True)]
+    return any(end > start for end, start in zip(ends, starts[1:], strict=False))
+
+
+def _apart(places: Sequence[float], gap: float) -> list[int]:
+    """Indices of ascending places, the last among them, no two of them nearer than this."""
+    kept = [len(places) - 1]
+    for i in reversed(range(len(places) - 1)):
+        if places[kept[-1]] - places[i] >= gap:
+            kept.append(i)
+    return kept[::-1]
 
 
 def _unevenness(values: np.ndarray) -> float:
@@ -162,14 +199,12 @@ def name_ticks(ax: Axes, which: Literal["x", "y"], values: Sequence[Any]) -> Non
     """Values as names of ticks, aslant where they would meet, thinned out where they are many."""
     length = inches(ax)["xy".index(which)]
     step = math.ceil(len(values) * 0.2 / length)  # 0.2 inches for a line of text
-    names = [as_text(value) for value in values][::step]
+    names = as_texts(values)[::step]
     width = 0.09 * max(map(len, names))  # inches of the longest name
     aslant = which == "x" and width > 0.85 * length / len(names)
-    turn: dict[str, Any] = {}
-    if aslant:
-        turn = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"}
     ticks = range(0, len(values), step)
-    (ax.set_xticks if which == "x" else ax.set_yticks)(ticks, names, **turn)
+    set_ticks = ax.set_xticks if which == "x" else ax.set_yticks
+    set_ticks(ticks, [plain(name) for name in names], **(_ASLANT if aslant else {}))
 
 
 def write_cells(ax: Axes, image: Any, means: np.ndarray) -> None:
@@ -177,10 +212,9 @@ def write_cells(ax: Axes, image: Any, means: np.ndarray) -> None:
     width, height = inches(ax)
     # Digits enough to tell a fiftieth of the range.
     span = np.nanmax(means) - np.nanmin(means) or abs(np.nanmax(means)) or 1
-    digits = int(np.clip(np.ceil(-np.log10(span / 50)), 0, 6))
-    texts = {
-        place: f"{mean:.{digits}f}" for place, mean in np.ndenumerate(means) if np.isfinite(mean)
-    }
+    digits = max(int(np.ceil(-np.log10(span / 50))), 0)
+    form = f".{digits}f" if digits <= 6 else ".3g"
+    texts = {place: f"{mean:{form}}" for place, mean in np.ndenumerate(means) if np.isfinite(mean)}
     longest = max(map(len, texts.values()))
     # In points; a character is about 0.6 of the size wide, the colour bar takes its part.
     size = min(
@@ -193,34 +227,3 @@ def write_cells(ax: Axes, image: Any, means: np.ndarray) -> None:
         dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
         color = "white" if dark else "black"
         ax.text(x, y, text, color=color, fontsize=size, ha="center", va="center")
-
-
-def scatter(ax: Axes, points: np.ndarray, labels: np.ndarray, style: dict[str, Any]) -> Any:
-    """Points coloured by label; what a colour bar is made from, None if a legend tells more."""
-    missing = np.array([label is None or label != label for label in labels], dtype=bool)
-    given = labels[~missing]
-    names, counts = np.unique(given.astype(str), return_counts=True)
-    if given.dtype.kind in "iuf" and len(names) > 7:
-        ax.scatter(*points[missing].T, **{**style, "color": GREY})
-        return ax.scatter(*points[~missing].T, **{"c": given, "cmap": "viridis", **style})
-    chosen = names[np.argsort(-counts, kind="stable")]
-    if len(chosen) > 7:
-        chosen = chosen[:6]
-    texts = np.full(len(labels), None, dtype=object)
-    texts[~missing] = given.astype(str)
-    groups = [(name, texts == name, color, 2) for name, color in zip(chosen, COLORS, strict=False)]
-    rest = ~missing & ~np.isin(texts, chosen)
-    groups.append((f"{len(names) - len(chosen)} others", rest, "0.5", 1))
-    groups.append(("no label", missing, "0.8", 1))
-    for name, members, color, layer in groups:
-        if members.any():
-            kept = {"color": color, "label": name, "zorder": layer}
-            ax.scatter(*points[members].T, **{**kept, **style})
-    return None
-
-
-def as_text(value: Any) -> str:
-    if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
-        return f"{value:.4g}"
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= 24 else text[:21] + "..."

@@ -19,13 +19,14 @@ from recsk.plotting._drawing import (
     COLORS,
     canvas,
     inches,
+    keywords,
     legend_beside,
     need_matplotlib,
-    scatter,
     strip,
     write_title,
 )
 from recsk.plotting._fitted import check_fitted, modality_names
+from recsk.plotting._scatter import scatter
 
 if TYPE_CHECKING:
     pass
@@ -149,8 +150,8 @@ class EmbeddingDisplay:
         Raises
         ------
         TypeError, ValueError
-            If `item_features` is not what the model was fitted with (as far as names and shapes
-            tell), or another argument is wrong.
+            If `item_features` has other modalities than the model was fitted with or another
+            number of rows, or another argument is wrong.
         """
         need_matplotlib()
         check_fitted(estimator)
@@ -212,17 +213,20 @@ class EmbeddingDisplay:
         stages = [stage for stage, _ in self.points]
         rows = [stages.count(stage) for stage in dict.fromkeys(stages)]
         with canvas(ax, rows, (3.6 * max(rows) + 0.8, 3.3 * len(rows))) as (figure, axes):
+            from matplotlib.collections import PathCollection
+
             # Many points hide each other: smaller then.
             area = math.prod(inches(axes[0]))
             size = float(np.clip(1000 * area / max(len(self.item_ids), 1), 2, 25))
-            style: dict[str, Any] = {"s": size, "alpha": 0.7, "linewidths": 0}
+            style: dict[str, Any] = {"s": size, "alpha": 0.7, "linewidth": 0}
+            given = keywords(kwargs, PathCollection)
             for panel, ((stage, name), points) in zip(axes, self.points.items(), strict=True):
                 if self.labels is None:
                     names = list(dict.fromkeys(name for _, name in self.points))
                     color = COLORS[names.index(name) % len(COLORS)]
-                    panel.scatter(*points.T, **{**style, "color": color, **kwargs})
+                    panel.scatter(*points.T, **{**style, "color": color, **given})
                 else:
-                    scale = scatter(panel, points, self.labels, {**style, **kwargs})
+                    scale, entries = scatter(panel, points, self.labels, {**style, **given})
                 x_name, y_name = (self.axis_names or {}).get((stage, name), ("", ""))
                 write_title(panel, f"{name}, {stage}")
                 panel.set(xlabel=x_name, ylabel=y_name)
@@ -231,7 +235,7 @@ class EmbeddingDisplay:
             if self.labels is not None and scale is not None:
                 figure.colorbar(scale, ax=list(axes), label=self.label_name).solids.set_alpha(1)
             elif self.labels is not None:
-                legend = legend_beside(axes[rows[0] - 1], title=self.label_name)
+                legend = legend_beside(axes[rows[0] - 1], entries, title=self.label_name)
                 for handle in legend.legend_handles:
                     handle.set(sizes=[30], alpha=1)
         self.figure_, self.ax_ = figure, axes
@@ -246,16 +250,20 @@ def _project(
     present = np.isfinite(vectors).all(axis=1)
     rows = vectors[present].astype(np.float64)
     seed = rng.randint(np.iinfo(np.int32).max)
-    if method == "tsne" and len(rows) > 3:
-        # Its perplexity must be below the number of rows.
-        perplexity = min(30.0, (len(rows) - 1) / 3)
-        init = "pca" if rows.shape[1] > 1 else "random"
-        tsne = TSNE(perplexity=perplexity, init=init, random_state=seed)
-        points[present] = tsne.fit_transform(rows.astype(np.float32))
-        return points, ("t-SNE 1", "t-SNE 2")
+    differ = len(rows) > 0 and bool(np.ptp(rows, axis=0).any())
     points[present] = 0
+    if method == "tsne" and len(rows) > 3:
+        if differ:  # of equal rows it makes a crash of the process
+            rows -= rows.mean(axis=0)
+            rows /= np.abs(rows).max()  # or float32 overflows on the squares
+            # Its perplexity must be below the number of rows.
+            perplexity = min(30.0, (len(rows) - 1) / 3)
+            init = "pca" if rows.shape[1] > 1 else "random"
+            tsne = TSNE(perplexity=perplexity, init=init, random_state=seed)
+            points[present] = tsne.fit_transform(rows.astype(np.float32))
+        return points, ("t-SNE 1", "t-SNE 2")
     shares = [0.0, 0.0]
-    if len(rows) and np.ptp(rows, axis=0).any():
+    if differ:
         pca = PCA(min(2, *rows.shape), random_state=seed).fit(rows)
         n_components = pca.n_components_
         points[np.ix_(present, range(n_components))] = pca.transform(rows)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsk.base import BaseRecommender
-from recsk.plotting._drawing import COLORS, MARK, canvas, rows_of, strip, write_title
+from recsk.plotting._drawing import COLORS, MARK, canvas, keywords, rows_of, strip, write_title
 from recsk.plotting._fitted import attribute, check_fitted
 
 if TYPE_CHECKING:
@@ -146,14 +146,18 @@ class LossCurveDisplay:
     def _draw(
         self, panel: Axes, values: Sequence[float], color: str, kwargs: dict[str, Any]
     ) -> None:
+        from matplotlib.lines import Line2D
         from matplotlib.ticker import MaxNLocator
 
         epochs = np.arange(1, len(values) + 1)
         style = {"color": color, "marker": ".", "markersize": 4, "linewidth": 1.5}
-        panel.plot(epochs, values, **{**style, **kwargs})
+        panel.plot(epochs, values, **{**style, **keywords(kwargs, Line2D)})
         if self.best_iter:
             label = f"kept: epoch {self.best_iter}"
             panel.axvline(self.best_iter, color=MARK, linestyle="--", linewidth=1, label=label)
-        panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        if len(values) > 1:
+            panel.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        else:  # there is no other whole number near, and it would show fractions
+            panel.set_xticks([1])
         panel.ticklabel_format(axis="y", scilimits=(-3, 4))
         strip(panel)

@@ -9,7 +9,7 @@ import numpy as np
 
 from recsk._checks import at_least_one
 from recsk.base import BaseRecommender
-from recsk.plotting._drawing import COLORS, canvas, legend_beside, strip, write_title
+from recsk.plotting._drawing import COLORS, canvas, keywords, legend_beside, strip, write_title
 from recsk.plotting._fitted import attribute, check_fitted, modality_names
 
 if TYPE_CHECKING:
@@ -127,8 +127,11 @@ class PreferenceDisplay:
         margin = max(0.05 - (high - low) / 2, 0)
         edges = np.linspace(max(low - margin, 0), min(high + margin, 1), bins + 1)
         with canvas(ax, [len(groups)], (3.6 * len(groups) + 1, 3.4)) as (figure, axes):
+            from matplotlib.patches import StepPatch
             from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+            given = keywords(kwargs, StepPatch)
+            entries: dict[str, Any] = {}
             for panel, (group, values) in zip(axes, groups.items(), strict=True):
                 for column, name in enumerate(self.modality_names):
                     counts, _ = np.histogram(values[:, column], edges)
@@ -138,15 +141,16 @@ class PreferenceDisplay:
                         "linestyle": ("-", "--", "-.")[column % 3],
                         "label": name,
                     }
-                    panel.stairs(counts / len(values), edges, **{**style, **kwargs})
-                panel.axvline(even, color="0.4", linestyle=":", linewidth=1, label="even")
+                    entries[name] = panel.stairs(counts / len(values), edges, **{**style, **given})
+                entries["even"] = panel.axvline(even, color="0.4", linestyle=":", linewidth=1)
                 means = zip(self.modality_names, values.mean(axis=0), strict=True)
                 text = "mean " + ", ".join(f"{name}\u00a0{mean:.2f}" for name, mean in means)
-                write_title(panel, f"{len(values)} {group}", text)
+                few = len(self.modality_names) <= 4  # else the title takes the panel's place
+                write_title(panel, f"{len(values)} {group}", *([text] if few else []))
                 panel.set(xlabel="weight of the modality", ylabel=f"share of {group}")
                 panel.xaxis.set_major_locator(MaxNLocator(4))
                 panel.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
                 strip(panel)
-            legend_beside(axes[-1])
+            legend_beside(axes[-1], entries)
         self.figure_, self.ax_ = figure, axes
         return self

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from recsk._describe import describe
 from recsk.model_selection import RankingScorer
+from recsk.plotting._text import is_number
 
 __all__ = [
     "are_numbers",
@@ -40,6 +40,12 @@ def read_cv_results(
             f"'split0_test_score' or the like; got {describe(cv_results)}"
         )
     candidates = list(cv_results["params"])
+    for candidate in candidates:
+        if not isinstance(candidate, Mapping):
+            raise TypeError(
+                "cv_results must have dicts in 'params', which a table that was written to CSV "
+                f"has lost; got {describe(candidate)}"
+            )
     splits = {
         metric: np.column_stack([values[split] for split in sorted(values)])
         for metric, values in found.items()
@@ -116,8 +122,8 @@ def varied(candidates: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def order_key(value: Any) -> Any:
     """Something to compare a parameter's value by; arrays have no single truth."""
-    if isinstance(value, Real) and not isinstance(value, bool | np.bool_):
-        return float(value)
+    if is_number(value):
+        return float(value) if value == value else "nan"  # that equals nothing, nor itself
     return repr(value)
 
 

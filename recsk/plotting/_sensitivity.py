@@ -13,8 +13,8 @@ from recsk.plotting._drawing import (
     COLORS,
     GREY,
     MARK,
-    as_text,
     canvas,
+    keywords,
     name_ticks,
     set_scale,
     strip,
@@ -31,6 +31,7 @@ from recsk.plotting._search import (
     scorer_name,
     varied,
 )
+from recsk.plotting._text import as_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,8 +43,9 @@ class SensitivityDisplay:
     """The score of a search by the values of one parameter, or of two.
 
     One parameter is drawn as the mean over the splits with a band of one standard deviation;
-    values that are not all numbers become categories. Two parameters are drawn as a heat map of
-    the means; combinations that were not tried, or failed, stay grey.
+    values that are not all numbers become categories, and a grey cross at the bottom marks a
+    value at which a split failed. Two parameters are drawn as a heat map of the means;
+    combinations that were not tried, or failed in a split, stay grey.
 
     Use `from_search` or `from_cv_results` to make one. Constructor arguments are kept as
     attributes.
@@ -208,7 +210,9 @@ class SensitivityDisplay:
         drawn = [i for i, one in enumerate(candidates) if all(name in one for name in names)]
         means = scores[drawn].mean(axis=1)
         if np.isnan(means).all():
-            raise ValueError(f"cv_results has no score that is a number for metric {label!r}")
+            raise ValueError(
+                f"cv_results has no candidate whose scores of {label!r} are numbers in all splits"
+            )
         best = candidates[drawn[int(np.nanargmax(means))]]
 
         def others(candidate: Mapping[str, Any]) -> dict[str, Any]:
@@ -256,28 +260,39 @@ class SensitivityDisplay:
         write_title(ax, what, best, fixed)
 
     def _draw_line(self, ax: Axes, kwargs: dict[str, Any]) -> None:
+        from matplotlib.lines import Line2D
+
         ((name, values),) = self.params.items()
         means, spread = self.scores.mean(axis=-1), self.scores.std(axis=-1)
         several = self.scores.shape[-1] > 1
         style: dict[str, Any] = {"color": COLORS[0], "marker": "o", "markersize": 5}
+        given = keywords(kwargs, Line2D)
+        failed = np.isnan(means)
         if are_numbers(values):
             x = np.asarray(values, dtype=np.float64)
+            line = ax.errorbar(x, means, **{**style, **given})[0]
             if several:
-                band: dict[str, Any] = {"color": COLORS[0], "alpha": 0.2, "linewidth": 0}
+                band: dict[str, Any] = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
                 ax.fill_between(x, means - spread, means + spread, **band)
-            ax.errorbar(x, means, **{**style, **kwargs})
+            self._mark_failed(ax, x[failed])
             set_scale(ax, x)
         else:
             x = np.arange(len(values), dtype=np.float64)
             style |= {"linestyle": "none", "capsize": 4}  # categories have no order: no line
-            ax.errorbar(x, means, spread if several else None, **{**style, **kwargs})
+            ax.errorbar(x, means, spread if several else None, **{**style, **given})
+            self._mark_failed(ax, x[failed])
             ax.set_xlim(-0.6, len(values) - 0.4)
             name_ticks(ax, "x", values)
         best = means == np.nanmax(means)  # all of them, if there are several
         ax.plot(x[best], means[best], "D", color=MARK, markersize=7, zorder=3)
         ax.set(xlabel=name, ylabel=self.metric)
-        self._title(ax, "best: diamond")
+        self._title(ax, "best: diamond" + (", split failed: cross" if failed.any() else ""))
         strip(ax)
+
+    def _mark_failed(self, ax: Axes, x: np.ndarray) -> None:
+        if len(x):  # at the bottom, whatever the scores are
+            at = np.full(len(x), 0.03)
+            ax.plot(x, at, "x", color="0.4", transform=ax.get_xaxis_transform())
 
     def _draw_map(self, ax: Axes, kwargs: dict[str, Any]) -> None:
         import matplotlib
