@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from itertools import zip_longest
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,8 @@ def load_amazon_reviews(
             The bullet points of a product page and then its description, in lines, since
             many products have only one of the two.
         image_urls : ndarray of shape (n_items,), object
-            The large version of the main image, or else of the first that has one.
+            The main image, or else the first, of those that have a large version; if none
+            has, of those that have one of high resolution.
         name : str
             The name of the category, from that of the first file.
 
@@ -149,8 +151,8 @@ def load_amazon_reviews(
     return Bunch(
         interactions=kept.interactions,
         part=columns["part"][kept.rows],
-        user_ids=kept.user_ids,
-        item_ids=kept.item_ids,
+        user_ids=kept.user_ids.copy(),  # those of the interactions are not to be written to
+        item_ids=kept.item_ids.copy(),
         **({} if texts is None else _read_texts(texts, kept.item_ids.tolist())),
         name=paths[0].name.split(".")[0],
     )
@@ -247,8 +249,13 @@ def _text(value: Any) -> str:
 
 
 def _image_url(images: Any) -> str:
+    if isinstance(images, dict):  # a list for each key, as where Hugging Face wrote the file
+        columns = {key: value for key, value in images.items() if isinstance(value, list)}
+        rows = zip_longest(*columns.values())
+        images = [dict(zip(columns, row, strict=True)) for row in rows]
     if not isinstance(images, list):
         return ""
-    usable = [image for image in images if isinstance(image, dict) and _text(image.get("large"))]
-    usable.sort(key=lambda image: image.get("variant") != "MAIN")  # stable: else the first
-    return _text(usable[0]["large"]) if usable else ""
+    images = [image for image in images if isinstance(image, dict)]
+    images.sort(key=lambda image: image.get("variant") != "MAIN")  # stable: else the first
+    urls = (_text(image.get(size)) for size in ("large", "hi_res") for image in images)
+    return next(filter(None, urls), "")

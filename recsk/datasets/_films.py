@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
+import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TextIO
 
@@ -37,7 +39,7 @@ def read_films(
     Parameters
     ----------
     path : Path or zipfile.Path
-        UTF-8 or, as the older files are, Latin-1.
+        UTF-8 or, as the older files are, Latin-1; packed by gzip or not.
     parse : callable
         Whichever of the functions below knows the form of the file.
 
@@ -52,6 +54,11 @@ def read_films(
         If there is no film, or a line cannot be read; file and line are named.
     """
     content = path.read_bytes()
+    if content.startswith(b"\x1f\x8b"):
+        try:
+            content = gzip.decompress(content)
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise ValueError(f"{path} is damaged or was not downloaded in full: {error}") from error
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:  # accented letters in Latin-1 hardly ever are valid UTF-8
@@ -64,7 +71,7 @@ def read_films(
                     f"line {number}: the id of a film must be a whole number, got {film!r}"
                 )
             films[int(film)] = (title.strip(), [name for name in genres if name not in _NO_GENRE])
-    except (ValueError, csv.Error) as error:
+    except ValueError as error:
         raise ValueError(f"{path}, {error}") from error
     if not films:
         raise ValueError(f"{path} must hold films, got none.")
@@ -99,14 +106,23 @@ def parse_dat(file: TextIO) -> Iterator[Line]:
 
 def parse_csv(file: TextIO) -> Iterator[Line]:
     """``id,title,genres`` under a header, titles with commas in quotes."""
-    places = find_columns(file.readline(), _NAMES, "line 1", delimiter=",")
+    header = file.readline()
+    places = find_columns(header, _NAMES, "line 1", delimiter=",")
+    width = header.count(",") + 1
     # Strict: or a quote that is not closed takes all films below it into one title.
     rows = csv.reader(file, strict=True)
-    for row in rows:
+    while True:
+        begin = rows.line_num + 2  # after the header, from 1
+        try:
+            row = next(rows, None)
+        except csv.Error as error:
+            raise ValueError(f"line {begin}: {error}") from error
+        if row is None:
+            return
         number = rows.line_num + 1
         if not row:
             continue
-        if len(row) <= max(places.values()):
-            raise ValueError(f"line {number}: expected {len(places)} values, got {row}")
+        if len(row) != width:  # more than that: a comma in a title without quotes
+            raise ValueError(f"line {number}: expected {width} values, got {len(row)}: {row}")
         film, title, genres = (row[places[name]] for name in _NAMES)
         yield Line(number, film, title, genres.split("|"))

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.format import MAGIC_PREFIX
 from sklearn.utils import Bunch
 
-from recsk.datasets._tables import find_columns, open_text, read_columns
+from recsk._describe import describe
+from recsk.datasets._tables import as_path, find_columns, open_text, read_columns
 from recsk.interactions import Interactions
 
 _COLUMN_NAMES = {
@@ -63,12 +65,15 @@ def load_mmrec(
     ------
     FileNotFoundError
         If the folder, its `.inter` file or a feature file is not there.
+    TypeError
+        If `folder` is no path, or `features` no sequence of strings.
     ValueError
         If there are several `.inter` files and none is named like the folder,
         a column is missing, an id is not a non-negative integer, `x_label` is
-        not 0, 1 or 2, there is no training interaction, or a feature array is
-        not two-dimensional, not numeric, or has another number of rows than
-        there are items.
+        not 0, 1 or 2, there is no training interaction, a file is damaged, two
+        feature files have one modality, or a feature array is not
+        two-dimensional, not numeric, or has another number of rows than there
+        are items.
 
     Examples
     --------
@@ -86,7 +91,7 @@ def load_mmrec(
     >>> data.item_features["t"].shape
     (3, 5)
     """
-    folder = Path(folder)
+    folder = as_path(folder, "folder")
     if not folder.is_dir():
         raise FileNotFoundError(f"folder must be an existing directory, got {str(folder)!r}.")
     if isinstance(features, str):
@@ -94,6 +99,8 @@ def load_mmrec(
             f"features must be a sequence of file names, got the string {features!r}; "
             f"for one file pass [{features!r}]."
         )
+    if not isinstance(features, Sequence) or not all(isinstance(file, str) for file in features):
+        raise TypeError(f"features must be a sequence of file names; got {describe(features)}")
 
     inter = _find_inter(folder)
     columns = _read_inter(inter)
@@ -177,11 +184,11 @@ def _read_features(
                 f"features names {file!r}, but there is no {path}. Feature files in this "
                 f"folder: {held}; pass features=() to read interactions only."
             )
-        try:
-            array = np.load(path, allow_pickle=False)
-        except ValueError as error:
-            raise ValueError(f"{path} must be a plain numeric .npy array; {error}") from error
-        if array.ndim != 2 or array.dtype.kind not in "fiu":
+        name = _MODALITY_NAMES.get(stem, stem)
+        if name in item_features:
+            raise ValueError(f"features must name each modality once, got {name!r} twice: {files}.")
+        array = _load(path)
+        if array.ndim != 2 or array.dtype.kind not in "fiu" or not array.shape[1]:
             raise ValueError(
                 f"{path} must be a numeric array of shape (n_items, n_features), "
                 f"got shape {array.shape} and dtype {array.dtype}."
@@ -191,7 +198,6 @@ def _read_features(
                 f"{path} has {len(array)} rows, but {inter.name} names items up to "
                 f"{n_named - 1}: at least {n_named} rows were expected, one per item."
             )
-        name = _MODALITY_NAMES.get(stem, stem)
         item_features[name] = array.astype(np.float32, copy=False)
         rows[path.name] = len(array)
     if len(set(rows.values())) > 1:
@@ -201,3 +207,14 @@ def _read_features(
             f"{listed}, and {inter.name} names {n_named} items."
         )
     return item_features, next(iter(rows.values()), n_named)
+
+
+def _load(path: Path) -> npt.NDArray:
+    with path.open("rb") as file:
+        start = file.read(len(MAGIC_PREFIX))
+    if start != MAGIC_PREFIX:  # an archive, an empty file, or what Git LFS left in its place
+        raise ValueError(f"{path} must be a .npy file, but it begins with {start!r}.")
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path} must be a plain numeric .npy file, in full; {error}") from error

@@ -139,8 +139,8 @@ def load_movielens(
     features = _multi_hot([listed for _, listed in known], genres)
     return Bunch(
         interactions=kept.interactions,
-        user_ids=kept.user_ids,
-        item_ids=kept.item_ids,
+        user_ids=kept.user_ids.copy(),  # those of the interactions are not to be written to
+        item_ids=kept.item_ids.copy(),
         titles=np.array([title for title, _ in known], dtype=object),
         genres=genres,
         item_features={} if np.isnan(features).all() else {"genre": features},

@@ -97,8 +97,10 @@ def make_multimodal(
         users who weigh all modalities alike.
     sequential : float, default=0.0
         Probability that an interaction follows from the one before it: the
-        user takes one of the `n_successors` of the last item instead of what
-        taste would bring next.
+        user turns to one of the `n_successors` of the last item instead of
+        what taste would bring next. Nobody takes an item twice: where it was
+        taken before, taste decides after all, so that with few successors
+        and long histories fewer interactions follow than this share.
     n_successors : int, default=5
         How many items may follow from an item: those most like it over all
         modalities.
@@ -134,7 +136,8 @@ def make_multimodal(
         popularity : ndarray of shape (n_items,)
             Odds of the items by fame alone; they sum to 1.
         successors : ndarray of shape (n_items, n_successors), int64
-            Items that may follow from each item, most alike first.
+            Items that may follow from each item, most alike first; all other
+            items where there are fewer than `n_successors`.
         modality_names : list of str
             Names in the order of the columns of `user_preference`.
 

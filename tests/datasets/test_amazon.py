@@ -276,6 +276,21 @@ def test_metadata_of_another_category(tmp_path, ratings, products):
             ("", "", "https://x/b.jpg"),
         ),
         ({"images": [{"large": "https://x/c.jpg"}]}, ("", "", "https://x/c.jpg")),
+        (
+            {"images": [{"large": None, "hi_res": "https://x/h.jpg"}, {"hi_res": None}]},
+            ("", "", "https://x/h.jpg"),
+        ),
+        (  # as Hugging Face's datasets write it
+            {
+                "images": {
+                    "large": ["https://x/d.jpg", "https://x/e.jpg"],
+                    "variant": ["PT01", "MAIN"],
+                    "hi_res": [None],
+                }
+            },
+            ("", "", "https://x/e.jpg"),
+        ),
+        ({"images": {"large": None}}, ("", "", "")),
     ],
 )
 def test_what_a_product_may_lack(tmp_path, ratings, more, expected):

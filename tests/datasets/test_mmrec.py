@@ -188,7 +188,7 @@ def test_features_of_different_length_say_which_is_which(tmp_path, text):
         load_mmrec(folder)
 
 
-@pytest.mark.parametrize("array", [np.ones(5), np.ones((5, 2), dtype=complex)])
+@pytest.mark.parametrize("array", [np.ones(5), np.ones((5, 0)), np.ones((5, 2), dtype=complex)])
 def test_feature_array_of_the_wrong_kind(tmp_path, array):
     folder = write(tmp_path / "toy", text_feat=array)
     with pytest.raises(ValueError, match=r"text_feat\.npy must be a numeric array of shape"):
@@ -200,3 +200,36 @@ def test_a_pickled_array_is_not_unpickled(tmp_path):
     np.save(folder / "text_feat.npy", np.array([{}] * 5, dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match=r"text_feat\.npy must be a plain numeric"):
         load_mmrec(folder, features=["text_feat"])
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"version https://git-lfs.github.com"])
+def test_a_file_that_is_no_npy(tmp_path, content):
+    folder = write(tmp_path / "toy")
+    (folder / "text_feat.npy").write_bytes(content)
+    with pytest.raises(ValueError, match=r"text_feat\.npy must be a \.npy file, but it begins"):
+        load_mmrec(folder, features=["text_feat"])
+
+
+def test_an_array_cut_short(tmp_path, text):
+    folder = write(tmp_path / "toy", text_feat=text)
+    path = folder / "text_feat.npy"
+    path.write_bytes(path.read_bytes()[:-4])
+    with pytest.raises(ValueError, match=r"text_feat\.npy must be .* in full"):
+        load_mmrec(folder, features=["text_feat"])
+
+
+def test_a_modality_under_two_names(tmp_path, text):
+    folder = write(tmp_path / "toy", text_feat=text, t=text)
+    with pytest.raises(ValueError, match="name each modality once, got 't' twice"):
+        load_mmrec(folder, features=["text_feat", "t"])
+
+
+@pytest.mark.parametrize("features", [None, [Path("text_feat.npy")], {"text_feat"}])
+def test_features_that_are_no_names(folder, features):
+    with pytest.raises(TypeError, match="features must be a sequence of file names; got"):
+        load_mmrec(folder, features=features)
+
+
+def test_a_folder_that_is_no_path():
+    with pytest.raises(TypeError, match="folder must be a path"):
+        load_mmrec(None)

@@ -1,4 +1,5 @@
 import gc
+import gzip
 import re
 import shutil
 import warnings
@@ -226,11 +227,41 @@ def test_columns_in_another_order(tmp_path):
     check(load_movielens(write(tmp_path / "x", "ml-25m", ratings=lines)))
 
 
-def test_a_quote_that_is_not_closed_hides_no_film(tmp_path):
+@pytest.mark.parametrize("place", [1, -1])
+def test_a_quote_that_is_not_closed_hides_no_film(tmp_path, place):
     lines = film_lines("ml-25m")
-    lines[1] = lines[1].replace('",', ",")
-    with pytest.raises(ValueError, match=r"movies\.csv, "):
+    lines[place] = '5,"Kid, The (1921),Comedy'
+    number = range(1, len(lines) + 1)[place]
+    with pytest.raises(ValueError, match=rf"movies\.csv, line {number}: "):
         load_movielens(write(tmp_path / "x", "ml-25m", films=lines))
+
+
+def test_a_comma_in_a_title_without_quotes(tmp_path):
+    lines = film_lines("ml-25m")
+    lines[1] = "3,Kid, The (1921),Comedy"
+    with pytest.raises(ValueError, match=r"movies\.csv, line 2: expected 3 values, got 4"):
+        load_movielens(write(tmp_path / "x", "ml-25m", films=lines))
+
+
+@pytest.mark.parametrize("end", [None, -20])
+def test_packed_files(tmp_path, end):
+    folder = write(tmp_path / "ml-25m", "ml-25m")
+    for path in folder.iterdir():
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    if end is None:
+        check(load_movielens(folder))
+        return
+    path = folder / "movies.csv"
+    path.write_bytes(path.read_bytes()[:end])
+    with pytest.raises(ValueError, match=r"movies\.csv is damaged"):
+        load_movielens(folder)
+
+
+def test_what_is_given_can_be_written_to(tmp_path):
+    data = load_movielens(write(tmp_path / "x", "ml-25m"))
+    data.user_ids[0] = data.item_ids[0] = 777
+    assert 777 not in data.interactions.user_labels
+    assert 777 not in data.interactions.item_labels
 
 
 def test_a_title_over_two_lines(tmp_path):
