@@ -4,7 +4,7 @@ Save, load and serve
 
 A model is fitted in one place and answers in another: for users it knows, for people it has never
 met, and fast. This example goes all the way. It needs the extras ``safe`` (safetensors) and ``ann``
-(faiss): ``pip install "recsk[ann,plot,safe]"``.
+(faiss): ``python -m pip install safetensors faiss-cpu``.
 """
 
 import os

@@ -215,5 +215,5 @@ def _faiss() -> Any:
     try:
         import faiss
     except ImportError as error:
-        raise ImportError("an approximate index needs faiss: pip install recsk[ann]") from error
+        raise ImportError("an approximate index needs faiss: pip install faiss-cpu") from error
     return faiss

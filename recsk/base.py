@@ -41,6 +41,29 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
     A subclass writes ``fit``, which must end with `_set_fitted`, and `_fold_in`, which turns the
     histories of people unknown to the model into user vectors. What else it keeps it adds to
     `_get_state` and `_set_state`, by which `recsk.save` and `recsk.load` store it.
+
+    Examples
+    --------
+    A singular value decomposition, with all that recommenders have beside ``fit``:
+
+    >>> from sklearn.decomposition import TruncatedSVD
+    >>> from recsk.base import BaseRecommender
+    >>> from recsk.datasets import make_multimodal
+    >>> class Decomposition(BaseRecommender):
+    ...     def fit(self, X, y=None):
+    ...         interactions = self._check_interactions(X, reset=True)
+    ...         self.svd_ = TruncatedSVD(8, random_state=0)
+    ...         users = self.svd_.fit_transform(interactions.to_csr())
+    ...         self._set_fitted(interactions, users, self.svd_.components_.T)
+    ...         return self
+    ...
+    ...     def _fold_in(self, histories):
+    ...         return self.svd_.transform(histories.to_csr())
+    >>> data = make_multimodal(n_users=40, n_items=30, random_state=0)
+    >>> model = Decomposition().fit(data.interactions)
+    >>> ids, scores = model.recommend(user_items=[[3, 14, 15]], k=5)
+    >>> ids.shape
+    (1, 5)
     """
 
     _parameter_constraints: dict[str, list[Any]] = {
@@ -217,7 +240,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         Parameters
         ----------
         index : {"faiss"}, default="faiss"
-            The library that searches; faiss comes with ``pip install recsk[ann]``.
+            The library that searches; faiss comes with ``pip install faiss-cpu``.
         n_links : int, default=32
             Links of each item in the index, from 2 to 1024. More find more and cost memory and
             time.

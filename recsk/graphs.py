@@ -79,6 +79,16 @@ def interaction_graph(interactions: sp.csr_array) -> sp.csr_array:
     -------
     csr_array of shape (n_users + n_items, n_users + n_items), float32
         Users come first, then items.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> from recsk.graphs import interaction_graph
+    >>> interaction_graph(sp.csr_array([[1.0, 1.0], [0.0, 1.0]])).toarray().round(2)
+    array([[0.  , 0.  , 0.71, 0.5 ],
+           [0.  , 0.  , 0.  , 0.71],
+           [0.71, 0.  , 0.  , 0.  ],
+           [0.5 , 0.71, 0.  , 0.  ]], dtype=float32)
     """
     scaled = normalize_symmetric(interactions)
     return sp.csr_array(sp.block_array([[None, scaled], [scaled.T, None]], format="csr"))
@@ -109,6 +119,16 @@ def neighbor_graph(
     csr_array of shape (n_items, n_items), float32
         Symmetrically normalised similarities. Not symmetric itself: that a is near b does not
         make b near a.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from recsk.graphs import neighbor_graph
+    >>> features = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0]])
+    >>> neighbor_graph(features, n_neighbors=1).toarray().round(2)
+    array([[0.  , 0.95, 0.  ],
+           [1.  , 0.  , 0.  ],
+           [0.  , 0.3 , 0.  ]], dtype=float32)
     """
     return normalize_symmetric(sp.csr_array(nearest_by_content(features, present, n_neighbors)))
 
@@ -163,6 +183,16 @@ def relation_graph(
     -------
     csr_array of shape (n_items, n_items), float32
         Not symmetric: that a is near b does not make b near a.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> from recsk.graphs import relation_graph
+    >>> interactions = sp.csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    >>> relation_graph(interactions, None, 2, relation="behavior").toarray().round(2)
+    array([[0.5 , 0.41, 0.  ],
+           [0.41, 0.33, 0.41],
+           [0.  , 0.41, 0.5 ]], dtype=float32)
     """
     if relation == "blend":
         rest: dict[str, Any] = {"max_length": max_length, "block_size": block_size}
@@ -345,6 +375,15 @@ def cooccurrence_graph(
     -------
     csr_array of shape (n_users, n_others), float32
         Rows sum to one (softmax of the counts of the neighbours kept) or are empty.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> from recsk.graphs import cooccurrence_graph
+    >>> interactions = sp.csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    >>> cooccurrence_graph(interactions, n_neighbors=1).toarray()
+    array([[0., 1.],
+           [1., 0.]], dtype=float32)
     """
     counts = largest_products(
         sp.csr_array(interactions, dtype=np.float32),
@@ -387,6 +426,14 @@ def nearest_histories(
     -------
     csr_array of shape (n, n_others), float32
         Cosines in (0, 1].
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> from recsk.graphs import nearest_histories
+    >>> others = sp.csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    >>> nearest_histories(sp.csr_array([[1.0, 1.0, 0.0]]), others, n_neighbors=2).toarray().round(2)
+    array([[1. , 0.5]], dtype=float32)
     """
     return largest_products(
         scale_rows(histories),

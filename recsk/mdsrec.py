@@ -51,14 +51,15 @@ class MDSRecRecommender(TrainedRecommender):
     causal transformer blocks, one stack per modality, whose attention compares interests
     (clusters of the features, ICA) beside items. The states at the end of a sequence, weighted by
     how much this user listens to each modality, are compared with the items. Where items are
-    ranked, the relations of new ones to the last ones of the sequence are added.
+    ranked, the relations of those that the user has not met to the last ones of the sequence are
+    added.
 
     .. math:: L = L(s) + \omega \sum_m L(s_m), \qquad L(s) = -\frac{1}{n} \sum_{u, t} \log
               \frac{\exp(s(u_t, i_{t+1}) / \tau_s)}{\sum_j \exp(s(u_t, j) / \tau_s)}
 
     with j over the items that somebody met, :math:`s_m` the score by modality m alone and
     :math:`\omega` the `modality_weight`. Without features it is SASRec; with ``similarity="dot",
-    score_temperature=1, item_bias=False, weight_averaging=0`` in its original form. The defaults
+    score_temperature=1, item_bias=False, weight_averaging=0`` with its plain scores. The defaults
     are those that served best on real data (see the benchmarks in the docs), which is not the
     paper in every point: ``MDSRecRecommender.paper()`` is.
 

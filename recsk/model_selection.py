@@ -439,6 +439,18 @@ class RankingScorer(BaseEstimator):
         Length of the lists.
     exclude_seen : bool, default=True
         Whether to mask what the model saw in training.
+
+    Examples
+    --------
+    >>> from recsk import MDERecommender
+    >>> from recsk.datasets import make_multimodal
+    >>> from recsk.model_selection import RandomHoldout, make_ranking_scorer
+    >>> X = make_multimodal(n_users=40, n_items=30, random_state=0).interactions
+    >>> train, test = next(RandomHoldout(random_state=0).split(X))
+    >>> model = MDERecommender(n_factors=8, max_epochs=1, random_state=0).fit(X[train])
+    >>> scorer = make_ranking_scorer("ndcg", k=5)
+    >>> 0 < scorer(model, X[test]) < 1
+    True
     """
 
     def __init__(self, metric: str, k: int = 10, *, exclude_seen: bool = True) -> None:

@@ -148,7 +148,21 @@ def load(path: str | os.PathLike[str]) -> BaseRecommender:
 
     See Also
     --------
-    save : Writes it; with an example.
+    save : Writes it.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import recsk
+    >>> from recsk.datasets import make_multimodal
+    >>> data = make_multimodal(n_users=40, n_items=30, random_state=0)
+    >>> model = recsk.MDERecommender(n_factors=8, max_epochs=1, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.recsk")
+    ...     recsk.save(model.fit(data.interactions), path)
+    ...     loaded = recsk.load(path)
+    >>> loaded.recommend([0], k=5)[0].shape
+    (1, 5)
     """
     safetensors = _safetensors()
     refused = ValueError, OverflowError, RecursionError, safetensors.SafetensorError
@@ -406,6 +420,6 @@ def _safetensors() -> Any:
         import safetensors.numpy
     except ImportError as error:
         raise ImportError(
-            "recsk.save and recsk.load need safetensors: pip install recsk[safe]"
+            "recsk.save and recsk.load need safetensors: pip install safetensors"
         ) from error
     return safetensors

@@ -47,6 +47,20 @@ class RecentRelations:
     window : int
         :math:`w`, how many of the last items count.
     weight : float
+
+    Examples
+    --------
+    Three histories of four items, one after the other; nothing is known of their content:
+
+    >>> import numpy as np
+    >>> from recsk.relations import RecentRelations
+    >>> indptr, items = np.array([0, 2, 4, 6]), np.array([0, 1, 0, 1, 2, 3])
+    >>> relations = RecentRelations.from_histories(
+    ...     indptr, items, [], n_items=4, n_factors=4, window=2, behavior_share=1.0, weight=1.0
+    ... )
+    >>> scores = relations.users(np.array([0, 1]), np.array([0])) @ relations.vectors.T
+    >>> bool(scores[0, 1] > scores[0, 2])
+    True
     """
 
     def __init__(self, vectors: npt.NDArray[np.float32], window: int, weight: float) -> None:

@@ -32,7 +32,8 @@ class TrainedRecommender(BaseRecommender):
 
     The constructor of a subclass has the parameters of `_parameter_constraints`, and its ``fit``
     begins with `_check_fit_parameters`, trains by `_train_network` and ends with `_keep_log`,
-    `_set_fitted` and `warn_if_unfinished`.
+    `_set_fitted` and `warn_if_unfinished`. A whole one is made in
+    :doc:`/contributing/add_an_estimator`.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {

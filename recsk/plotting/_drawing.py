@@ -45,7 +45,7 @@ def need_matplotlib() -> None:
         import matplotlib  # noqa: F401
     except ImportError as error:
         raise ImportError(
-            "recsk.plotting needs matplotlib, which is not installed: pip install recsk[plot]"
+            "recsk.plotting needs matplotlib, which is not installed: pip install matplotlib"
         ) from error
 
 
