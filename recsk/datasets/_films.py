@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
-import zlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, TextIO
 
-from recsk.datasets._tables import Location, find_columns
+from recsk.datasets._tables import Location, find_columns, open_bytes
 
 __all__ = ["Line", "parse_csv", "parse_dat", "parse_flags", "read_films"]
 
@@ -53,12 +51,8 @@ def read_films(
     ValueError
         If there is no film, or a line cannot be read; file and line are named.
     """
-    content = path.read_bytes()
-    if content.startswith(b"\x1f\x8b"):
-        try:
-            content = gzip.decompress(content)
-        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-            raise ValueError(f"{path} is damaged or was not downloaded in full: {error}") from error
+    with open_bytes(path) as file:
+        content = file.read()
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError:  # accented letters in Latin-1 hardly ever are valid UTF-8

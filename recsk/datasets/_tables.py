@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from itertools import count, islice
 from os import PathLike
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO, cast
 from warnings import catch_warnings, simplefilter
 
 import numpy as np
@@ -19,7 +19,15 @@ import numpy.typing as npt
 
 from recsk._describe import describe
 
-__all__ = ["Location", "as_path", "find_columns", "open_text", "read_blocks", "read_columns"]
+__all__ = [
+    "Location",
+    "as_path",
+    "find_columns",
+    "open_bytes",
+    "open_text",
+    "read_blocks",
+    "read_columns",
+]
 
 Location = Path | zipfile.Path  # both have what is needed here: open, is_file, iterdir, /
 
@@ -55,13 +63,20 @@ def open_text(path: Location) -> Iterator[TextIO]:
         If, while the file is read, it proves to be damaged or not UTF-8.
     """
     try:
+        with open_bytes(path) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig") as file:
+            yield file
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} must be UTF-8 text; {error}") from error
+
+
+@contextmanager
+def open_bytes(path: Location) -> Iterator[BinaryIO]:
+    """Open a file, packed by gzip or not; a ValueError says if, while read, it proves damaged."""
+    try:
         with path.open("rb") as raw:
             packed = raw.peek(2)[:2] == b"\x1f\x8b"  # type: ignore[attr-defined]
             with gzip.open(raw) if packed else raw as binary:
-                with io.TextIOWrapper(binary, encoding="utf-8-sig") as file:
-                    yield file
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} must be UTF-8 text; {error}") from error
+                yield cast(BinaryIO, binary)
     except (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile) as error:
         raise ValueError(f"{path} is damaged or was not downloaded in full: {error}") from error
 

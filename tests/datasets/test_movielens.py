@@ -367,15 +367,16 @@ def test_a_zip_cut_short(tmp_path, keep):
         load_movielens(archive)
 
 
-def test_a_damaged_zip(tmp_path):
+@pytest.mark.parametrize("name", ["ratings.csv", "movies.csv"])
+def test_a_damaged_zip(tmp_path, name):
     lines = rating_lines("ml-25m", RATINGS * 500)
     archive = pack(write(tmp_path / "x", "ml-25m", ratings=lines), tmp_path / "x.zip")
     with zipfile.ZipFile(archive) as opened:
-        start = opened.getinfo("x/ratings.csv").header_offset
+        start = opened.getinfo(f"x/{name}").header_offset
     content = bytearray(archive.read_bytes())
     content[start + 60] ^= 0xFF
     archive.write_bytes(content)
-    with pytest.raises(ValueError, match=r"ratings\.csv"):
+    with pytest.raises(ValueError, match=rf"{name} is damaged"):
         load_movielens(archive)
 
 
