@@ -55,8 +55,7 @@ def _lines(rows: Rows, name: str, x_label: str) -> Any:
     if ax.get_xscale() == "log":
         ax.set_yscale("log")
     ax.set(xlabel=x_label, ylabel=f"{name}, mean ± std over seeds")
-    handles, names = ax.get_legend_handles_labels()
-    legend_beside(ax, dict(zip(names, handles, strict=True)))
+    legend_beside(ax, list(zip(*ax.get_legend_handles_labels(), strict=True)))
     strip(ax)
     return figure
 

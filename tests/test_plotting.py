@@ -145,6 +145,15 @@ class TestPreference:
             PreferenceDisplay.from_estimator(mde, bins=bins)
         assert not plt.get_fignums()
 
+    @pytest.mark.parametrize("n_modalities", [4, 5])
+    def test_many_modalities_have_no_means_in_the_title(self, n_modalities):
+        names = ["even", *(f"modality {at}" for at in range(1, n_modalities))]
+        weights = np.full((6, n_modalities), 1 / n_modalities)
+        display = PreferenceDisplay(user_preference=weights, modality_names=names).plot()
+        assert ("mean" in display.ax_[0].get_title()) == (n_modalities == 4)
+        legend = display.ax_[0].get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == [*names, "even"]
+
 
 class TestLossCurve:
     def test_lines_are_the_curves(self, mde):
@@ -295,6 +304,11 @@ class TestSensitivity:
             display.ax_.images[0].get_array().mask, [[False, True], [False, True]]
         )
         assert [text.get_text() for text in display.ax_.texts] == ["1.00", "3.00"]
+
+    def test_cells_tell_tiny_scores_apart(self):
+        pairs = [({"a": a, "b": b}, [(a + b) * 1e-9]) for a in (1, 2) for b in (1, 2)]
+        ax = SensitivityDisplay.from_cv_results(results(*pairs)).ax_
+        assert {text.get_text() for text in ax.texts} == {"2e-09", "3e-09", "4e-09"}
 
     def test_a_value_at_which_a_split_failed_is_marked(self):
         found = results(({"a": 1}, [0.1, 0.2]), ({"a": 2}, [0.2, 0.3]), ({"a": 5}, [0.9, np.nan]))
@@ -544,6 +558,24 @@ class TestEmbedding:
         drawn = [c for ax in display.ax_ for c in ax.collections if c.get_array() is not None]
         assert len(drawn) == len(display.points)
         assert {(c.norm.vmin, c.norm.vmax) for c in drawn} == {(1, 49)}
+
+    def test_colours_of_the_user_take_the_place_of_ours(self, mde):
+        labels = np.arange(50, dtype=object)
+        labels[0] = None
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            chosen = {"labels": labels, "cmap": "magma", "vmin": 10}
+            display = EmbeddingDisplay.from_estimator(mde, FEATURES, **chosen)
+            red = EmbeddingDisplay.from_estimator(mde, FEATURES, c="red")
+        drawn = [c for ax in display.ax_ for c in ax.collections if c.get_array() is not None]
+        assert {(c.cmap.name, c.norm.vmin, c.norm.vmax) for c in drawn} == {("magma", 10, 49)}
+        colors = np.vstack([c.get_facecolor() for ax in red.ax_ for c in ax.collections])
+        assert (colors[:, :3] == matplotlib.colors.to_rgb("red")).all()
+
+    def test_a_label_that_is_called_as_one_of_ours(self, mde):
+        labels = ["no label", None] * 25
+        legend = EmbeddingDisplay.from_estimator(mde, labels=labels).ax_[-1].get_legend()
+        assert [text.get_text() for text in legend.get_texts()] == ["no label", "no label"]
 
     def test_labels_that_matplotlib_would_read_otherwise(self, mde):
         labels = ["_x", "$5 to $10"] * 25

@@ -130,13 +130,13 @@ def keywords(given: dict[str, Any], artist: type) -> dict[str, Any]:
     return normalize_kwargs(given, artist)
 
 
-def legend_beside(ax: Axes, entries: dict[str, Any], **kwargs: Any) -> Any:
-    """A legend of artists by name that covers no data, if the layout can make room for it."""
+def legend_beside(ax: Axes, entries: Sequence[tuple[Any, str]], **kwargs: Any) -> Any:
+    """A legend of artists and names that covers no data, if the layout can make room for it."""
     style: dict[str, Any] = {"loc": "best"}
     if ax.figure.get_layout_engine() is not None:
         style = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
-    names = [plain(name) for name in entries]
-    return ax.legend(list(entries.values()), names, **style, fontsize="small", **kwargs)
+    handles, names = zip(*entries, strict=True)
+    return ax.legend(handles, list(map(plain, names)), **style, fontsize="small", **kwargs)
 
 
 def set_scale(ax: Axes, values: np.ndarray) -> None:

@@ -131,8 +131,8 @@ class PreferenceDisplay:
             from matplotlib.ticker import MaxNLocator, PercentFormatter
 
             given = keywords(kwargs, StepPatch)
-            entries: dict[str, Any] = {}
             for panel, (group, values) in zip(axes, groups.items(), strict=True):
+                entries = []
                 for column, name in enumerate(self.modality_names):
                     counts, _ = np.histogram(values[:, column], edges)
                     style = {
@@ -141,8 +141,10 @@ class PreferenceDisplay:
                         "linestyle": ("-", "--", "-.")[column % 3],
                         "label": name,
                     }
-                    entries[name] = panel.stairs(counts / len(values), edges, **{**style, **given})
-                entries["even"] = panel.axvline(even, color="0.4", linestyle=":", linewidth=1)
+                    line = panel.stairs(counts / len(values), edges, **{**style, **given})
+                    entries.append((line, name))
+                line = panel.axvline(even, color="0.4", linestyle=":", linewidth=1)
+                entries.append((line, "even"))
                 means = zip(self.modality_names, values.mean(axis=0), strict=True)
                 text = "mean " + ", ".join(f"{name}\u00a0{mean:.2f}" for name, mean in means)
                 few = len(self.modality_names) <= 4  # else the title takes the panel's place

@@ -17,17 +17,17 @@ __all__ = ["scatter"]
 
 def scatter(
     ax: Axes, points: np.ndarray, labels: np.ndarray, style: dict[str, Any]
-) -> tuple[Any, dict[str, Any]]:
+) -> tuple[Any, list[tuple[Any, str]]]:
     """Points coloured by label.
 
     Of many numbers: what a colour bar is made from, the same for the same labels wherever the
-    points are. Else None and the artists by the names of a legend.
+    points are. Else None, and the artists and names of a legend.
     """
     missing = np.array([_is_missing(label) for label in labels], dtype=bool)
     given = _as_numbers(labels[~missing])
     names, counts = np.unique(given.astype(str), return_counts=True)
     if given.dtype.kind in "iuf" and len(names) > 7:
-        return _scatter_numbers(ax, points, missing, given, style), {}
+        return _scatter_numbers(ax, points, missing, given, style), []
     chosen = names[np.argsort(-counts, kind="stable")]
     if len(chosen) > 7:
         chosen = chosen[:6]
@@ -37,11 +37,11 @@ def scatter(
     rest = ~missing & ~np.isin(texts, chosen)
     groups.append((f"{len(names) - len(chosen)} others", rest, "0.5", 1))
     groups.append(("no label", missing, "0.8", 1))
-    entries = {}
+    entries = []
     for name, members, color, layer in groups:
         if members.any():
             kept = {"color": color, "label": name, "zorder": layer}
-            entries[name] = ax.scatter(*points[members].T, **{**kept, **style})
+            entries.append((ax.scatter(*points[members].T, **{**kept, **style}), name))
     return None, entries
 
 

@@ -274,13 +274,13 @@ class SensitivityDisplay:
             if several:
                 band: dict[str, Any] = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
                 ax.fill_between(x, means - spread, means + spread, **band)
-            self._mark_failed(ax, x[failed])
+            _mark_failed(ax, x[failed])
             set_scale(ax, x)
         else:
             x = np.arange(len(values), dtype=np.float64)
             style |= {"linestyle": "none", "capsize": 4}  # categories have no order: no line
             ax.errorbar(x, means, spread if several else None, **{**style, **given})
-            self._mark_failed(ax, x[failed])
+            _mark_failed(ax, x[failed])
             ax.set_xlim(-0.6, len(values) - 0.4)
             name_ticks(ax, "x", values)
         best = means == np.nanmax(means)  # all of them, if there are several
@@ -288,11 +288,6 @@ class SensitivityDisplay:
         ax.set(xlabel=name, ylabel=self.metric)
         self._title(ax, "best: diamond" + (", split failed: cross" if failed.any() else ""))
         strip(ax)
-
-    def _mark_failed(self, ax: Axes, x: np.ndarray) -> None:
-        if len(x):  # at the bottom, whatever the scores are
-            at = np.full(len(x), 0.03)
-            ax.plot(x, at, "x", color="0.4", transform=ax.get_xaxis_transform())
 
     def _draw_map(self, ax: Axes, kwargs: dict[str, Any]) -> None:
         import matplotlib
@@ -312,3 +307,9 @@ class SensitivityDisplay:
         for y, x in np.argwhere(means == np.nanmax(means)):
             ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, zorder=3, **outline))
         self._title(ax, "best: outlined")
+
+
+def _mark_failed(ax: Axes, x: np.ndarray) -> None:
+    """Crosses at the bottom, whatever the scores are."""
+    if len(x):
+        ax.plot(x, np.full(len(x), 0.03), "x", color="0.4", transform=ax.get_xaxis_transform())

@@ -56,7 +56,9 @@ def _number(value: Any, digits: int) -> str:
     if isinstance(value, Integral) and abs(int(value)) < 10**9:
         return str(int(value))
     text = f"{value:.{digits}g}"
-    return text if "e+0" not in text else f"{value:.0f}" if float(value).is_integer() else text
+    if "e+0" in text and float(value).is_integer():  # below ten digits a whole number is clearer
+        return f"{value:.0f}"
+    return text
 
 
 def _whole(value: Any) -> str:
