@@ -10,6 +10,7 @@ import functools
 import os
 import pickle
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import joblib
@@ -656,3 +657,14 @@ class RecommenderContract:
         assert copy.score(TEST) == model.score(TEST)
         assert repr(copy) == repr(model)
         assert copy.recommend(user_items=[], k=3)[0].shape == (0, 3)
+
+    def test_several_threads_may_ask_at_once(self, model):
+        def ask(_):
+            return model.recommend(k=3), model.recommend(user_items=TRAIN, k=3)
+
+        alone = ask(None)
+        with ThreadPoolExecutor(4) as pool:
+            for answers in pool.map(ask, range(8)):
+                for answer, expected in zip(answers, alone, strict=True):
+                    np.testing.assert_array_equal(answer[0], expected[0])
+                    np.testing.assert_array_equal(answer[1], expected[1])

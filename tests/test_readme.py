@@ -4,6 +4,7 @@ A block that begins with ```python is run; one with ```py is shown alone, becaus
 run of the tests has not: a model to download, a cluster, another library.
 """
 
+import importlib
 import re
 from pathlib import Path
 
@@ -79,3 +80,19 @@ def test_links_inside_the_project_lead_somewhere(page):
         written = any(part in target for part in ("auto_examples/", "api/generated/"))
         if not target.startswith("http") and not written:
             assert (ROOT / page).parent.joinpath(target).exists(), f"{page} links to {target}"
+
+
+def test_all_of_the_api_has_an_example():
+    text = (ROOT / "docs/api/index.rst").read_text()
+    module, without, n_names = "recsk", [], 0
+    for line in text.splitlines():
+        if line.startswith(".. currentmodule:: "):
+            module = line.split()[-1]
+        elif re.fullmatch(r"   [\w.]+", line):
+            *parents, name = f"{module}.{line.strip()}".split(".")
+            found = getattr(importlib.import_module(".".join(parents)), name)
+            n_names += 1
+            if ">>> " not in (found.__doc__ or ""):
+                without.append(name)
+    assert n_names > 30
+    assert without == ["TrainedRecommender"]  # whose example is a page
