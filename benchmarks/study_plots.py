@@ -25,8 +25,8 @@ def draw(title: str, rows: Rows, x_label: str, path: Path) -> None:
         figure = _panels(rows, names[0])  # parameters are chosen by the validation part
     elif all(isinstance(x, int | float) for x in places):
         figure = _lines(rows, name, x_label)
-    else:
-        figure = _dots(rows, name)
+    else:  # new items: among all items and among themselves, which are two questions
+        figure = _dots(rows, [name, name.replace("all items", "new items")])
     figure.suptitle(title)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120)
@@ -60,17 +60,22 @@ def _lines(rows: Rows, name: str, x_label: str) -> Any:
     return figure
 
 
-def _dots(rows: Rows, name: str) -> Any:
-    size = (8, 1.6 + 0.32 * len(rows))
-    figure, ax = plt.subplots(figsize=size, layout="constrained")
+def _dots(rows: Rows, names: list[str]) -> Any:
+    names = list(dict.fromkeys(names))
+    size = (8 if len(names) == 1 else 11, 1.6 + 0.32 * len(rows))
+    figure, axes = plt.subplots(
+        1, len(names), figsize=size, layout="constrained", sharey=True, squeeze=False
+    )
     place = np.arange(len(rows))
-    mean, spread = ([row[part][name] for row in rows] for part in ("mean", "std"))
-    ax.errorbar(mean, place, xerr=spread, fmt="o", color=COLORS[0], capsize=3)
-    ax.axvline(mean[0], color="0.6", linestyle="--", linewidth=1, zorder=0)
-    ax.set_yticks(place, [row["label"] for row in rows])
-    ax.invert_yaxis()
-    ax.set_xlabel(f"{name}, mean ± std over seeds (dashed: the first row)")
-    strip(ax)
+    end = " " if len(names) == 1 else "\n"  # two labels stand beside each other
+    for ax, name in zip(axes[0], names, strict=True):
+        mean, spread = ([row[part][name] for row in rows] for part in ("mean", "std"))
+        ax.errorbar(mean, place, xerr=spread, fmt="o", color=COLORS[0], capsize=3)
+        ax.axvline(mean[0], color="0.6", linestyle="--", linewidth=1, zorder=0)
+        ax.set_xlabel(f"{name}, mean ± std over seeds{end}(dashed: the first row)")
+        strip(ax)
+    axes[0, 0].set_yticks(place, [row["label"] for row in rows])
+    axes[0, 0].invert_yaxis()
     return figure
 
 
