@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral
 from typing import Any
 
@@ -35,23 +36,43 @@ def as_ids(ids: Any, name: str) -> npt.NDArray[np.int64]:
 
 def as_times(times: Any) -> npt.NDArray[Any]:
     """1-D finite numbers; of datetimes the nanoseconds since 1970."""
-    array = _as_1d(times, "timestamp")
+    array = rough = _as_1d(times, "timestamp")
     if array.dtype.kind == "O":
         try:  # from the original: a pandas column with a time zone knows how, its objects do not
-            array = np.asarray(times, dtype="datetime64[ns]")
+            array, rough = _from_objects(times, "ns"), _from_objects(times, "us")
         except (TypeError, ValueError) as error:
             raise TypeError("timestamp must hold numbers or datetimes; got dtype object") from error
     if array.dtype.kind == "M":
         missing = np.isnat(array)
         if missing.any():
             raise ValueError(f"timestamp[{int(np.argmax(missing))}] is NaT; it must be a time")
-        return array.astype("datetime64[ns]").view(np.int64)
+        nanoseconds = array.astype("datetime64[ns]")
+        # NumPy does not tell when they run over: 9999-12-31 would become a day in 1816.
+        wrong = nanoseconds.astype("datetime64[s]") != rough.astype("datetime64[s]")
+        if wrong.any():
+            first = int(np.argmax(wrong))
+            raise ValueError(
+                f"timestamp[{first}] is {rough[first]}; times in nanoseconds go from 1677 to 2262: "
+                "replace it, or leave the interaction out"
+            )
+        return nanoseconds.view(np.int64)
     if array.dtype.kind not in "iuf":
         raise TypeError(f"timestamp must hold numbers or datetimes; got dtype {array.dtype}")
     if array.dtype.kind == "f":
         refuse_non_finite(array, "timestamp")
         return array.astype(np.float64, copy=False)
+    if array.dtype.kind == "u" and array.max(initial=0) > np.iinfo(np.int64).max:
+        first = int(np.argmax(array > np.iinfo(np.int64).max))
+        raise ValueError(f"timestamp[{first}] is {array[first]}, which is beyond int64")
     return array.astype(np.int64, copy=False)
+
+
+def _from_objects(times: Any, unit: str) -> npt.NDArray[Any]:
+    """Datetimes of Python, with or without a time zone, in UTC."""
+    with warnings.catch_warnings():
+        # They become UTC, which is what is wanted; NumPy says that it has no zones.
+        warnings.filterwarnings("ignore", "no explicit representation of timezones")
+        return np.asarray(times, dtype=f"datetime64[{unit}]")
 
 
 def as_values(values: Any) -> npt.NDArray[Any]:

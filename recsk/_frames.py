@@ -87,7 +87,7 @@ def encode_labels(
             ordered = sorted(set(values))
         except TypeError as error:
             raise TypeError(f"labels of column {name!r} cannot be sorted: {error}") from error
-        known = np.asarray(ordered)
+        known = _label_array(ordered)
     else:
         known = np.asarray(known)
         if known.ndim != 1:
@@ -104,6 +104,15 @@ def encode_labels(
             "given; drop such rows first"
         )
     return codes, known
+
+
+def _label_array(labels: list[Any]) -> npt.NDArray[Any]:
+    """Labels as an array, of objects where one long string would make all others as long."""
+    if labels and all(isinstance(label, str) for label in labels):
+        length = [len(label) for label in labels]
+        if max(length) * len(labels) > 8 * sum(length) + 4096:
+            return np.array(labels, dtype=object)
+    return np.asarray(labels)
 
 
 def _is_missing(label: Any) -> bool:

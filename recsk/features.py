@@ -13,6 +13,9 @@ from recsk._describe import describe
 __all__ = ["Features", "check_item_features", "mean_length_one", "prepare"]
 
 
+_COLUMNS = 32  # that are standardised at once
+
+
 class Features(NamedTuple):
     """The features of one modality, ready for a network.
 
@@ -48,11 +51,16 @@ def prepare(features: np.ndarray, *, standardize: bool) -> Features:
     present = ~np.isnan(features[:, 0])
     values = np.where(present[:, None], features, np.float32(0))
     if standardize:
-        # In float64: float32 overflows on the squares of large, still finite values.
-        rows = values[present].astype(np.float64)
-        mean, deviation = rows.mean(axis=0), rows.std(axis=0)
-        deviation[deviation == 0] = 1  # constant: float64 sums up equal float32 values exactly
-        values[present] = (rows - mean) / deviation
+        n_columns = values.shape[1]
+        # In float64: float32 overflows on the squares of large, still finite values. A few columns
+        # at a time, so that this takes little memory beside the features.
+        for columns in np.array_split(np.arange(n_columns), max(n_columns // _COLUMNS, 1)):
+            some = slice(columns[0], columns[-1] + 1)
+            rows = values[present, some].astype(np.float64, order="C")
+            rows -= rows.mean(axis=0)
+            deviation = rows.std(axis=0)
+            deviation[deviation == 0] = 1  # constant: float64 sums up equal float32 values exactly
+            values[present, some] = rows / deviation
     return Features(values, present)
 
 
@@ -75,7 +83,8 @@ def mean_length_one(features: Features) -> Features:
     if largest == 0:
         return features
     values = values / largest  # or float32 overflows on the squares of large, finite values
-    return Features(values / np.linalg.norm(values[present], axis=1).mean(), present)
+    values /= np.linalg.norm(values, axis=1)[present].mean()
+    return Features(values, present)
 
 
 def check_item_features(
@@ -124,9 +133,17 @@ def _check_name(name: Any) -> str:
 def _check_modality(name: str, features: Any, n_items: int) -> np.ndarray:
     label = f"item_features[{name!r}]"
     try:
-        features = features.toarray() if sp.issparse(features) else np.asarray(features)
+        if sp.issparse(features):
+            features = features.toarray()
+        elif isinstance(features, np.ma.MaskedArray):
+            # What is masked is missing, whatever stands below the mask.
+            features = np.ma.filled(features.astype(np.float32), np.nan)
+        else:
+            features = np.asarray(features)
     except ValueError as error:  # rows of several lengths
         raise ValueError(f"{label} must be one array, got {describe(features)}") from error
+    except (TypeError, RuntimeError) as error:  # a tensor that NumPy cannot read
+        raise TypeError(f"{label} cannot be read as an array: {error}") from error
     if features.dtype.kind not in "fiub":
         raise TypeError(f"{label} must be an array of numbers; got dtype {features.dtype}")
     if features.ndim != 2:

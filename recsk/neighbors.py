@@ -5,12 +5,15 @@ No dense users x users or items x items array ever exists here.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import scipy.sparse as sp
 
 from recsk.ranking import similar
+
+# Products held at once: some 50 bytes each while the largest are looked for.
+_MOST_PRODUCTS = 4_000_000
 
 __all__ = [
     "largest_of_rows",
@@ -71,7 +74,8 @@ def largest_products(
     """Keep the largest entries of every row of ``left @ right.T``.
 
     Without `right` it is `left` itself, and the diagonal does not count. Among equals the lower
-    column is kept.
+    column is kept. A block has `block_size` rows, or fewer where so many have too many products to
+    be held at once.
     """
     target = left if right is None else right
     if max_degree is not None:
@@ -82,11 +86,28 @@ def largest_products(
             target.eliminate_zeros()
     transposed = sp.csr_array(target.T)
     blocks = []
-    for start in range(0, left.shape[0], block_size):
-        block = sp.csr_array(left[start : start + block_size] @ transposed)
-        own = start if right is None else None
+    for rows in _blocks(_most_products(left, transposed), block_size):
+        block = sp.csr_array(left[rows] @ transposed)
+        own = rows.start if right is None else None
         blocks.append(largest_of_rows(block, n_neighbors, own_column=own))
     return sp.csr_array(sp.vstack(blocks, format="csr", dtype=np.float32))
+
+
+def _most_products(left: sp.csr_array, right: sp.csr_array) -> np.ndarray:
+    """How many entries each row of ``left @ right`` has at most."""
+    met = np.concatenate([[0], np.cumsum(np.diff(right.indptr)[left.indices], dtype=np.int64)])
+    return np.minimum(np.diff(met[left.indptr]), right.shape[1])
+
+
+def _blocks(sizes: np.ndarray, block_size: int) -> Iterator[slice]:
+    """Rows that go together: their sizes add up to `_MOST_PRODUCTS` at most, or it is one row."""
+    total = np.concatenate([[0], np.cumsum(sizes)])
+    start = 0
+    while start < len(sizes):
+        fitting = int(np.searchsorted(total, total[start] + _MOST_PRODUCTS, side="right")) - 1
+        stop = min(max(fitting, start + 1), start + block_size)
+        yield slice(start, min(stop, len(sizes)))
+        start = stop
 
 
 def largest_of_rows(

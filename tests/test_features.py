@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -22,6 +23,16 @@ def features():
 
 
 # ----------------------------------------------------------------------------------------- prepare
+
+
+@pytest.mark.parametrize("n_columns", [1, 2, 31, 33, 64, 95, 130])
+def test_many_columns_are_standardised_as_few_are(n_columns):
+    features = np.random.default_rng(0).normal(3, 5, (9, n_columns)).astype(np.float32)
+    features[4] = np.nan
+    values = prepare(features, standardize=True).values
+    rows = np.delete(features, 4, axis=0).astype(float)
+    expected = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    np.testing.assert_allclose(np.delete(values, 4, axis=0), expected, rtol=1e-6, atol=1e-7)
 
 
 def test_standardize_is_over_the_items_that_have_the_modality(features):
@@ -128,6 +139,27 @@ def test_order_of_modalities_and_no_copies(features):
 
 def test_rows_of_nan_are_kept(features):
     np.testing.assert_array_equal(check_item_features({"v": features}, 8)["v"], features)
+
+
+def test_what_is_masked_is_missing(features):
+    mask = np.zeros(features.shape, dtype=bool)
+    mask[[2, 5]] = True
+    masked = np.ma.MaskedArray(np.nan_to_num(features, nan=7.0), mask)
+    np.testing.assert_array_equal(check_item_features({"v": masked}, 8)["v"], features)
+
+
+@pytest.mark.parametrize(
+    "tensor",
+    [
+        torch.ones(3, 2, dtype=torch.bfloat16),
+        torch.ones(3, 2, requires_grad=True),
+        torch.ones(3, 2).to_sparse(),
+    ],
+    ids=["bfloat16", "requires_grad", "sparse"],
+)
+def test_tensors_that_are_no_arrays_are_named(tensor):
+    with pytest.raises(TypeError, match=r"^item_features\['v'\] cannot be read as an array: "):
+        check_item_features({"v": tensor}, 3)
 
 
 PARTLY = [[1.0, np.nan], [np.nan, np.nan], [0.0, 1.0]]

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from recsk import neighbors as neighbors_module
 from recsk.graphs import (
     cooccurrence_graph,
     interaction_graph,
@@ -138,6 +139,24 @@ def test_cooccurrence_graph(block_size, R, n_neighbors, max_degree):
     np.testing.assert_array_less(np.diff(graph.indptr), n_neighbors + 1)
     total = graph.sum(axis=1)
     np.testing.assert_allclose(total, total > 0, rtol=1e-6)
+
+
+@given(R=clicks, limit=st.integers(1, 40))
+def test_fewer_rows_at_a_time_where_they_have_many_products(R, limit):
+    whole = cooccurrence_graph(sp.csr_array(R), 3)
+    held = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbors_module, "_MOST_PRODUCTS", limit)
+        largest = neighbors_module.largest_of_rows
+
+        def counted(block, *args, **kwargs):
+            held.append((block.shape[0], block.nnz))
+            return largest(block, *args, **kwargs)
+
+        patch.setattr(neighbors_module, "largest_of_rows", counted)
+        same(cooccurrence_graph(sp.csr_array(R), 3), whole.toarray())
+    assert sum(rows for rows, _ in held) == len(R)
+    assert all(rows == 1 or products <= limit for rows, products in held)
 
 
 @pytest.mark.parametrize("block_size", [2, 4096])

@@ -85,6 +85,22 @@ def test_times_of_all_kinds():
     assert Interactions([0], [0], timestamp=np.uint8([7])).timestamp.dtype == np.int64
 
 
+def test_times_with_a_zone_are_those_of_utc(recwarn):
+    zone = datetime.timezone(datetime.timedelta(hours=2))
+    times = [datetime.datetime(1970, 1, 1, hour, tzinfo=zone) for hour in (3, 4)]
+    X = Interactions([0, 0], [0, 1], timestamp=times)
+    assert (X.timestamp / 3.6e12).tolist() == [1, 2] and not recwarn
+
+
+@pytest.mark.parametrize("kind", ["datetime64[D]", "datetime64[s]", "datetime64[us]", object])
+@pytest.mark.parametrize("date", ["9999-12-31", "0001-01-01", "2263-01-01"])
+def test_times_that_nanoseconds_cannot_hold(date, kind):
+    """One that means "for ever" would otherwise become a day in 1816."""
+    times = np.array(["2020-01-01", date], dtype="datetime64[us]").astype(kind)
+    with pytest.raises(ValueError, match=rf"timestamp\[1\] is {date}.*from 1677 to 2262"):
+        Interactions([0, 0], [0, 1], timestamp=times)
+
+
 @pytest.mark.parametrize(
     "index",
     [
@@ -273,6 +289,7 @@ def test_bad_ids(arguments, error, message):
         ({"timestamp": [True, False]}, TypeError, "timestamp must hold numbers.*bool"),
         ({"timestamp": np.array([0, "NaT"], "M8[D]")}, ValueError, r"timestamp\[1\] is NaT"),
         ({"timestamp": [{}, 1]}, TypeError, "timestamp must hold numbers.*object"),
+        ({"timestamp": np.uint64([0, 2**63])}, ValueError, r"\[1\] is 9223372036854775808, which"),
         ({"timestamp": [[1], [1, 2]]}, ValueError, "timestamp must be 1-D; got sequences"),
         ({"value": [1, np.inf]}, ValueError, "value must be finite; entry 1 is inf"),
         ({"value": ["a", "b"]}, TypeError, "value must hold numbers"),
@@ -372,6 +389,14 @@ class TestFromFrame:
         X = self.check(self.ROWS)
         same(pickle.loads(pickle.dumps(X)), X)
         assert X[[0]].user_labels.tolist() == ["ann", "zoe"]
+
+    def test_one_long_label_does_not_lengthen_the_others(self):
+        labels = [f"item {i}" for i in range(2_000)] + ["x" * 5_000]
+        frame = {"user": np.zeros(2_001, int), "item": np.array(labels, dtype=object)}
+        X = Interactions.from_frame(frame)
+        assert X.item_labels.dtype == object and X.item_labels[X.item].tolist() == labels
+        short = Interactions.from_frame({k: column[:5] for k, column in frame.items()})
+        assert short.item_labels.dtype == "<U6"
 
     def test_ids_without_gaps_stay_what_they_are(self):
         X = Interactions.from_frame({"user": [2, 0, 1], "item": [0, 1, 0]})
