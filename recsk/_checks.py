@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from recsk._describe import describe
 
-__all__ = ["at_least_one", "float_vectors", "ids_below", "nonzeros"]
+__all__ = ["at_least_one", "float_vectors", "ids_below", "int_or_none", "nonzeros"]
 
 _LARGEST = np.iinfo(np.int32).max
 
@@ -35,6 +35,11 @@ def at_least_one(number: Any, name: str = "k") -> int:
     if value > _LARGEST:
         raise ValueError(f"{name} must be at most {_LARGEST}; got {value}")
     return value
+
+
+def int_or_none(number: Any) -> int | None:
+    """Return an integer of any type, which was checked, as an int."""
+    return None if number is None else int(number)
 
 
 def ids_below(

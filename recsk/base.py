@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from recsk._checks import at_least_one, ids_below
 from recsk._describe import describe
+from recsk._labels import labels_of, refuse_other_labels
 from recsk._state import StateReader, matrix_state, text_state
 from recsk.ann import ItemIndex
 from recsk.interactions import Interactions, interaction_matrix
@@ -121,6 +122,12 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         if state.part("feature_names_in_").names():
             names = state.texts("feature_names_in_", self.n_features_in_)
             self.feature_names_in_ = np.array(names, dtype=object)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what the ids stand for, which may be as much as the model itself."""
+        state = dict(super().__getstate__())
+        state.pop("_labels", None)
+        return state
 
     def __sklearn_is_fitted__(self) -> bool:
         # Validation sets n_features_in_ and the like before training has even begun.
@@ -375,6 +382,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         if reset:
             # A fit that fails must not leave half of an older model behind.
             self.__dict__.pop("item_embedding_", None)
+            self._labels = labels_of(X) if isinstance(X, Interactions) else {}
         if isinstance(X, Interactions):
             if reset:
                 self.n_features_in_ = X.n_items
@@ -407,6 +415,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
                     f"{type(self).__name__} was fitted with {self.n_users_}; {name} is n_users x "
                     "n_items"
                 )
+            if isinstance(X, Interactions):
+                refuse_other_labels(X, getattr(self, "_labels", {}), name)
         if not len(interactions):
             raise ValueError(
                 f"{name} has no interactions: {interactions.n_users} users x "
@@ -467,6 +477,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
                     f"{type(self).__name__} was fitted with {n_items}"
                 )
             if isinstance(user_items, Interactions):
+                known = getattr(self, "_labels", {})
+                refuse_other_labels(user_items, known, "user_items", ["item"])
                 return _without_zeros(user_items, "user_items")
             return self._from_matrix(user_items, "user_items")
         if not isinstance(user_items, list | tuple) or any(

@@ -217,7 +217,8 @@ class Interactions:
         Parameters
         ----------
         X : sparse matrix or array of shape (n_users, n_items), any format
-            Explicit zeros are dropped and duplicate entries summed, as everywhere in scipy.
+            Explicit zeros are dropped and duplicate entries summed, as everywhere in scipy;
+            but no sum of times is a time.
         values_as : {"value", "timestamp"} or None, default="value"
             What the entries are: weights; times or ranks, larger is later (since zeros are
             dropped, ranks start at 1); or nothing worth keeping.
@@ -232,7 +233,8 @@ class Interactions:
         TypeError
             If `X` is not sparse.
         ValueError
-            If an entry is not finite or `values_as` is unknown.
+            If an entry is not finite, `values_as` is unknown, or there are several times in one
+            place.
 
         Examples
         --------
@@ -243,7 +245,8 @@ class Interactions:
         """
         if values_as not in ("value", "timestamp", None):
             raise ValueError(f"values_as must be 'value', 'timestamp' or None; got {values_as!r}")
-        X = _canonical_csr(X, "X")
+        times = values_as == "timestamp"
+        X = _canonical_csr(X, "X", one_each="a sum of times is no time" if times else None)
         n_users, n_items = X.shape
         columns = {
             "user": np.repeat(np.arange(n_users, dtype=np.int64), np.diff(X.indptr)),
@@ -456,8 +459,11 @@ def interaction_matrix(X: Any, name: str = "X") -> sparse.csr_array:
     return sparse.csr_array((ones, X.indices, X.indptr), shape=X.shape)
 
 
-def _canonical_csr(X: Any, name: str) -> sparse.csr_array:
-    """Copy with duplicates summed and explicit zeros dropped; entries are finite numbers."""
+def _canonical_csr(X: Any, name: str, *, one_each: str | None = None) -> sparse.csr_array:
+    """Copy with duplicates summed and explicit zeros dropped; entries are finite numbers.
+
+    With `one_each`, which says why, duplicates are refused.
+    """
     if not sparse.issparse(X):
         raise TypeError(
             f"{name} must be a scipy sparse matrix or array (n_users x n_items); got "
@@ -470,9 +476,26 @@ def _canonical_csr(X: Any, name: str) -> sparse.csr_array:
     # In this order, for a sum of duplicates may be zero, and a copy, for both work in place.
     if X.dtype.kind in "biu":
         X = X.astype(np.int64)  # else duplicates may sum up to more than the type can hold
+    if one_each:
+        _refuse_duplicates(sparse.coo_array(X), one_each)
     X = sparse.csr_array(X, copy=True)
     X.sum_duplicates()
     X.eliminate_zeros()
     if X.dtype.kind == "f":
         refuse_non_finite(X.data, name)
     return X
+
+
+def _refuse_duplicates(X: sparse.coo_array, why: str) -> None:
+    """Refuse several entries in one place, zeros apart."""
+    stored = X.data != 0
+    row, column = X.row[stored].astype(np.int64), X.col[stored]
+    order = np.lexsort((column, row))
+    row, column = row[order], column[order]
+    twice = (row[1:] == row[:-1]) & (column[1:] == column[:-1])
+    if twice.any():
+        at = int(np.argmax(twice))
+        raise ValueError(
+            f"the matrix has several entries for user {row[at]} and item {column[at]}, and {why}; "
+            "Interactions(user, item, timestamp=...) may have an item of a user several times"
+        )

@@ -15,6 +15,7 @@ from scipy.special import softmax
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from recsk._checks import int_or_none
 from recsk._state import StateReader
 from recsk.early_stopping import Validation, hold_out
 from recsk.features import Features, check_item_features, prepare
@@ -42,7 +43,7 @@ class MDERecommender(TrainedRecommender):
     pulled together (alignment).
 
     .. math:: L = L_{rank} + w \sum_m L_{rank}^m + \alpha L_{MDA} + \beta L_{MSA}
-              + \lambda \|\Theta\|^2
+              + \frac{\lambda}{2} \|\Theta\|^2
 
     The defaults are those that served best on real data (see the benchmarks in the docs), which
     is not the paper in every point. `MDERecommender.paper()` gives the paper's settings.
@@ -87,8 +88,8 @@ class MDERecommender(TrainedRecommender):
     beta : float, default=0.01
         Weight of the alignment loss MSA (Eq. 7); 0 leaves it out. Paper: tuned, from 0.1.
     reg_lambda : float, default=1e-4
-        Weight of the squared norm of the learned vectors of the users and items in a batch
-        (Eq. 11).
+        Weight of half the squared norm of the learned vectors of the users and items in a batch,
+        per interaction of it (Eq. 11).
     temperature : float, default=0.2
         Temperature of the alignment loss.
     max_alignment : int, default=512
@@ -112,7 +113,8 @@ class MDERecommender(TrainedRecommender):
     score_temperature : float, default=0.2
         Divides scores in the softmax loss.
     edge_dropout : float, default=0.0
-        Share of the interactions left out of the graph, drawn again every epoch. Paper: 0.
+        Share of the interactions left out of the graph, drawn again every epoch; everybody keeps
+        one at least. Paper: 0.
     learning_rate : float, default=1e-3
         Of Adam.
     learning_rate_decay : float, default=1.0
@@ -395,7 +397,7 @@ class MDERecommender(TrainedRecommender):
         seed = int(rng.randint(np.iinfo(np.int32).max))
 
         prepared = [prepare(values, standardize=self.standardize) for values in features.values()]
-        with self._explaining_memory():
+        with self._explaining_memory(interactions):
             network = self._build(train_set, prepared, preference, seed, device)
             log = self._train(network, train_set, held_out, prepared, rng, seed, device)
             self._keep_log(features, log)
@@ -408,12 +410,12 @@ class MDERecommender(TrainedRecommender):
     ) -> tuple[sp.csr_matrix, sp.csr_matrix | None]:
         """What to train on, and what to watch."""
         if eval_set is not None:
-            held_out = self._check_eval_set(eval_set, np.diff(interactions.indptr) > 0)
+            held_out = self._check_eval_set(eval_set, interactions)
             return interactions, held_out if self.early_stopping else None
         if not self._holds_out(interactions.nnz):
             return interactions, None
         train_set, held_out = hold_out(interactions, self.validation_fraction, rng)
-        return train_set, held_out if held_out.nnz else None
+        return train_set, self._to_watch(held_out)
 
     def _build(
         self,
@@ -428,12 +430,17 @@ class MDERecommender(TrainedRecommender):
         users = items = None
         if self.user_neighbors:
             users = SparseOperator(
-                cooccurrence_graph(train_set, self.user_neighbors, max_degree=self.max_degree),
+                cooccurrence_graph(
+                    train_set,
+                    int(self.user_neighbors),
+                    max_degree=int_or_none(self.max_degree),
+                ),
                 device,
             )
         if self.item_neighbors and features:
+            n_neighbors = int(self.item_neighbors)
             items = [
-                SparseOperator(neighbor_graph(values, self.item_neighbors, present=present), device)
+                SparseOperator(neighbor_graph(values, n_neighbors, present=present), device)
                 for values, present in features
             ]
         interaction = SparseOperator(interaction_graph(train_set), device, symmetric=True)
@@ -443,9 +450,9 @@ class MDERecommender(TrainedRecommender):
             Graphs(interaction, users, items),
             n_users=n_users,
             n_items=n_items,
-            n_factors=self.n_factors,
-            n_layers=self.n_layers,
-            hidden=self.hidden_factor * self.n_factors,
+            n_factors=int(self.n_factors),
+            n_layers=int(self.n_layers),
+            hidden=int(self.hidden_factor) * int(self.n_factors),
             normalize=self.normalize,
             fusion=self.fusion,
             similarity=self.similarity,
@@ -473,8 +480,8 @@ class MDERecommender(TrainedRecommender):
             torch.as_tensor(user, dtype=torch.int64, device=device),
             torch.as_tensor(item, dtype=torch.int64, device=device),
             n_items=train_set.shape[1],
-            batch_size=self.batch_size,
-            n_shared=self.n_negatives if self.loss == "softmax" else None,
+            batch_size=int(self.batch_size),
+            n_shared=int(self.n_negatives) if self.loss == "softmax" else None,
             exclude_met=self.exclude_met,
             weight=self._user_weights(train_set, device),
             generator=generator,
@@ -488,7 +495,7 @@ class MDERecommender(TrainedRecommender):
             beta=self.beta,
             reg_lambda=self.reg_lambda,
             temperature=self.temperature,
-            max_alignment=self.max_alignment,
+            max_alignment=int(self.max_alignment),
         )
         whole_graph = network.graphs
 
@@ -539,9 +546,9 @@ class MDERecommender(TrainedRecommender):
             train_set,
             **dict(zip(parts, _to_numpy(*parts.values()), strict=True)),
             preference_logits=np.log(np.maximum(self.user_preference_, 1e-12)),
-            n_layers=self.n_layers,
-            user_neighbors=self.user_neighbors,
-            max_degree=self.max_degree,
+            n_layers=int(self.n_layers),
+            user_neighbors=int(self.user_neighbors),
+            max_degree=int_or_none(self.max_degree),
             normalize=self.normalize,
         )
         self._set_fitted(interactions, user_vectors, item_vectors)

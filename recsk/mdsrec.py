@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -16,6 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
+from recsk._checks import int_or_none
 from recsk._state import StateReader
 from recsk.early_stopping import Validation
 from recsk.encoding import StoredEncoder
@@ -436,7 +438,7 @@ class MDSRecRecommender(TrainedRecommender):
         prepared = [prepare(values, standardize=self.standardize) for values in features.values()]
         prepared = [mean_length_one(part) for part in fill_missing(prepared)]
         seen = interactions.to_csr()
-        with self._explaining_memory(), _dropout_from(seed, device):
+        with self._explaining_memory(interactions), _dropout_from(seed, device):
             network = self._build(matrix_of(*sequences, seen.shape), prepared, seed, device)
             relations = self._recent_relations(sequences, prepared, interactions.n_items)
             log = self._train(network, relations, sequences, held_out, prepared, rng, device)
@@ -451,11 +453,12 @@ class MDSRecRecommender(TrainedRecommender):
         """Sequences to train on, and what to watch."""
         indptr, items = interactions.sequences(packed=True)
         if eval_set is not None:
-            held_out = self._check_eval_set(eval_set, np.diff(indptr) > 0)
+            known = interactions.to_csr()
+            held_out = self._check_eval_set(eval_set, known, repeats=self.repeats)
             return (indptr, items), held_out if self.early_stopping else None
         if not self._holds_out(len(interactions)):
             return (indptr, items), None
-        return hold_out_last(
+        sequences, held_out = hold_out_last(
             indptr,
             items,
             self.validation_fraction,
@@ -463,6 +466,7 @@ class MDSRecRecommender(TrainedRecommender):
             n_items=interactions.n_items,
             repeats=self.repeats,
         )
+        return sequences, self._to_watch(held_out)
 
     def _build(
         self,
@@ -480,7 +484,7 @@ class MDSRecRecommender(TrainedRecommender):
                 for graph in self._relation_graphs(train_set, features, count)
             ]
         if self.n_interests and features:
-            n_interests = min(self.n_interests, train_set.shape[1])
+            n_interests = min(int(self.n_interests), train_set.shape[1])
             clustered = [cluster_items(part, n_interests, seed) for part in features]
             interests = [
                 Interests(SparseOperator(mean, device), torch.as_tensor(cluster, device=device))
@@ -488,10 +492,10 @@ class MDSRecRecommender(TrainedRecommender):
             ]
         self._encoder_settings: dict[str, Any] = {
             "n_modalities": max(len(features), 1),
-            "n_factors": self.n_factors,
-            "max_length": self.max_length,
-            "n_blocks": self.n_blocks,
-            "n_heads": self.n_heads,
+            "n_factors": int(self.n_factors),
+            "max_length": int(self.max_length),
+            "n_blocks": int(self.n_blocks),
+            "n_heads": int(self.n_heads),
             "dropout": self.dropout,
             "with_interests": interests is not None,
             "fusion": self.fusion,
@@ -506,7 +510,7 @@ class MDSRecRecommender(TrainedRecommender):
             graphs,
             interests,
             n_items=train_set.shape[1],
-            n_factors=self.n_factors,
+            n_factors=int(self.n_factors),
             shared_ids=self.shared_ids,
             project_features=self.project_features,
             item_vectors=self.item_vectors,
@@ -526,9 +530,9 @@ class MDSRecRecommender(TrainedRecommender):
                 relation_graph,
                 train_set,
                 values,
-                self.n_neighbors,
+                int(self.n_neighbors),
                 present=present,
-                max_length=self.max_degree,
+                max_length=int_or_none(self.max_degree),
             )
             if self.relation == "blend" and behavior is None:
                 behavior = find(relation="behavior")
@@ -548,8 +552,8 @@ class MDSRecRecommender(TrainedRecommender):
             *sequences,
             features,
             n_items=n_items,
-            n_factors=self.relation_factors,
-            window=min(self.relation_window, self.max_length),
+            n_factors=int(self.relation_factors),
+            window=min(int(self.relation_window), int(self.max_length)),
             behavior_share=behavior_share,
             weight=self.relation_weight * self.score_temperature,
         )
@@ -568,11 +572,11 @@ class MDSRecRecommender(TrainedRecommender):
         batches = SequenceSampler(
             *sequences,
             n_items=n_items,
-            max_length=self.max_length,
-            batch_size=self.batch_size,
+            max_length=int(self.max_length),
+            batch_size=int(self.batch_size),
             rng=rng,
             device=device,
-            n_negatives=self.n_negatives,
+            n_negatives=int_or_none(self.n_negatives),
         )
         if not len(batches):
             network.eval()
@@ -701,16 +705,29 @@ class MDSRecRecommender(TrainedRecommender):
 
     def _from_matrix(self, matrix: Any, name: str) -> Interactions:
         interaction_matrix(matrix, name)  # for its checks of the values
-        return Interactions.from_csr(matrix, values_as="timestamp")
+        try:
+            return Interactions.from_csr(matrix, values_as="timestamp")
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
 
     def _check_histories(self, user_items: Any) -> Interactions:
-        return _in_order(super()._check_histories(user_items), "user_items")
+        histories = super()._check_histories(user_items)
+        # A batch of one may well be a basket: of the same time is in the order of the input.
+        return _in_order(histories, "user_items", ties=isinstance(user_items, Interactions))
+
+
+# There is one state that dropout draws from, whichever thread asks.
+_dropout_lock = threading.RLock()
 
 
 @contextmanager
 def _dropout_from(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's own state, which dropout draws from, and put it back as it was afterwards."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    """Seed torch's own state, which dropout draws from, and put it back as it was afterwards.
+
+    One fit at a time: two of them would draw from each other's state.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with _dropout_lock, torch.random.fork_rng(devices=devices):
         # Not torch.manual_seed, which would also set the state of every other device.
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
@@ -719,8 +736,8 @@ def _dropout_from(seed: int, device: torch.device) -> Iterator[None]:
         yield
 
 
-def _in_order(interactions: Interactions, name: str) -> Interactions:
-    """Refuse interactions that do not tell their order."""
+def _in_order(interactions: Interactions, name: str, *, ties: bool = False) -> Interactions:
+    """Refuse interactions that do not tell their order; with `ties` all may be at one time."""
     time = interactions.timestamp
     if time is None:
         raise ValueError(
@@ -728,11 +745,16 @@ def _in_order(interactions: Interactions, name: str) -> Interactions:
             f"already are in order: Interactions({name}.user, {name}.item, "
             f"timestamp=np.arange(len({name})), n_users={name}.n_users, n_items={name}.n_items)"
         )
-    several = np.bincount(interactions.user).max(initial=0) > 1
-    if several and (time == time[0]).all():
+    if ties:
+        return interactions
+    by_user = np.argsort(interactions.user, kind="stable")
+    user, time = interactions.user[by_user], time[by_user]
+    same_user = user[1:] == user[:-1]
+    if same_user.any() and not (same_user & (time[1:] != time[:-1])).any():
         raise ValueError(
-            f"{name} has the same value everywhere ({time[0]}), and the order of the interactions "
-            "matters here: the values of a matrix must be times or ranks, larger is later. "
+            f"{name} has the same value in all that any one user met ({time[0]:g} for user "
+            f"{user[0]}), and the order of the interactions matters here: the values of a matrix "
+            "must be times or ranks, larger is later. "
             "From columns in order: Interactions(user, item, timestamp=np.arange(len(user)))"
         )
     return interactions

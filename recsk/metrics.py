@@ -27,7 +27,8 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recsk._checks import at_least_one
-from recsk.interactions import interaction_matrix
+from recsk._labels import refuse_other_labels
+from recsk.interactions import Interactions, interaction_matrix
 
 __all__ = [
     "coverage_at_k",
@@ -301,8 +302,8 @@ def evaluate(
     Raises
     ------
     ValueError
-        If a metric is unknown, a `k` below 1, the number of items not that of the training,
-        or no user has a held-out item.
+        If a metric is unknown, a `k` below 1, the number of items or the label of one not that
+        of the training, or no user has a held-out item.
     IndexError
         If one of `eval_users` does not exist.
     TypeError
@@ -334,6 +335,8 @@ def evaluate(
             f"X_test (n_users x n_items) has {truth.shape[1]} items, but "
             f"{type(est).__name__} was fitted on {n_items}"
         )
+    if isinstance(X_test, Interactions):
+        refuse_other_labels(X_test, getattr(est, "_labels", {}), "X_test")
     n_users = getattr(est, "n_users_", truth.shape[0])
     if truth.shape[0] > n_users:
         raise ValueError(

@@ -102,8 +102,14 @@ class TrainedRecommender(BaseRecommender):
                 )
         return resolve_device(self.device)
 
-    def _check_eval_set(self, eval_set: Any, known: np.ndarray) -> sp.csr_matrix | None:
-        """What to watch of it: rows of users who are trained on; None if there are none."""
+    def _check_eval_set(
+        self, eval_set: Any, X: sp.csr_matrix, *, repeats: bool = False
+    ) -> sp.csr_matrix:
+        """What to watch of it: rows of users who are trained on, who met `X`.
+
+        With `repeats` what they met may be recommended, and may be watched.
+        """
+        known = np.diff(X.indptr) > 0
         self.n_users_ = len(known)  # what it is checked against
         interactions = self._check_interactions(eval_set, reset=False, name="eval_set")
         if not isinstance(eval_set, Interactions) and interactions.n_users < len(known):
@@ -115,7 +121,37 @@ class TrainedRecommender(BaseRecommender):
         # Whoever is not gets the most popular items, whatever is learned.
         watched = interactions[known[interactions.user]].to_csr()
         watched.resize((len(known), interactions.n_items))
-        return watched if watched.nnz else None
+        if not watched.nnz:
+            raise ValueError(
+                f"eval_set has {len(interactions)} interactions, all of them of users who have "
+                "none in X: there is nothing to watch"
+            )
+        n_met = 0 if repeats else watched.multiply(X).nnz
+        if n_met == watched.nnz:
+            raise ValueError(
+                f"eval_set: all its {n_met} interactions are in X as well, which is what users "
+                "met and is never recommended again; leave them out of X"
+            )
+        if n_met > watched.nnz / 2:
+            warnings.warn(
+                f"{n_met} of the {watched.nnz} interactions of eval_set are in X as well, and "
+                "count as never found; were they to be left out of X?",
+                stacklevel=4,
+            )
+        return watched
+
+    def _to_watch(self, held_out: sp.csr_matrix | None) -> sp.csr_matrix | None:
+        """What was held out of X, or None where that is nothing."""
+        if held_out is not None and held_out.nnz:
+            return held_out
+        if self.early_stopping is True:
+            warnings.warn(
+                f"early_stopping=True holds out validation_fraction={self.validation_fraction}, "
+                "which is nothing of the histories in X: training runs for all "
+                f"{self.max_epochs} epochs. Give an eval_set, or a larger fraction",
+                stacklevel=4,
+            )
+        return None
 
     def _holds_out(self, n_interactions: int) -> bool:
         """Whether some of so many interactions are to be held out for early stopping."""
@@ -126,15 +162,25 @@ class TrainedRecommender(BaseRecommender):
     # ---------------------------------------------------------------------------------- training
 
     @contextmanager
-    def _explaining_memory(self) -> Iterator[None]:
-        """Say what to lower where the memory of the device is not enough."""
+    def _explaining_memory(self, interactions: Interactions) -> Iterator[None]:
+        """Say what to lower where the memory was not enough for these interactions."""
         try:
             yield
-        except torch.OutOfMemoryError as error:
+        except (MemoryError, RuntimeError) as error:
             sizes = ", ".join(f"{name}={getattr(self, name)}" for name in self._sizes)
-            raise torch.OutOfMemoryError(
-                f"the memory of device={self.device!r} was not enough for this fit: lower one of "
-                f"{sizes}, or choose device='cpu'"
+            if isinstance(error, torch.OutOfMemoryError):
+                raise torch.OutOfMemoryError(
+                    f"the memory of device={self.device!r} was not enough for this fit: lower one "
+                    f"of {sizes}, or choose device='cpu'"
+                ) from error
+            if not isinstance(error, MemoryError) and "allocate memory" not in str(error):
+                raise
+            met = [len(np.unique(ids)) for ids in (interactions.user, interactions.item)]
+            raise MemoryError(
+                f"the memory was not enough for this fit: lower one of {sizes}. X has "
+                f"{interactions.n_users} users x {interactions.n_items} items, of whom {met[0]} "
+                f"and {met[1]} have interactions; ids with gaps lose them by "
+                "Interactions.from_frame"
             ) from error
 
     def _train_network(
@@ -153,13 +199,13 @@ class TrainedRecommender(BaseRecommender):
             network,
             batches,
             loss_terms,
-            max_epochs=self.max_epochs,
+            max_epochs=int(self.max_epochs),
             learning_rate=self.learning_rate,
             learning_rate_decay=self.learning_rate_decay,
             weight_averaging=self.weight_averaging,
             before_epoch=before_epoch,
             evaluate=evaluate,
-            n_iter_no_change=self.n_iter_no_change,
+            n_iter_no_change=int(self.n_iter_no_change),
             checkpoint=self._make_checkpoint(data, random_states),
             verbose=bool(self.verbose),
         )
@@ -175,8 +221,11 @@ class TrainedRecommender(BaseRecommender):
             del params[name]
         return Checkpoint(
             Path(self.checkpoint),
-            every=self.checkpoint_epochs,
-            training=joblib.hash([type(self).__name__, params, data]),
+            every=int(self.checkpoint_epochs),
+            # Random states of one kind of device are none of another.
+            training=joblib.hash(
+                [type(self).__name__, params, data, resolve_device(self.device).type]
+            ),
             random_states=random_states,
         )
 

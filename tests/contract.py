@@ -24,7 +24,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 import recsk
-from recsk import Interactions
+from recsk import Interactions, trained
 from recsk.early_stopping import Validation
 from recsk.metrics import evaluate
 from recsk.model_selection import make_ranking_scorer
@@ -119,9 +119,9 @@ def _formats():
         np.r_[coo.col, column],
     )
     yield "explicit zeros", sparse.coo_array((data, (rows, columns)), shape=X.shape).tocsr()
-    halves = np.r_[coo.data, coo.data] / 2
     twice = np.r_[coo.row, coo.row], np.r_[coo.col, coo.col]
-    yield "duplicates", sparse.coo_array((halves, twice), shape=X.shape)
+    again = np.r_[coo.data, np.zeros(coo.nnz)]
+    yield "duplicates", sparse.coo_array((again, twice), shape=X.shape)
     backwards = X.copy()
     for start, end in zip(X.indptr[:-1], X.indptr[1:], strict=True):
         backwards.indices[start:end] = X.indices[start:end][::-1]
@@ -443,6 +443,76 @@ class RecommenderContract:
         with pytest.raises(ValueError, match=r"eval_set has 20 users \(rows\), but X has 30"):
             self.fit(est, as_matrix(TRAIN), eval_set=as_matrix(TEST)[:20])
 
+    def test_what_is_watched_is_not_what_was_met(self, est):
+        with pytest.raises(ValueError, match=r"^eval_set: all its \d+ interactions are in X"):
+            self.fit(est, eval_set=TRAIN[::3])
+        few = Interactions(
+            np.r_[TEST.user, TRAIN.user[:2]], np.r_[TEST.item, TRAIN.item[:2]], n_items=N_ITEMS
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            self.fit(est, eval_set=few)
+        everything = Interactions(
+            np.r_[TEST.user, TRAIN.user], np.r_[TEST.item, TRAIN.item], n_items=N_ITEMS
+        )
+        with pytest.warns(UserWarning, match=rf"{len(TRAIN)} of the \d+ interactions of eval_set"):
+            self.fit(est, eval_set=everything)
+
+    def test_somebody_known_must_be_watched(self, est):
+        nobody = Interactions([COLD_USER], [3], n_users=N_USERS, n_items=N_ITEMS)
+        with pytest.raises(ValueError, match="^eval_set has 1 interactions, all of them of users"):
+            self.fit(est, eval_set=nobody)
+
+    def test_numbers_of_numpy_are_numbers(self, est, model):
+        """As a search over `2 ** np.arange(3, 6)` gives them, in the smallest types that hold."""
+        params = {
+            name: np.min_scalar_type(value).type(value)
+            for name, value in est.get_params().items()
+            if type(value) is int and name != "random_state"
+        }
+        assert len(params) > 5 and {type(value) for value in params.values()} >= {np.uint8}
+        assert_same_model(self.fit(est.set_params(**params)), model)
+        more = {"batch_size": np.int64(7), "n_factors": np.int32(est.n_factors)}
+        self.fit(est.set_params(**more, random_state=np.int64(3)))
+
+    def test_labels_that_stand_for_others_are_refused(self, est):
+        """A test set that was encoded by itself has other ids for the same people."""
+        names = np.array([f"user {u}" for u in range(N_USERS)])
+        titles = np.array([f"item {i}" for i in range(N_ITEMS)])
+
+        def frame(X, **labels):
+            columns = {"user": names[X.user], "item": titles[X.item], "time": X.timestamp}
+            return Interactions.from_frame(columns, timestamp="time", **labels)
+
+        labels = {"user_labels": names, "item_labels": titles}
+        train, test = frame(TRAIN, **labels), frame(TEST[TEST.user > 3], **labels)
+        self.fit(est, train, eval_set=test)
+        expected = est.score(test), evaluate(est, test), est.recommend(user_items=test, k=3)
+        # Equal labels in another array are the same labels.
+        copied = frame(TEST[TEST.user > 3], user_labels=list(names), item_labels=list(titles))
+        found = est.score(copied), evaluate(est, copied), est.recommend(user_items=copied, k=3)
+        assert expected[:2] == found[:2]
+        assert_same(expected[2], found[2])
+
+        wrong = frame(TEST[TEST.user > 3], item_labels=titles)
+        message = r"has user 0 for .*, and in training that was .*user_labels="
+        for call in (est.score, lambda X: evaluate(est, X)):
+            with pytest.raises(ValueError, match=message):
+                call(wrong)
+        est.recommend(user_items=wrong)  # these are other people, of the same catalogue
+        items = frame(TEST, user_labels=names, item_labels=titles[::-1])
+        with pytest.raises(ValueError, match=r"^user_items has item \d+ for .*item_labels="):
+            est.recommend(user_items=items)
+        with pytest.raises(ValueError, match=rf"^eval_set {message}"):
+            self.fit(est, train, eval_set=wrong)
+
+    def test_several_threads_may_fit_at_once(self, est, model):
+        before = torch.get_rng_state()
+        with ThreadPoolExecutor(4) as pool:
+            for other in pool.map(self.fit, [clone(est) for _ in range(6)]):
+                assert_same_model(other, model)
+        assert torch.equal(torch.get_rng_state(), before)
+
     def test_fit_changes_none_of_its_arguments(self, est, model):
         arguments = {
             "X": _with_index(as_matrix(TRAIN), np.int32),
@@ -540,6 +610,23 @@ class RecommenderContract:
         with pytest.raises(NotFittedError):
             est.recommend()
 
+    @pytest.mark.parametrize(
+        "error",
+        [
+            MemoryError("Unable to allocate 23.8 GiB for an array"),
+            RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"),
+        ],
+        ids=["numpy", "torch"],
+    )
+    def test_too_little_memory_says_what_for(self, error, est, monkeypatch):
+        def fail(*args, **kwargs):
+            raise error
+
+        monkeypatch.setattr(type(est), "_train_network", fail)
+        expected = rf"lower one of batch_size=.*{N_USERS} users x {N_ITEMS} items.*from_frame"
+        with pytest.raises(MemoryError, match=expected):
+            self.fit(est)
+
     @pytest.mark.parametrize("X", [None, "a", {}, [], np.zeros(3)], ids=str)
     def test_what_is_no_matrix_is_named(self, X, model, est):
         for call in (est.fit, model.score):
@@ -607,12 +694,19 @@ class RecommenderContract:
         assert again.validation_curve_ == whole.validation_curve_
         assert os.listdir(tmp_path) == []
 
-    def test_what_a_checkpoint_needs(self, est, tmp_path):
+    def test_what_a_checkpoint_needs(self, est, monkeypatch, tmp_path):
         with pytest.raises(ValueError, match="checkpoint needs an int as random_state.*got .*None"):
             self.fit(est.set_params(checkpoint=tmp_path / "fit", random_state=None))
         for path in (tmp_path, tmp_path / "no" / "fit"):
             with pytest.raises(ValueError, match="checkpoint must name a file in a folder that"):
                 self.fit(est.set_params(checkpoint=str(path), random_state=0))
+        # The generators of a GPU are none of the CPU: with device="auto" a file may be of either.
+        est.set_params(checkpoint=tmp_path / "fit", device="auto")
+        fits = set()
+        for kind in ("cpu", "cuda"):
+            monkeypatch.setattr(trained, "resolve_device", lambda _, kind=kind: torch.device(kind))
+            fits.add(est._make_checkpoint(None, []).training)
+        assert len(fits) == 2
 
     # -------------------------------------------------------------------------------- scikit-learn
 

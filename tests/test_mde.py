@@ -347,7 +347,8 @@ class TestEarlyStopping:
     def test_nobody_with_anything_to_spare(self):
         """One interaction each: nothing can be held out, and nothing is watched."""
         X = Interactions(np.arange(5), np.arange(5))
-        model = small(early_stopping=True).fit(X)
+        with pytest.warns(UserWarning, match=r"validation_fraction=0\.1, which is nothing"):
+            model = small(early_stopping=True).fit(X)
         assert not model.validation_curve_ and model.n_iter_ == 2
 
 

@@ -1,6 +1,8 @@
 """What MDSRecRecommender makes of order, and what its parameters do."""
 
 import functools
+import re
+import warnings
 
 import joblib
 import numpy as np
@@ -10,6 +12,7 @@ import torch
 from scipy import sparse
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
+from sklearn.preprocessing import normalize
 
 from recsk import Interactions, mdsrec
 from recsk.early_stopping import Validation
@@ -131,11 +134,13 @@ class TestWithoutOrder:
             TRAIN.to_csr().toarray(),
             TRAIN.to_csr().astype(bool),
             with_time(np.full(len(TRAIN), 7)),
+            normalize(TRAIN.to_csr()),
+            with_time(TRAIN.user + 3),
         ],
-        ids=["ones", "threes", "dense", "bool", "Interactions"],
+        ids=["ones", "threes", "dense", "bool", "Interactions", "shares", "one time each"],
     )
     def test_the_same_value_everywhere(self, X):
-        with pytest.raises(ValueError, match=r"^X has the same value everywhere.*larger is later"):
+        with pytest.raises(ValueError, match=r"^X has the same value in all.*larger is later"):
             small().fit(X)
 
     def test_no_timestamps(self):
@@ -147,7 +152,7 @@ class TestWithoutOrder:
     @pytest.mark.parametrize(
         ("user_items", "message"),
         [
-            (TRAIN.to_csr(), "^user_items has the same value everywhere"),
+            (TRAIN.to_csr(), "^user_items has the same value in all"),
             (Interactions([0], [3], n_items=N_ITEMS), "^user_items has no timestamps"),
         ],
     )
@@ -158,6 +163,20 @@ class TestWithoutOrder:
         ):
             with pytest.raises(ValueError, match=message):
                 ask(user_items)
+
+    def test_a_history_may_be_one_basket(self):
+        basket = Interactions([0, 0, 0], [5, 2, 9], timestamp=[4, 4, 4], n_items=N_ITEMS)
+        assert_same(
+            reference().recommend(user_items=basket), reference().recommend(user_items=[[5, 2, 9]])
+        )
+
+    def test_several_times_in_one_place(self):
+        entries = [100, 300, 350], ([0, 0, 0], [5, 5, 6])
+        X = sparse.coo_array(entries, shape=(1, N_ITEMS))
+        with pytest.raises(ValueError, match=r"^X: .*user 0 and item 5.*a sum of times"):
+            small().fit(X)
+        with pytest.raises(ValueError, match=r"^user_items: .*user 0 and item 5"):
+            reference().recommend(user_items=X)
 
     def test_what_is_held_out_needs_no_order(self):
         model = small(max_epochs=1).fit(TRAIN, eval_set=TEST.to_csr())
@@ -178,8 +197,13 @@ class TestWithoutOrder:
 def test_nobody_has_a_next_item():
     X = Interactions(np.arange(5), np.arange(5), timestamp=np.arange(5))
     for early_stopping in (False, True):
-        with pytest.warns(ConvergenceWarning, match="nobody with two items.*initial weights"):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
             model = small(early_stopping=early_stopping).fit(X)
+        told = [str(warning.message) for warning in caught]
+        assert len(told) == 1 + early_stopping
+        assert re.match("early_stopping=True holds out", told[0]) or not early_stopping
+        assert re.search("nobody with two items.*initial weights", told[-1])
         assert not model.validation_curve_ and model.n_iter_ == 0
         assert np.isfinite(model.recommend(k=4, exclude_seen=False)[1]).all()
 
@@ -560,7 +584,8 @@ class TestEarlyStopping:
         again = small(repeats=True, **params).fit(X)
         assert len(again.validation_curve_) and again.validation_curve_[-1] > 0.3
         assert again.score(following) > 0.3
-        never = small(**params).fit(X)
+        with pytest.warns(UserWarning, match=r"nothing of the histories.*all 30 epochs"):
+            never = small(**params).fit(X)
         assert not never.validation_curve_  # nobody's last item is new
         assert never.score(following) == 0
 
@@ -608,8 +633,13 @@ class TestEarlyStopping:
     def test_nobody_with_anything_to_spare(self):
         """Two interactions each: after the last is held out there is nothing to learn from."""
         X = Interactions([0, 0, 1, 1], [0, 1, 1, 2], timestamp=np.arange(4))
-        model = small(early_stopping=True, validation_fraction=0.999).fit(X)
+        with pytest.warns(UserWarning, match=r"validation_fraction=0\.999, which is nothing"):
+            model = small(early_stopping=True, validation_fraction=0.999).fit(X)
         assert not model.validation_curve_ and model.n_iter_ == 2
+
+    def test_with_repeats_what_was_met_may_be_watched(self):
+        model = small(repeats=True, max_epochs=2).fit(TRAIN, eval_set=TRAIN)
+        assert len(model.validation_curve_) == 2 and max(model.validation_curve_) > 0
 
 
 # ---------------------------------------------------------------------------------------- searches

@@ -1,0 +1,59 @@
+"""What the ids of users and items stand for, in training and later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recsk.interactions import Interactions
+
+__all__ = ["labels_of", "refuse_other_labels"]
+
+Labels = Mapping[str, npt.NDArray[Any] | None]
+
+
+def labels_of(interactions: Interactions) -> Labels:
+    """Give what the ids of users and of items stand for, where that is known."""
+    return {"user": interactions.user_labels, "item": interactions.item_labels}
+
+
+def refuse_other_labels(
+    X: Interactions, known: Labels, name: str, sides: Sequence[str] = ("user", "item")
+) -> None:
+    """Refuse ids that stand for others than they did in training.
+
+    Parameters
+    ----------
+    X : Interactions
+    known : dict of str to ndarray or None
+        Of training, by side.
+    name : str
+        What error messages call `X`.
+    sides : sequence of {"user", "item"}, default=("user", "item")
+        What to look at.
+
+    Raises
+    ------
+    ValueError
+        If the labels of a user or an item in `X` differ; where one of them has none, nothing is
+        compared.
+    """
+    own = labels_of(X)
+    for side in sides:
+        labels, before = own[side], known.get(side)
+        if labels is None or before is None or labels is before:
+            continue
+        ids = np.unique(getattr(X, side))
+        same = ids < len(before)
+        same[same] = np.asarray(labels[ids[same]] == before[ids[same]], dtype=bool)
+        if not same.all():
+            first = int(ids[np.argmin(same)])
+            meant = repr(before[first]) if first < len(before) else "nobody"
+            raise ValueError(
+                f"{name} has {side} {first} for {labels[first]!r}, and in training that was "
+                f"{meant}: make it by Interactions.from_frame(..., {side}_labels="
+                f"train.{side}_labels)"
+            )
