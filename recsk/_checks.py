@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from numbers import Integral
 from typing import Any
@@ -12,7 +13,15 @@ import scipy.sparse as sp
 
 from recsk._describe import describe
 
-__all__ = ["at_least_one", "float_vectors", "ids_below", "int_or_none", "nonzeros"]
+__all__ = [
+    "at_least_one",
+    "finite_vectors",
+    "float_vectors",
+    "ids_below",
+    "int_or_none",
+    "nonzeros",
+    "thread_count",
+]
 
 _LARGEST = np.iinfo(np.int32).max
 
@@ -84,6 +93,43 @@ def ids_below(
     if wrong.any():
         raise IndexError(f"{name} has {array[wrong].flat[0]}, but {what} go from 0 to {size - 1}")
     return array.astype(np.int64)
+
+
+def thread_count(number: Any, name: str = "n_threads") -> int:
+    """Return how many threads there are to be, 0 for as many as possible; no more than cores.
+
+    Raises
+    ------
+    TypeError
+        If it is no integer.
+    ValueError
+        If it is below 0: OpenMP would end the process.
+    """
+    if not isinstance(number, Integral) or isinstance(number, bool):
+        raise TypeError(f"{name} must be an int; got {number!r}")
+    if number < 0:
+        raise ValueError(f"{name} must be 0, for as many as possible, or more; got {number}")
+    return min(int(number), os.cpu_count() or 1)
+
+
+def finite_vectors(
+    vectors: Any, name: str, dimensions: Iterable[int] = (2,)
+) -> npt.NDArray[np.float32]:
+    """Return what `float_vectors` does, of numbers that are finite in float32.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `float_vectors`; also if a value is not finite: the first such row is named.
+    """
+    with np.errstate(over="ignore"):  # what float32 cannot hold is found just below
+        array = float_vectors(vectors, name, dimensions)
+    # Extremes tell it without an array of bools; NaN is one of them.
+    if array.size and not (np.isfinite(array.min()) and np.isfinite(array.max())):
+        rows = np.atleast_2d(array)
+        first = int(np.argmin(np.isfinite(rows).all(axis=1)))
+        raise ValueError(f"{name} holds values that are not finite, the first in row {first}")
+    return array
 
 
 def nonzeros(

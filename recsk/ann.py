@@ -8,9 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from recsk._checks import at_least_one, float_vectors, nonzeros
-from recsk.neighbors import unit_rows
-from recsk.ranking import top_k
+from recsk._checks import at_least_one, finite_vectors, nonzeros
+from recsk.ranking import top_k, unit_rows
 
 __all__ = ["ItemIndex"]
 
@@ -22,10 +21,10 @@ class ItemIndex:
     r"""Items behind an index that finds most of the best ones without scoring all.
 
     The largest inner product is made the shortest distance: every item gets one more column, so
-    that all have the same length,
+    that all have the same length, which is made one,
 
     .. math:: \tilde e_i = \left( e_i, \sqrt{\max_j \lVert e_j \rVert^2 - \lVert e_i \rVert^2}
-              \right),
+              \right) / \max_j \lVert e_j \rVert,
 
     and users get a zero there. A graph of links between items (HNSW) gives the neighbours, whose
     scores then are exact. Items with the same vector are one in the graph, which would
@@ -34,15 +33,19 @@ class ItemIndex:
 
     Parameters
     ----------
-    item_vectors : ndarray of shape (n_items, width), float32
-        A score is the inner product of a user's vector with one of these.
-    popularity : ndarray of shape (n_items,), float32
-        Ranks the items for a user whose vector is zero.
+    item_vectors : array-like of shape (n_items, width)
+        Finite, of one item at least. A score is the inner product of a user's vector with one of
+        these.
+    popularity : array-like of shape (n_items,)
+        Finite. Ranks the items for a user whose vector is zero.
     n_links : int, default=32
         Links of each item, from 2 to 1024. More find more and cost memory and time.
     search_width : int, default=128
         Items that a search keeps at hand, and at least as many as it is to find: `k` and those to
         be left out, up to the next power of two. More find more and cost time.
+    build_width : int, default=200
+        Items at hand while the links of one are chosen. Too few, and items that lie in groups are
+        linked to their own group alone: whole lists are then missed. More cost time to build.
 
     Attributes
     ----------
@@ -61,7 +64,8 @@ class ItemIndex:
     ImportError
         If faiss is not installed.
     TypeError, ValueError
-        If a number is no integer, or out of its range.
+        If a number is no integer or out of its range, or an array has another shape or values
+        that are not finite.
 
     Notes
     -----
@@ -81,13 +85,20 @@ class ItemIndex:
 
     def __init__(
         self,
-        item_vectors: npt.NDArray[np.float32],
-        popularity: npt.NDArray[np.float32],
+        item_vectors: npt.ArrayLike,
+        popularity: npt.ArrayLike,
         *,
         n_links: int = 32,
         search_width: int = 128,
+        build_width: int = 200,
     ) -> None:
-        self.item_vectors, self.popularity = item_vectors, popularity
+        self.item_vectors = item_vectors = finite_vectors(item_vectors, "item_vectors")
+        self.popularity = finite_vectors(popularity, "popularity", (1,))
+        if not len(item_vectors) or len(self.popularity) != len(item_vectors):
+            raise ValueError(
+                "item_vectors and popularity must have one entry for each item, and one at least; "
+                f"got {len(item_vectors)} and {len(self.popularity)}"
+            )
         n_links = at_least_one(n_links, "n_links")
         if not 2 <= n_links <= _MOST_LINKS:  # with less than 2 faiss ends the process
             raise ValueError(f"n_links must be from 2 to {_MOST_LINKS}; got {n_links}")
@@ -97,8 +108,8 @@ class ItemIndex:
         self.members = np.argsort(entry, kind="stable")
         self.starts = np.concatenate([[0], np.cumsum(np.bincount(entry))])
         self.index = _faiss().IndexHNSWFlat(item_vectors.shape[1] + 1, n_links)
+        self.index.hnsw.efConstruction = at_least_one(build_width, "build_width")
         self.index.add(_of_one_length(different))
-        self._length = float(np.linalg.norm(different, axis=1).max())
 
     def query(
         self, user_vectors: npt.ArrayLike, k: int = 10, *, exclude: Any = None
@@ -130,14 +141,12 @@ class ItemIndex:
         """
         k = at_least_one(k)
         n_items, width = self.item_vectors.shape
-        vectors = float_vectors(user_vectors, "user_vectors", (1, 2))
+        vectors = finite_vectors(user_vectors, "user_vectors", (1, 2))
         if vectors.shape[-1] != width:
             raise ValueError(
                 f"user_vectors must have {width} columns, as those of the items; got shape "
                 f"{vectors.shape}"
             )
-        if not np.isfinite(vectors).all():
-            raise ValueError("user_vectors holds values that are not finite numbers")
         rows = np.atleast_2d(vectors)
         seen = nonzeros(exclude, (len(rows), n_items))
         if seen is None:
@@ -170,7 +179,7 @@ class ItemIndex:
         width = max(min(self.search_width, self.index.ntotal), n_entries)
         search = _faiss().SearchParametersHNSW(efSearch=width)
         # As long as the items: float32 cannot tell distances to what is very near or far apart.
-        queries = np.pad(unit_rows(rows) * self._length, ((0, 0), (0, 1)))
+        queries = np.pad(unit_rows(rows), ((0, 0), (0, 1)))
         found = self.index.search(queries, n_entries, params=search)[1]
         if len(self.starts) > len(self.members):  # no two items are the same
             return np.where(found < 0, -1, self.members[found])
@@ -187,9 +196,10 @@ class ItemIndex:
 
 
 def _of_one_length(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)
-    rest = np.sqrt(squares.max() - squares)
-    return np.hstack([vectors, rest[:, None].astype(np.float32)])
+    length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+    longest = length.max() or 1.0
+    rest = np.sqrt(1 - np.minimum(length / longest, 1) ** 2)
+    return np.hstack([vectors / np.float32(longest), rest[:, None].astype(np.float32)])
 
 
 def _best(

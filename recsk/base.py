@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from abc import ABCMeta, abstractmethod
 from collections.abc import Iterable, Sequence
-from functools import partial
 from numbers import Integral
 from typing import Any
 
@@ -23,7 +22,7 @@ from recsk._labels import labels_of, refuse_other_labels
 from recsk._state import StateReader, matrix_state, text_state
 from recsk.ann import ItemIndex
 from recsk.interactions import Interactions, interaction_matrix
-from recsk.metrics import evaluate
+from recsk.metrics import evaluate, refuse_rows_of_others
 from recsk.ranking import similar, top_k, top_k_with_met
 
 __all__ = ["BaseRecommender"]
@@ -123,12 +122,6 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
             names = state.texts("feature_names_in_", self.n_features_in_)
             self.feature_names_in_ = np.array(names, dtype=object)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave out what the ids stand for, which may be as much as the model itself."""
-        state = dict(super().__getstate__())
-        state.pop("_labels", None)
-        return state
-
     def __sklearn_is_fitted__(self) -> bool:
         # Validation sets n_features_in_ and the like before training has even begun.
         return hasattr(self, "item_embedding_")
@@ -190,7 +183,15 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
             None if filter_items is None else self._check_items(filter_items, "filter_items")
         )
         vectors, seen, scalar = self._asked_for(user_ids, user_items)
-        rank = partial(top_k, k=k, items=items, filter_items=filter_items)
+        chosen: dict[str, Any] = {
+            "items": items,
+            "filter_items": filter_items,
+            "check_finite": False,
+        }
+
+        def rank(users: np.ndarray, catalogue: np.ndarray, exclude: Any = None) -> IdsAndScores:
+            return top_k(users, catalogue, k, exclude=exclude, **chosen)
+
         if exclude_seen:
             ids, scores = rank(vectors, self.item_embedding_, exclude=seen)
         else:
@@ -200,8 +201,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
                 k,
                 met=seen,
                 met_width=self._met_width(),
-                items=items,
-                filter_items=filter_items,
+                **chosen,
             )
         empty = np.diff(seen.indptr) == 0
         if empty.any():
@@ -240,7 +240,12 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         return vectors[0] if scalar else vectors
 
     def to_ann(
-        self, index: str = "faiss", *, n_links: int = 32, search_width: int = 128
+        self,
+        index: str = "faiss",
+        *,
+        n_links: int = 32,
+        search_width: int = 128,
+        build_width: int = 200,
     ) -> ItemIndex:
         """Export the items for serving, with an index that need not score them all.
 
@@ -253,6 +258,9 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
             time.
         search_width : int, default=128
             Items that a search keeps at hand. More find more and cost time.
+        build_width : int, default=200
+            Items at hand while the links of one are chosen. More find more where items lie in
+            groups, and cost time to build.
 
         Returns
         -------
@@ -275,6 +283,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
             self.item_popularity_,
             n_links=n_links,
             search_width=search_width,
+            build_width=build_width,
         )
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -296,6 +305,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         """
         check_is_fitted(self)
         held_out = self._check_interactions(X, reset=False).to_csr()
+        held_out.resize((self.n_users_, self.n_features_in_))  # ids may end before the last user
         name = f"ndcg@{self.score_k}"
         measured = evaluate(
             self, held_out, "ndcg", self.score_k, exclude_seen=self._scores_without_seen()
@@ -417,6 +427,8 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
                 )
             if isinstance(X, Interactions):
                 refuse_other_labels(X, getattr(self, "_labels", {}), name)
+            elif name == "X":
+                refuse_rows_of_others(interactions.n_users, self.n_users_, name)
         if not len(interactions):
             raise ValueError(
                 f"{name} has no interactions: {interactions.n_users} users x "

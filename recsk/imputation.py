@@ -8,8 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.features import Features
-from recsk.neighbors import unit_rows
-from recsk.ranking import top_k
+from recsk.ranking import top_k, unit_rows
 
 __all__ = ["fill_missing"]
 

@@ -19,6 +19,7 @@ coverage     share of the catalogue that appears in anybody's first k
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -251,7 +252,7 @@ def coverage_at_k(ranked: npt.ArrayLike, n_items: int, k: int | None = None) -> 
     ValueError
         If an id is out of range, or `k` or `n_items` is below 1.
     TypeError
-        If `ranked` does not hold integers.
+        If `ranked` does not hold integers, or `n_items` is none.
 
     Examples
     --------
@@ -259,10 +260,63 @@ def coverage_at_k(ranked: npt.ArrayLike, n_items: int, k: int | None = None) -> 
     >>> coverage_at_k([[2, 0], [2, -1]], n_items=4)
     0.5
     """
-    if n_items < 1:
-        raise ValueError(f"n_items must be 1 or more; got {n_items}")
+    n_items = at_least_one(n_items, "n_items")
     ranked = _as_ranked(ranked, n_items, k)
     return float(np.unique(ranked[ranked >= 0]).size / n_items)
+
+
+def refuse_rows_of_others(n_rows: int, n_users: int, name: str) -> None:
+    """Refuse a held-out matrix whose rows cannot be the users of training, one each.
+
+    Parameters
+    ----------
+    n_rows, n_users : int
+        Of the matrix, and in training.
+    name : str
+        What error messages call the matrix.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows.
+    """
+    if n_rows < n_users:
+        raise ValueError(
+            f"{name} has {n_rows} users (rows), but the model was fitted with {n_users}: row i "
+            "must be of user i of the training. scikit-learn splits a matrix by its rows, which "
+            "are users; pass Interactions.from_csr(X) and a splitter of recsk.model_selection"
+        )
+
+
+def _recommender(est: Any) -> Any:
+    """What recommends in it: a search has a best estimator, a pipeline a last one."""
+    found = est
+    while not hasattr(found, "recommend"):
+        if hasattr(found, "best_estimator_"):
+            found = found.best_estimator_
+        elif hasattr(found, "steps"):
+            found = found.steps[-1][1]
+        else:
+            raise TypeError(
+                f"est must have a method recommend, or be a fitted search (with refit) or pipeline "
+                f"that ends with one; got {type(est).__name__}"
+            )
+    return found
+
+
+def _warn_of_strangers(est: Any, users: npt.NDArray[np.int64]) -> None:
+    """Say so where most of the users are unknown, as with splitters that do not know users."""
+    met = getattr(est, "interactions_", None)
+    if met is None:
+        return
+    n_strangers = int((np.diff(met.indptr)[users] == 0).sum())
+    if n_strangers > len(users) / 2:
+        warnings.warn(
+            f"{n_strangers} of the {len(users)} users to evaluate have no interaction in training, "
+            "and were recommended what is popular: this measures that, not the model. The "
+            "splitters of recsk.model_selection leave everybody some (cv= of a search)",
+            stacklevel=3,
+        )
 
 
 def evaluate(
@@ -282,9 +336,10 @@ def evaluate(
     Parameters
     ----------
     est : fitted estimator
-        Anything with ``recommend(user_ids, k=..., exclude_seen=...) -> ids, scores``.
+        Anything with ``recommend(user_ids, k=..., exclude_seen=...) -> ids, scores``, or a search
+        or pipeline of scikit-learn whose best or last estimator has it.
     X_test : Interactions, or sparse matrix or array of shape (n_users, n_items)
-        The held-out interactions.
+        The held-out interactions. A matrix has a row for every user of the training.
     metrics : str or sequence of str, default=("recall", "ndcg", "precision", "map")
         Among "recall", "ndcg", "precision", "map", "mrr", "hit_rate" and "coverage".
     k : int or iterable of int, default=(5, 10, 20)
@@ -303,11 +358,18 @@ def evaluate(
     ------
     ValueError
         If a metric is unknown, a `k` below 1, the number of items or the label of one not that
-        of the training, or no user has a held-out item.
+        of the training, a matrix has fewer rows than there are users, or no user has a held-out
+        item.
     IndexError
         If one of `eval_users` does not exist.
     TypeError
         If `est` cannot recommend, or `X_test` is not sparse.
+
+    Warns
+    -----
+    UserWarning
+        If most of the users have no interaction in training, so that it is not the model that is
+        measured.
 
     Examples
     --------
@@ -326,8 +388,7 @@ def evaluate(
     cuts = [at_least_one(cut) for cut in _as_list(k)]
     if not metrics or not cuts:
         raise ValueError(f"metrics and k must not be empty; got metrics={metrics}, k={cuts}")
-    if not hasattr(est, "recommend"):
-        raise TypeError(f"est must have a method recommend; got {type(est).__name__}")
+    est = _recommender(est)
     truth = interaction_matrix(X_test, "X_test")
     n_items = getattr(est, "n_features_in_", truth.shape[1])
     if n_items != truth.shape[1]:
@@ -337,6 +398,8 @@ def evaluate(
         )
     if isinstance(X_test, Interactions):
         refuse_other_labels(X_test, getattr(est, "_labels", {}), "X_test")
+    elif hasattr(est, "n_users_"):
+        refuse_rows_of_others(truth.shape[0], est.n_users_, "X_test")
     n_users = getattr(est, "n_users_", truth.shape[0])
     if truth.shape[0] > n_users:
         raise ValueError(
@@ -352,6 +415,7 @@ def evaluate(
             f"no user to evaluate has a held-out item in X_test; {counts.sum()} in all"
         )
 
+    _warn_of_strangers(est, users)
     hits = np.empty((len(users), max(cuts)), dtype=bool)
     # the best rank at which an item appears for anybody: coverage for every k at once
     best_rank = np.full(n_items, max(cuts))

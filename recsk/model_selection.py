@@ -157,7 +157,8 @@ class RandomHoldout(_Splitter):
     def _masks(self, X: Interactions) -> Iterator[tuple[Bools, Bools]]:
         rng = check_random_state(self.random_state)
         counts = np.bincount(X.user, minlength=X.n_users)
-        n_test = np.minimum(np.floor(counts * self.test_size + 0.5), counts - 1)
+        # A half that rounding puts just below is a half: 50 * 0.29 is 14.499999999999998.
+        n_test = np.minimum(np.floor(counts * self.test_size + 0.5 + 1e-9), counts - 1)
         for _ in range(self.n_splits):
             test = _rank_in_user(X, rng.permutation(len(X))) < n_test[X.user]
             yield ~test, test
@@ -176,7 +177,8 @@ class InteractionKFold(_Splitter):
     Notes
     -----
     A user's only interaction is in every training set and in no test set. The others are
-    shuffled, and each user's are spread over the folds as evenly as can be.
+    shuffled, and each user's are spread over the folds as evenly as can be; the sizes of the
+    folds differ by one at most.
 
     See Also
     --------
@@ -207,10 +209,14 @@ class InteractionKFold(_Splitter):
             )
         rng = check_random_state(self.random_state)
         rank = _rank_in_user(X, rng.permutation(len(X)))
-        # Dealing to every user from fold 0 on would make that the largest.
-        first = rng.randint(self.n_splits, size=X.n_users)
+        counts = np.bincount(X.user, minlength=X.n_users)
+        dealt = np.where(counts > 1, counts, 0)
+        # Each user, in random order, where the one before ended: all folds are of one size.
+        order = rng.permutation(X.n_users)
+        first = np.empty(X.n_users, dtype=np.int64)
+        first[order] = np.cumsum(dealt[order]) - dealt[order]
         fold = (rank + first[X.user]) % self.n_splits
-        fold[np.bincount(X.user, minlength=X.n_users)[X.user] == 1] = -1
+        fold[counts[X.user] == 1] = -1
         for i in range(self.n_splits):
             yield fold != i, fold == i
 
@@ -311,6 +317,13 @@ class TemporalSplit(_Splitter):
             )
         starts = n - n_test * np.arange(self.n_splits, 0, -1)
         cuts = np.partition(times, starts)[starts]
+        same = np.append(cuts[1:] == cuts[:-1], False)
+        if same.any() or not (times < cuts[0]).any():
+            at = cuts[np.argmax(same)]
+            raise ValueError(
+                f"{self} cannot cut X={X}: too many interactions share the time {at}, and those of "
+                "one time are never separated"
+            )
         for i, cut in enumerate(cuts):
             test = times >= cut
             if i + 1 < len(cuts):
@@ -418,6 +431,8 @@ def make_ranking_scorer(metric: str, k: int = 10, *, exclude_seen: bool = True) 
     ------
     ValueError
         If `metric` is unknown or `k` below 1.
+    TypeError
+        If `k` is no integer, or `exclude_seen` no bool.
 
     Examples
     --------
@@ -425,6 +440,8 @@ def make_ranking_scorer(metric: str, k: int = 10, *, exclude_seen: bool = True) 
     >>> make_ranking_scorer("recall", k=20)
     RankingScorer(k=20, metric='recall')
     """
+    if not isinstance(exclude_seen, bool | np.bool_):
+        raise TypeError(f"exclude_seen must be a bool; got {exclude_seen!r}")
     return RankingScorer(check_metric(metric), at_least_one(k), exclude_seen=exclude_seen)
 
 
@@ -464,7 +481,7 @@ class RankingScorer(BaseEstimator):
         Parameters
         ----------
         estimator : fitted estimator
-            Anything with ``recommend``.
+            Anything with ``recommend``, or a search or pipeline of such.
         X : Interactions, or sparse matrix or array of shape (n_users, n_items)
             Held-out interactions.
         y : object
@@ -475,6 +492,7 @@ class RankingScorer(BaseEstimator):
         value : float
             Higher is better.
         """
+        check_metric(self.metric)
         values = evaluate(
             estimator, X, metrics=self.metric, k=self.k, exclude_seen=self.exclude_seen
         )

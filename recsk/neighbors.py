@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import scipy.sparse as sp
 
-from recsk.ranking import similar
+from recsk.ranking import similar, unit_rows
 
 # Products held at once: some 50 bytes each while the largest are looked for.
 _MOST_PRODUCTS = 4_000_000
@@ -22,7 +22,6 @@ __all__ = [
     "nearest_links",
     "scale_rows",
     "unit_features",
-    "unit_rows",
 ]
 
 
@@ -137,14 +136,6 @@ def unit_features(
     """Features of length one of the items that have them, and which these are."""
     members = np.arange(len(features)) if present is None else np.flatnonzero(present)
     return unit_rows(np.asarray(features[members], dtype=np.float32)), members
-
-
-def unit_rows(rows: np.ndarray) -> np.ndarray:
-    """Bring every row of an array to length one; rows of zeros stay."""
-    # To a largest entry of one first: the squares of very large or small values leave float32.
-    peak = np.abs(rows).max(axis=1, keepdims=True)
-    rows = rows / np.where(peak > 0, peak, np.float32(1))
-    return rows / np.where(peak > 0, np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1))
 
 
 def scale_rows(histories: sp.csr_array | sp.csr_matrix) -> sp.csr_array:

@@ -70,6 +70,8 @@ def save(est: BaseRecommender, path: str | os.PathLike[str]) -> None:
     ------
     ImportError
         If safetensors is not installed.
+    FileNotFoundError, IsADirectoryError
+        If the folder of `path` does not exist, or it is a folder itself.
     NotFittedError
         If `est` is not fitted.
     TypeError
@@ -105,6 +107,10 @@ def save(est: BaseRecommender, path: str | os.PathLike[str]) -> None:
         )
     target = Path(os.path.realpath(path))  # a link stays, and what it points to is replaced
     check_is_fitted(est)
+    if target.is_dir():
+        raise IsADirectoryError(f"path must name a file, and {str(path)!r} is a folder")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"path={str(path)!r} is in a folder that does not exist")
     try:
         text, arrays = _write(est)
         _build(_parse(text), dict(arrays))  # what could not be loaded is not saved

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import nullcontext
+from numbers import Integral
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +14,16 @@ from implicit.cpu.topk import topk as _implicit_topk
 from scipy import sparse
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from recsk._checks import at_least_one, float_vectors, ids_below, nonzeros
+from recsk._checks import (
+    at_least_one,
+    finite_vectors,
+    float_vectors,
+    ids_below,
+    nonzeros,
+    thread_count,
+)
 
-__all__ = ["similar", "top_k", "top_k_with_met"]
+__all__ = ["similar", "top_k", "top_k_with_met", "unit_rows"]
 
 Ranking = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
@@ -38,6 +46,7 @@ def top_k(
     filter_items: npt.ArrayLike | None = None,
     n_threads: int = 0,
     block_size: int | None = None,
+    check_finite: bool = True,
 ) -> Ranking:
     """Rank the items of largest inner product with each user.
 
@@ -56,10 +65,14 @@ def top_k(
     filter_items : array-like of int, default=None
         Items that nobody gets; stronger than `items`.
     n_threads : int, default=0
-        Threads that rank blocks of users; 0 is as many as OpenMP allows.
+        Threads that rank blocks of users, no more than the machine has cores; 0 is as many as
+        OpenMP allows.
     block_size : int, default=None
         Users scored at once by one thread, 100 at most: that many times n_items floats are
         the extra memory. ``None``: as many as keep within 128 MiB.
+    check_finite : bool, default=True
+        Whether to look through the vectors for values that are not finite. False saves that
+        where they are known to be: scores and lists are nonsense if they are not.
 
     Returns
     -------
@@ -67,14 +80,17 @@ def top_k(
         Best first. Items of one score are ordered by id. Where fewer than `k` items are
         allowed the row ends in -1.
     scores : ndarray of shape (n, k), float32
-        Their inner products; -inf where the id is -1.
+        Their inner products; -inf where the id is -1. They are rounded as the blocks of the
+        matrix product are, so that items with one and the same vector, or one user in two
+        batches, may have scores that differ in the last digit.
 
     Raises
     ------
     ValueError
-        If shapes do not match or `k` or `block_size` is below 1.
+        If shapes do not match, a vector is not finite, `k` or `block_size` is below 1, or
+        `n_threads` below 0.
     TypeError
-        If `k` or an item id is no integer.
+        If `k`, `n_threads` or an item id is no integer.
     IndexError
         If an id in `items` or `filter_items` is not in the catalogue.
 
@@ -88,9 +104,10 @@ def top_k(
     >>> scores
     array([[  1.,   0., -inf]], dtype=float32)
     """
-    users = float_vectors(user_vectors, "user_vectors")
-    catalogue = float_vectors(item_vectors, "item_vectors")
+    read = finite_vectors if check_finite else float_vectors
+    users, catalogue = read(user_vectors, "user_vectors"), read(item_vectors, "item_vectors")
     n_items = len(catalogue)
+    n_threads = thread_count(n_threads)
     if users.shape[1] != catalogue.shape[1]:
         raise ValueError(
             f"user_vectors and item_vectors must have one width; got {users.shape[1]} and "
@@ -136,6 +153,7 @@ def top_k_with_met(
     met_width: int,
     items: npt.ArrayLike | None = None,
     filter_items: npt.ArrayLike | None = None,
+    check_finite: bool = True,
 ) -> Ranking:
     """Rank all items, those that a user has met by a part of the vectors alone.
 
@@ -152,6 +170,7 @@ def top_k_with_met(
     met_width : int
         The score of an item met is the inner product of so many columns, the first ones.
     items, filter_items : array-like of int, default=None
+    check_finite : bool, default=True
         As in :func:`top_k`.
 
     Returns
@@ -162,7 +181,7 @@ def top_k_with_met(
     Raises
     ------
     IndexError, TypeError, ValueError
-        As :func:`top_k`; ValueError also where `met` is None or `met_width` below 0.
+        As :func:`top_k`; also where `met` is None, or `met_width` no integer or below 0.
 
     Examples
     --------
@@ -172,14 +191,17 @@ def top_k_with_met(
     >>> top_k_with_met([[1.0, 1.0]], items, 2, met=csr_array([[1, 0]]), met_width=1)[0]
     array([[1, 0]])
     """
-    users = float_vectors(user_vectors, "user_vectors")
-    catalogue = float_vectors(item_vectors, "item_vectors")
+    read = finite_vectors if check_finite else float_vectors
+    users, catalogue = read(user_vectors, "user_vectors"), read(item_vectors, "item_vectors")
+    if not isinstance(met_width, Integral) or isinstance(met_width, bool):
+        raise TypeError(f"met_width must be an int; got {met_width!r}")
     pairs = nonzeros(met, (len(users), len(catalogue)), "met")
     if pairs is None or met_width < 0:
         raise ValueError(
             f"met and met_width must be a sparse matrix and 0 or more; got {met} and {met_width}"
         )
     restriction: dict[str, Any] = {"items": items, "filter_items": filter_items}
+    restriction["check_finite"] = False  # they were looked through, if at all
     if met_width >= users.shape[1]:
         return top_k(users, catalogue, k, **restriction)
     if not pairs.has_canonical_format:
@@ -261,7 +283,7 @@ def similar(
     Raises
     ------
     ValueError
-        If `k` is below 1 or `vectors` has not two axes.
+        If `k` is below 1, or `vectors` has not two axes or is not finite.
     IndexError
         If an id in `query_ids` is out of range.
 
@@ -272,15 +294,22 @@ def similar(
     >>> ids, cosines
     (array([[1]]), array([[1.]], dtype=float32))
     """
-    array = float_vectors(vectors, "vectors")
+    array = finite_vectors(vectors, "vectors")
     queries = ids_below(query_ids, "query_ids", len(array))
-    norms = np.linalg.norm(array, axis=1, keepdims=True)
-    unit = array / np.where(norms > 0, norms, 1)
+    unit = unit_rows(array)
     itself = sparse.csr_array(
         (np.ones(len(queries), "f4"), queries, np.arange(len(queries) + 1)),
         shape=(len(queries), len(array)),
     )
-    return top_k(unit[queries], unit, k, exclude=itself, n_threads=n_threads)
+    return top_k(unit[queries], unit, k, exclude=itself, n_threads=n_threads, check_finite=False)
+
+
+def unit_rows(rows: np.ndarray) -> np.ndarray:
+    """Bring every row of an array to length one; rows of zeros stay."""
+    # To a largest entry of one first: the squares of very large or small values leave float32.
+    peak = np.abs(rows).max(axis=1, keepdims=True)
+    rows = rows / np.where(peak > 0, peak, np.float32(1))
+    return rows / np.where(peak > 0, np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1))
 
 
 class _Row(NamedTuple):

@@ -11,7 +11,7 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from recsk.features import Features
 from recsk.graphs import nearby_graph
-from recsk.neighbors import unit_rows
+from recsk.ranking import unit_rows
 
 __all__ = ["RecentRelations"]
 

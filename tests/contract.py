@@ -282,7 +282,11 @@ class RecommenderContract:
         matrix = as_matrix(TEST)
         for X in (TEST, matrix, matrix.tocoo(), matrix.toarray()):
             assert model.score(X) == metric(TEST) == make_ranking_scorer("ndcg")(model, TEST)
-        assert model.score(matrix[:20]) == metric(matrix[:20])  # fewer users than in training
+        with pytest.raises(ValueError, match=r"^X has 20 users \(rows\), but the model was fitted"):
+            model.score(matrix[:20])
+        few = TEST[TEST.user < 20]
+        few = Interactions(few.user, few.item, n_items=N_ITEMS)  # ids say who they are
+        assert model.score(few) == metric(few) == model.score(TEST[TEST.user < 20])
         assert 0 < model.score(TEST) <= 1
         worthless = Interactions(
             np.r_[TEST.user, np.arange(N_USERS)],

@@ -47,6 +47,40 @@ def test_finds_the_largest_inner_products_whatever_the_lengths():
     assert all(len(set(row)) == 20 for row in ids)
 
 
+@pytest.mark.parametrize(("n_groups", "noise"), [(10, 0.01), (10, 0.3), (100, 0.1)])
+def test_items_in_groups_are_found_as_well(n_groups, noise):
+    """Linked to their own group alone, they were missed by lists as a whole."""
+    rng = np.random.default_rng(0)
+    users = rng.normal(size=(200, 16)).astype(np.float32)
+    items = rng.normal(size=(n_groups, 16))[rng.integers(n_groups, size=3000)]
+    items = (items + noise * rng.normal(size=items.shape)).astype(np.float32)
+    found = ItemIndex(items, np.ones(3000)).query(users, k=10)[0]
+    assert overlap(found, top_k(users, items, 10)[0]) > 0.95
+
+
+@pytest.mark.parametrize("scale", [1e-18, 1e18])
+def test_items_may_be_of_any_length(scale):
+    users, items, _ = problem()
+    found = ItemIndex(items * np.float32(scale), np.ones(len(items))).query(users, k=10)[0]
+    assert overlap(found, top_k(users, items, 10)[0]) > 0.95
+
+
+@pytest.mark.parametrize(
+    ("items", "popularity", "message"),
+    [
+        (np.full((3, 2), np.nan), np.ones(3), "^item_vectors holds values.*first in row 0"),
+        ([[1, 0], [np.inf, 0]], np.ones(2), "^item_vectors holds values.*first in row 1"),
+        (np.ones(3), np.ones(3), "^item_vectors must have 2 axes"),
+        (np.ones((0, 2)), np.ones(0), "one at least; got 0 and 0"),
+        (np.ones((3, 2)), np.ones(2), "one entry for each item.*got 3 and 2"),
+        (np.ones((2, 2)), [1.0, np.nan], "^popularity holds values"),
+    ],
+)
+def test_items_that_cannot_be_indexed(items, popularity, message):
+    with pytest.raises(ValueError, match=message):
+        ItemIndex(items, popularity)
+
+
 def test_more_links_and_a_wider_search_find_more():
     users, items, _ = problem()
     exact = top_k(users, items, 20)[0]
@@ -159,6 +193,8 @@ def test_to_ann_says_what_it_knows_and_what_it_needs(interactions, monkeypatch):
         model.to_ann(n_links=1)
     with pytest.raises(ValueError, match="n_links must be from 2 to 1024; got 1025"):
         model.to_ann(n_links=1025)
+    with pytest.raises(ValueError, match="build_width must be 1 or more; got 0"):
+        model.to_ann(build_width=0)
     monkeypatch.setitem(sys.modules, "faiss", None)
     with pytest.raises(ImportError, match="pip install faiss-cpu"):
         model.to_ann()

@@ -25,6 +25,7 @@ from recsk.model_selection import (
     LeaveLastOut,
     PredefinedInteractionSplit,
     RandomHoldout,
+    RankingScorer,
     TemporalSplit,
     make_ranking_scorer,
 )
@@ -132,6 +133,10 @@ class TestRandomHoldout:
             _, test = next(RandomHoldout(test_size=size, random_state=0).split(X))
             np.testing.assert_array_equal(np.bincount(X.user[test], minlength=11), expected)
 
+    def test_halves_are_rounded_up_though_floats_are_below_them(self):
+        X = Interactions(np.zeros(50, int), np.arange(50))
+        assert len(next(RandomHoldout(test_size=0.29, random_state=0).split(X))[1]) == 15  # 14.5
+
     def test_splits_differ_and_are_uniform(self):
         X = Interactions(np.zeros(10, int), np.arange(10))
         cv = RandomHoldout(n_splits=2000, test_size=0.3, random_state=0)
@@ -160,6 +165,12 @@ class TestInteractionKFold:
         for test in tests:  # 7 over 5 folds: 1 or 2 of each user in each
             assert set(np.bincount(X.user[test], minlength=50)[:50]) <= {1, 2}
             assert 55 < len(test) < 85
+
+    @pytest.mark.parametrize("seed", range(20))
+    def test_folds_are_of_one_size(self, seed):
+        X = Interactions(np.repeat([0, 1, 2], 3), np.tile([0, 1, 2], 3))
+        sizes = [len(test) for _, test in InteractionKFold(5, random_state=seed).split(X)]
+        assert sorted(sizes) == [1, 2, 2, 2, 2]
 
     def test_train_is_the_complement(self, interactions):
         for train, test in InteractionKFold(random_state=0).split(interactions):
@@ -228,6 +239,12 @@ class TestTemporalSplit:
         X = Interactions([0, 0, 1, 1], [0, 1, 0, 1], timestamp=[0, 1, 2, 3])
         with pytest.raises(ValueError, match="leaves nothing to test"):
             next(TemporalSplit(test_size=0.5).split(X))
+
+    @pytest.mark.parametrize(("times", "n_splits"), [([7] * 6, 1), ([1, 1, 7, 7, 7, 7], 2)])
+    def test_too_much_at_one_time(self, times, n_splits):
+        X = Interactions([0, 1] * 3, range(6), timestamp=times)
+        with pytest.raises(ValueError, match="too many interactions share the time 7"):
+            next(TemporalSplit(n_splits=n_splits).split(X))
 
     def test_too_many_splits(self, interactions):
         with pytest.raises(ValueError, match="n_splits=5 test sets of 160 leave none of the 800"):
@@ -299,6 +316,10 @@ class TestScorer:
             make_ranking_scorer("ndgc")
         with pytest.raises(ValueError, match="k must be 1 or more; got 0"):
             make_ranking_scorer("ndcg", k=0)
+        with pytest.raises(TypeError, match="exclude_seen must be a bool; got 'yes'"):
+            make_ranking_scorer("ndcg", exclude_seen="yes")
+        with pytest.raises(ValueError, match="^metric must be one of"):
+            RankingScorer("ndcg@10")(None, None)
 
     def test_repr(self):
         assert repr(make_ranking_scorer("map", 20)) == "RankingScorer(k=20, metric='map')"

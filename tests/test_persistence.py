@@ -239,8 +239,10 @@ def test_without_safetensors(path, monkeypatch):
 def test_files_that_are_not_there(tmp_path):
     with pytest.raises(FileNotFoundError):
         recsk.load(tmp_path / "nothing")
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(FileNotFoundError, match="path=.*no folder.model.* does not exist"):
         recsk.save(fitted("MDE"), tmp_path / "no folder" / "model")
+    with pytest.raises(IsADirectoryError, match="path must name a file, and .* is a folder"):
+        recsk.save(fitted("MDE"), tmp_path)
     with pytest.raises(OSError):
         recsk.load(tmp_path)
     with pytest.raises(OSError):

@@ -199,6 +199,11 @@ def test_what_was_met_may_be_many_pairs_with_repeats(big, monkeypatch):
             r"exclude must have shape \(1, 3\), .* got \(2, 3\)",
         ),
         ({"user_vectors": [1.0, 2.0]}, ValueError, r"user_vectors must have 2 axes.*\(2,\)"),
+        ({"n_threads": -1}, ValueError, "n_threads must be 0, for as many as possible, or more"),
+        ({"n_threads": 1.5}, TypeError, r"n_threads must be an int; got 1\.5"),
+        ({"n_threads": None}, TypeError, "n_threads must be an int; got None"),
+        ({"user_vectors": [[np.nan, 0]]}, ValueError, "user_vectors holds .* first in row 0"),
+        ({"item_vectors": [[0, 0], [0, 1e39]]}, ValueError, "item_vectors holds .* in row 1"),
         ({"user_vectors": [[1.0]]}, ValueError, "must have one width; got 1 and 2"),
     ],
 )
@@ -208,9 +213,28 @@ def test_errors_name_the_argument(change, error, message):
         top_k(**(arguments | change))
 
 
+def test_many_threads_are_as_many_as_there_are_cores(big):
+    users, items, _ = big
+    np.testing.assert_array_equal(
+        top_k(users, items, 5, n_threads=100_000), top_k(users, items, 5, n_threads=1)
+    )
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1.0, 1e25])
+def test_cosines_know_no_scale(scale):
+    ids, cosines = similar(np.array([[1, 0], [1, 0.1], [0, 1]]) * scale, [0], 2)
+    assert ids.tolist() == [[1, 2]]
+    np.testing.assert_allclose(cosines, [[0.995037, 0]], atol=1e-6)
+
+
 def test_errors_of_the_other_two():
     with pytest.raises(ValueError, match=r"met must have shape \(1, 1\)"):
         top_k_with_met([[1.0]], [[1.0]], 1, met=sparse.csr_array((1, 2)), met_width=0)
+    for met_width in (1.5, "1"):
+        with pytest.raises(TypeError, match="met_width must be an int"):
+            top_k_with_met([[1.0]], [[1.0]], 1, met=sparse.eye_array(1), met_width=met_width)
+    with pytest.raises(ValueError, match="^vectors holds values that are not finite.* row 1"):
+        similar([[1.0], [np.inf]], [0], 1)
     with pytest.raises(IndexError, match="query_ids has 2, but items go from 0 to 1"):
         similar([[1.0], [2.0]], [2], 1)
 

@@ -1,5 +1,7 @@
 """MDERecommender in scikit-learn's own searches (the splitters alone: test_model_selection.py)."""
 
+import warnings
+
 import joblib
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.model_selection import (
     GridSearchCV,
     HalvingGridSearchCV,
+    KFold,
     ParameterGrid,
     cross_val_score,
     cross_validate,
@@ -15,13 +18,14 @@ from sklearn.model_selection import (
 from sklearn.pipeline import make_pipeline
 
 from recsk import Interactions, MDERecommender
+from recsk.metrics import evaluate
 from recsk.model_selection import (
     InteractionKFold,
     LeaveLastOut,
     RandomHoldout,
     make_ranking_scorer,
 )
-from tests.contract import FEATURES, N_ITEMS, TRAIN, as_matrix, assert_same
+from tests.contract import FEATURES, N_ITEMS, TEST, TRAIN, as_matrix, assert_same
 
 X = Interactions.from_csr(TRAIN.to_csr())
 GRID = {"alpha": [0.0, 0.1], "beta": [0.0, 0.1], "reg_lambda": [1e-4, 0.1]}
@@ -150,7 +154,7 @@ def test_splits_by_time(est):
 
 def test_eval_set_reaches_fit():
     est = small(max_epochs=5)
-    fit_params = {"item_features": FEATURES, "eval_set": as_matrix(TRAIN)}
+    fit_params = {"item_features": FEATURES, "eval_set": as_matrix(TEST)}
     search = grid_search(est, {"alpha": [0.0]}).fit(X, **fit_params)
     assert len(search.best_estimator_.validation_curve_) == search.best_estimator_.n_iter_
 
@@ -188,8 +192,40 @@ def test_a_bare_array_is_refused_in_a_search_too(est):
 
 
 def test_at_the_end_of_a_pipeline():
-    """A pipeline has no `recommend` for a scorer to call, but it has the `score` of its end."""
+    """A pipeline has no `recommend`; a scorer asks what it ends with."""
     pipeline = make_pipeline(small())
-    search = grid_search(pipeline, {"mderecommender__alpha": [0.0, 0.1]}, scoring=None)
-    search.fit(X, mderecommender__item_features=FEATURES)
-    assert search.best_estimator_[-1].modality_names_ == ["v", "t"]
+    for scoring in (None, make_ranking_scorer("ndcg")):
+        search = grid_search(pipeline, {"mderecommender__alpha": [0.0, 0.1]}, scoring=scoring)
+        search.fit(X, mderecommender__item_features=FEATURES)
+        assert search.best_estimator_[-1].modality_names_ == ["v", "t"]
+        assert search.best_score_ > 0
+    assert evaluate(search, TEST) == evaluate(search.best_estimator_[-1], TEST)
+
+
+def test_a_search_in_a_cross_validation():
+    search = grid_search(small(), {"alpha": [0.0, 0.1]})
+    found = cross_validate(
+        search, X, cv=CV, scoring=make_ranking_scorer("ndcg"), error_score="raise"
+    )
+    assert (found["test_score"] > 0).all()
+    unfitted = grid_search(small(), {"alpha": [0.0]}, refit=False).fit(X)
+    with pytest.raises(TypeError, match=r"fitted search \(with refit\).*got GridSearchCV"):
+        evaluate(unfitted, TEST)
+
+
+def test_rows_that_scikit_learn_has_cut_are_not_taken_for_other_users():
+    """Its splitters cut a matrix by users: row i of the rest is not user i of the training."""
+    with pytest.raises(ValueError, match=r"^X has \d+ users \(rows\), but the model was fitted"):
+        cross_val_score(small(), TRAIN.to_csr(), cv=3, error_score="raise")
+    model = small().fit(TRAIN.to_csr()[:20])
+    for score in (model.score, lambda X: evaluate(model, X)):
+        with pytest.raises(ValueError, match=r"has 10 users \(rows\).*fitted with 20.*from_csr"):
+            score(TRAIN.to_csr()[20:])
+
+
+def test_splitters_that_know_no_users_are_told_from_others():
+    with pytest.warns(UserWarning, match=r"have no interaction in training.*model_selection"):
+        cross_val_score(small(), X, cv=KFold(5))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cross_val_score(small(), X, cv=InteractionKFold(5, random_state=0))
