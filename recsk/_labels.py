@@ -10,14 +10,15 @@ import numpy.typing as npt
 
 from recsk.interactions import Interactions
 
-__all__ = ["labels_of", "refuse_other_labels"]
+__all__ = ["Labels", "labels_of", "refuse_other_labels"]
 
-Labels = Mapping[str, npt.NDArray[Any] | None]
+Labels = Mapping[str, npt.NDArray[Any]]
 
 
 def labels_of(interactions: Interactions) -> Labels:
     """Give what the ids of users and of items stand for, where that is known."""
-    return {"user": interactions.user_labels, "item": interactions.item_labels}
+    labels = {"user": interactions.user_labels, "item": interactions.item_labels}
+    return {side: known for side, known in labels.items() if known is not None}
 
 
 def refuse_other_labels(
@@ -28,8 +29,8 @@ def refuse_other_labels(
     Parameters
     ----------
     X : Interactions
-    known : dict of str to ndarray or None
-        Of training, by side.
+    known : dict of str to ndarray
+        Of training, by side; what is not in it is not known.
     name : str
         What error messages call `X`.
     sides : sequence of {"user", "item"}, default=("user", "item")
@@ -43,7 +44,7 @@ def refuse_other_labels(
     """
     own = labels_of(X)
     for side in sides:
-        labels, before = own[side], known.get(side)
+        labels, before = own.get(side), known.get(side)
         if labels is None or before is None or labels is before:
             continue
         ids = np.unique(getattr(X, side))

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from recsk._checks import at_least_one, ids_below
 from recsk._describe import describe
-from recsk._labels import labels_of, refuse_other_labels
+from recsk._labels import Labels, labels_of, refuse_other_labels
 from recsk._state import StateReader, matrix_state, text_state
 from recsk.ann import ItemIndex
 from recsk.interactions import Interactions, interaction_matrix
@@ -113,6 +113,7 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         """Set what `_get_state` gave, for `recsk.load`; nothing is taken on trust."""
         self.n_users_ = state.integer("n_users_", 1)
         self.n_features_in_ = state.integer("n_features_in_", 1)
+        self._labels: Labels = {}  # a file does not have them
         self.interactions_ = state.matrix("interactions_", (self.n_users_, self.n_features_in_))
         self.user_embedding_ = state.array("user_embedding_", (self.n_users_, None))
         width = self.user_embedding_.shape[1]

@@ -476,7 +476,8 @@ def _canonical_csr(X: Any, name: str, *, one_each: str | None = None) -> sparse.
     # In this order, for a sum of duplicates may be zero, and a copy, for both work in place.
     if X.dtype.kind in "biu":
         X = X.astype(np.int64)  # else duplicates may sum up to more than the type can hold
-    if one_each:
+    if one_each:  # before CSR sums them up; of a copy, for to convert leaves marks
+        X = X.copy()
         _refuse_duplicates(sparse.coo_array(X), one_each)
     X = sparse.csr_array(X, copy=True)
     X.sum_duplicates()
