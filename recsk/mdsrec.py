@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from functools import partial
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
@@ -27,6 +25,7 @@ from recsk.histories import hold_out_last, matrix_of, rows_of
 from recsk.imputation import fill_missing
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.interests import cluster_items
+from recsk.nn.dropout import dropout_from
 from recsk.nn.mdsrec import (
     Interests,
     MDSRecNetwork,
@@ -438,7 +437,7 @@ class MDSRecRecommender(TrainedRecommender):
         prepared = [prepare(values, standardize=self.standardize) for values in features.values()]
         prepared = [mean_length_one(part) for part in fill_missing(prepared)]
         seen = interactions.to_csr()
-        with self._explaining_memory(interactions), _dropout_from(seed, device):
+        with self._explaining_memory(interactions), dropout_from(seed, device):
             network = self._build(matrix_of(*sequences, seen.shape), prepared, seed, device)
             relations = self._recent_relations(sequences, prepared, interactions.n_items)
             log = self._train(network, relations, sequences, held_out, prepared, rng, device)
@@ -714,26 +713,6 @@ class MDSRecRecommender(TrainedRecommender):
         histories = super()._check_histories(user_items)
         # A batch of one may well be a basket: of the same time is in the order of the input.
         return _in_order(histories, "user_items", ties=isinstance(user_items, Interactions))
-
-
-# There is one state that dropout draws from, whichever thread asks.
-_dropout_lock = threading.RLock()
-
-
-@contextmanager
-def _dropout_from(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's own state, which dropout draws from, and put it back as it was afterwards.
-
-    One fit at a time: two of them would draw from each other's state.
-    """
-    devices = [device] if device.type == "cuda" else []
-    with _dropout_lock, torch.random.fork_rng(devices=devices):
-        # Not torch.manual_seed, which would also set the state of every other device.
-        torch.default_generator.manual_seed(seed)
-        if device.type == "cuda":
-            with torch.cuda.device(device):
-                torch.cuda.manual_seed(seed)
-        yield
 
 
 def _in_order(interactions: Interactions, name: str, *, ties: bool = False) -> Interactions:
