@@ -1,4 +1,4 @@
-"""What the ids of users and items stand for, in training and later."""
+"""Whom the rows, and what the ids, of users and items stand for, in training and later."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from recsk.interactions import Interactions
 
-__all__ = ["Labels", "labels_of", "refuse_other_labels"]
+__all__ = ["Labels", "labels_of", "refuse_other_labels", "refuse_rows_of_others"]
 
 Labels = Mapping[str, npt.NDArray[Any]]
 
@@ -58,3 +58,26 @@ def refuse_other_labels(
                 f"{meant}: make it by Interactions.from_frame(..., {side}_labels="
                 f"train.{side}_labels)"
             )
+
+
+def refuse_rows_of_others(n_rows: int, n_users: int, name: str) -> None:
+    """Refuse a held-out matrix whose rows cannot be the users of training, one each.
+
+    Parameters
+    ----------
+    n_rows, n_users : int
+        Of the matrix, and in training.
+    name : str
+        What error messages call the matrix.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows.
+    """
+    if n_rows < n_users:
+        raise ValueError(
+            f"{name} has {n_rows} users (rows), but the model was fitted with {n_users}: row i "
+            "must be of user i of the training. scikit-learn splits a matrix by its rows, which "
+            "are users; pass Interactions.from_csr(X) and a splitter of recsk.model_selection"
+        )

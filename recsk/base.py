@@ -18,11 +18,11 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from recsk._checks import at_least_one, ids_below
 from recsk._describe import describe
-from recsk._labels import Labels, labels_of, refuse_other_labels
+from recsk._labels import Labels, labels_of, refuse_other_labels, refuse_rows_of_others
 from recsk._state import StateReader, matrix_state, text_state
 from recsk.ann import ItemIndex
 from recsk.interactions import Interactions, interaction_matrix
-from recsk.metrics import evaluate, refuse_rows_of_others
+from recsk.metrics import evaluate
 from recsk.ranking import similar, top_k, top_k_with_met
 
 __all__ = ["BaseRecommender"]

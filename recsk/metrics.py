@@ -28,7 +28,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recsk._checks import at_least_one
-from recsk._labels import refuse_other_labels
+from recsk._labels import refuse_other_labels, refuse_rows_of_others
 from recsk.interactions import Interactions, interaction_matrix
 
 __all__ = [
@@ -263,29 +263,6 @@ def coverage_at_k(ranked: npt.ArrayLike, n_items: int, k: int | None = None) -> 
     n_items = at_least_one(n_items, "n_items")
     ranked = _as_ranked(ranked, n_items, k)
     return float(np.unique(ranked[ranked >= 0]).size / n_items)
-
-
-def refuse_rows_of_others(n_rows: int, n_users: int, name: str) -> None:
-    """Refuse a held-out matrix whose rows cannot be the users of training, one each.
-
-    Parameters
-    ----------
-    n_rows, n_users : int
-        Of the matrix, and in training.
-    name : str
-        What error messages call the matrix.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer rows.
-    """
-    if n_rows < n_users:
-        raise ValueError(
-            f"{name} has {n_rows} users (rows), but the model was fitted with {n_users}: row i "
-            "must be of user i of the training. scikit-learn splits a matrix by its rows, which "
-            "are users; pass Interactions.from_csr(X) and a splitter of recsk.model_selection"
-        )
 
 
 def _recommender(est: Any) -> Any:
