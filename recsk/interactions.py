@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-from recsk._columns import as_ids, as_times, as_values, read_only, refuse_non_finite, space
+from recsk._columns import as_ids, as_times, as_values, read_only, space
 from recsk._frames import column, encode_labels, readable
+from recsk._matrices import canonical_csr
 
 __all__ = ["Interactions", "interaction_matrix"]
 
@@ -246,7 +247,7 @@ class Interactions:
         if values_as not in ("value", "timestamp", None):
             raise ValueError(f"values_as must be 'value', 'timestamp' or None; got {values_as!r}")
         times = values_as == "timestamp"
-        X = _canonical_csr(X, "X", one_each="a sum of times is no time" if times else None)
+        X = canonical_csr(X, "X", one_each="a sum of times is no time" if times else None)
         n_users, n_items = X.shape
         columns = {
             "user": np.repeat(np.arange(n_users, dtype=np.int64), np.diff(X.indptr)),
@@ -449,7 +450,7 @@ def interaction_matrix(X: Any, name: str = "X") -> sparse.csr_array:
     """
     if isinstance(X, Interactions):
         X = X.to_csr(binary=X.value is None)
-    X = _canonical_csr(X, name)
+    X = canonical_csr(X, name)
     if X.dtype.kind in "if" and X.nnz and (low := X.data.min()) < 0:
         raise ValueError(
             f"Negative values in data: {name} holds {low:g}; entries of an interaction matrix must "
@@ -457,46 +458,3 @@ def interaction_matrix(X: Any, name: str = "X") -> sparse.csr_array:
         )
     ones = np.ones(X.nnz, dtype=np.float32)
     return sparse.csr_array((ones, X.indices, X.indptr), shape=X.shape)
-
-
-def _canonical_csr(X: Any, name: str, *, one_each: str | None = None) -> sparse.csr_array:
-    """Copy with duplicates summed and explicit zeros dropped; entries are finite numbers.
-
-    With `one_each`, which says why, duplicates are refused.
-    """
-    if not sparse.issparse(X):
-        raise TypeError(
-            f"{name} must be a scipy sparse matrix or array (n_users x n_items); got "
-            f"{type(X).__name__}. A dense array becomes one by scipy.sparse.csr_array({name})"
-        )
-    if X.ndim != 2:
-        raise ValueError(f"{name} must have 2 axes, n_users x n_items; got shape {X.shape}")
-    if X.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must hold numbers; got dtype {X.dtype}")
-    # In this order, for a sum of duplicates may be zero, and a copy, for both work in place.
-    if X.dtype.kind in "biu":
-        X = X.astype(np.int64)  # else duplicates may sum up to more than the type can hold
-    if one_each:  # before CSR sums them up; of a copy, for to convert leaves marks
-        X = X.copy()
-        _refuse_duplicates(sparse.coo_array(X), one_each)
-    X = sparse.csr_array(X, copy=True)
-    X.sum_duplicates()
-    X.eliminate_zeros()
-    if X.dtype.kind == "f":
-        refuse_non_finite(X.data, name)
-    return X
-
-
-def _refuse_duplicates(X: sparse.coo_array, why: str) -> None:
-    """Refuse several entries in one place, zeros apart."""
-    stored = X.data != 0
-    row, column = X.row[stored].astype(np.int64), X.col[stored]
-    order = np.lexsort((column, row))
-    row, column = row[order], column[order]
-    twice = (row[1:] == row[:-1]) & (column[1:] == column[:-1])
-    if twice.any():
-        at = int(np.argmax(twice))
-        raise ValueError(
-            f"the matrix has several entries for user {row[at]} and item {column[at]}, and {why}; "
-            "Interactions(user, item, timestamp=...) may have an item of a user several times"
-        )
