@@ -5,9 +5,54 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-__all__ = ["hold_out_last", "matrix_of", "rows_of"]
+from recsk.interactions import Interactions
+
+__all__ = ["hold_out_last", "in_order", "matrix_of", "rows_of"]
 
 Histories = tuple[np.ndarray, np.ndarray]
+
+
+def in_order(interactions: Interactions, name: str, *, ties: bool = False) -> Interactions:
+    """Refuse interactions that do not tell in which order they came.
+
+    Parameters
+    ----------
+    interactions : Interactions
+    name : str
+        What error messages call it.
+    ties : bool, default=False
+        Whether all that a user met may be at one time.
+
+    Returns
+    -------
+    interactions : Interactions
+        The same.
+
+    Raises
+    ------
+    ValueError
+        If there are no timestamps, or, without `ties`, one for all that each user met.
+    """
+    time = interactions.timestamp
+    if time is None:
+        raise ValueError(
+            f"{name} has no timestamps, and the order of the interactions matters here; if they "
+            f"already are in order: Interactions({name}.user, {name}.item, "
+            f"timestamp=np.arange(len({name})), n_users={name}.n_users, n_items={name}.n_items)"
+        )
+    if ties:
+        return interactions
+    by_user = np.argsort(interactions.user, kind="stable")
+    user, time = interactions.user[by_user], time[by_user]
+    same_user = user[1:] == user[:-1]
+    if same_user.any() and not (same_user & (time[1:] != time[:-1])).any():
+        raise ValueError(
+            f"{name} has the same value in all that any one user met ({time[0]:g} for user "
+            f"{user[0]}), and the order of the interactions matters here: the values of a matrix "
+            "must be times or ranks, larger is later. "
+            "From columns in order: Interactions(user, item, timestamp=np.arange(len(user)))"
+        )
+    return interactions
 
 
 def matrix_of(indptr: np.ndarray, items: np.ndarray, shape: tuple[int, int]) -> sp.csr_matrix:

@@ -21,7 +21,7 @@ from recsk.early_stopping import Validation
 from recsk.encoding import StoredEncoder
 from recsk.features import Features, check_item_features, mean_length_one, prepare
 from recsk.graphs import keep_own, relation_graph
-from recsk.histories import hold_out_last, matrix_of, rows_of
+from recsk.histories import hold_out_last, in_order, matrix_of, rows_of
 from recsk.imputation import fill_missing
 from recsk.interactions import Interactions, interaction_matrix
 from recsk.interests import cluster_items
@@ -428,7 +428,7 @@ class MDSRecRecommender(TrainedRecommender):
                 f"n_factors must be a multiple of n_heads; got n_factors={self.n_factors} and "
                 f"n_heads={self.n_heads}"
             )
-        interactions = _in_order(self._check_interactions(X, reset=True), "X")
+        interactions = in_order(self._check_interactions(X, reset=True), "X")
         features = check_item_features(item_features, interactions.n_items)
         rng = check_random_state(self.random_state)
         sequences, held_out = self._split(interactions, eval_set, rng)
@@ -712,31 +712,7 @@ class MDSRecRecommender(TrainedRecommender):
     def _check_histories(self, user_items: Any) -> Interactions:
         histories = super()._check_histories(user_items)
         # A batch of one may well be a basket: of the same time is in the order of the input.
-        return _in_order(histories, "user_items", ties=isinstance(user_items, Interactions))
-
-
-def _in_order(interactions: Interactions, name: str, *, ties: bool = False) -> Interactions:
-    """Refuse interactions that do not tell their order; with `ties` all may be at one time."""
-    time = interactions.timestamp
-    if time is None:
-        raise ValueError(
-            f"{name} has no timestamps, and the order of the interactions matters here; if they "
-            f"already are in order: Interactions({name}.user, {name}.item, "
-            f"timestamp=np.arange(len({name})), n_users={name}.n_users, n_items={name}.n_items)"
-        )
-    if ties:
-        return interactions
-    by_user = np.argsort(interactions.user, kind="stable")
-    user, time = interactions.user[by_user], time[by_user]
-    same_user = user[1:] == user[:-1]
-    if same_user.any() and not (same_user & (time[1:] != time[:-1])).any():
-        raise ValueError(
-            f"{name} has the same value in all that any one user met ({time[0]:g} for user "
-            f"{user[0]}), and the order of the interactions matters here: the values of a matrix "
-            "must be times or ranks, larger is later. "
-            "From columns in order: Interactions(user, item, timestamp=np.arange(len(user)))"
-        )
-    return interactions
+        return in_order(histories, "user_items", ties=isinstance(user_items, Interactions))
 
 
 def _vectors(
