@@ -20,6 +20,7 @@ extensions = [
     "myst_parser",
     "sphinx_gallery.gen_gallery",
     "mathml",
+    "quick_examples",
     "repository_links",
 ]
 exclude_patterns = ["_build", "_templates", "api/generated/backreferences"]

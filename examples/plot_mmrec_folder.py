@@ -73,7 +73,8 @@ for name, features in (("ids alone", None), ("with features", data.item_features
     model = MDERecommender(
         learning_rate=5e-3, max_epochs=max_epochs, n_iter_no_change=8, random_state=0
     )
-    models[name] = model.fit(data.train, item_features=features, eval_set=data.valid)
+    valid = data.valid if len(data.valid) else None  # some folders have none
+    models[name] = model.fit(data.train, item_features=features, eval_set=valid)
     print(f"{name}: kept epoch {model.best_iter_} of {model.n_iter_}")
 
 # %%

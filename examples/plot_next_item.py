@@ -91,9 +91,9 @@ for name, ids in lists.items():
     )
 
 # %%
-# With features the model needs fewer epochs, and finds more of the next items in the first five,
-# ten and twenty. As the very first of the list ids do as well: any of five items may follow an
-# item here, and content cannot tell which of them it is going to be.
+# With features the model finds more of the next items in the first ten and twenty. At the top of
+# the list ids do as well or better: any of five items may follow an item here, and content cannot
+# tell which of them it is going to be.
 
 colours = dict(zip(lists, ("#999999", "#E69F00", "#0072B2"), strict=True))
 figure, (curve, bars) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")

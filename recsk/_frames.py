@@ -87,7 +87,7 @@ def encode_labels(
             ordered = sorted(set(values))
         except TypeError as error:
             raise TypeError(f"labels of column {name!r} cannot be sorted: {error}") from error
-        known = _label_array(ordered)
+        known = label_array(ordered)
     else:
         known = np.asarray(known)
         if known.ndim != 1:
@@ -106,11 +106,12 @@ def encode_labels(
     return codes, known
 
 
-def _label_array(labels: list[Any]) -> npt.NDArray[Any]:
-    """Labels as an array, of objects where one long string would make all others as long."""
+def label_array(labels: list[Any]) -> npt.NDArray[Any]:
+    """Labels as an array, of objects where NumPy's strings would not hold them as they are."""
     if labels and all(isinstance(label, str) for label in labels):
         length = [len(label) for label in labels]
-        if max(length) * len(labels) > 8 * sum(length) + 4096:
+        one_long = max(length) * len(labels) > 8 * sum(length) + 4096  # makes all others as long
+        if one_long or any(label.endswith("\0") for label in labels):  # NumPy takes NULs off
             return np.array(labels, dtype=object)
     return np.asarray(labels)
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from sklearn.utils import Bunch
 
 from recsk._describe import describe
+from recsk._frames import label_array
 from recsk.datasets._selection import Coded, Selection
 from recsk.datasets._tables import as_path, find_columns, open_text, read_blocks
 
@@ -73,7 +74,7 @@ def load_amazon_reviews(
         part : ndarray of shape (n_interactions,), int64
             Which of the files each interaction is from, 0 for the first. Of a split in
             three, ``interactions[part == 0]`` is what to train on.
-        user_ids, item_ids : ndarray of shape (n_users,) or (n_items,), str
+        user_ids, item_ids : ndarray of shape (n_users,) or (n_items,), str or object
             Who user *u* and what item *i* is in the files, in alphabetical order.
         titles : ndarray of shape (n_items,), object
             Titles by item. This and what follows is "" where the metadata say nothing,
@@ -193,7 +194,7 @@ def _ascending(codes: npt.NDArray[np.int64], labels: list[str]) -> Coded:
     order = sorted(range(len(labels)), key=labels.__getitem__)
     place = np.empty(len(order), dtype=np.int64)
     place[order] = np.arange(len(order))
-    return Coded(place[codes], np.array([labels[code] for code in order]))
+    return Coded(place[codes], label_array([labels[code] for code in order]))
 
 
 def _read_texts(path: Path, items: list[str]) -> dict[str, npt.NDArray[np.object_]]:
@@ -213,10 +214,15 @@ def _read_texts(path: Path, items: list[str]) -> dict[str, npt.NDArray[np.object
             if row is None:
                 continue
             any_known = True
-            found["titles"][row] = _text(product.get("title"))
             parts = [_text(product.get("features")), _text(product.get("description"))]
-            found["descriptions"][row] = "\n".join(filter(None, parts))
-            found["image_urls"][row] = _image_url(product.get("images"))
+            told = {
+                "titles": _text(product.get("title")),
+                "descriptions": "\n".join(filter(None, parts)),
+                "image_urls": _image_url(product.get("images")),
+            }
+            for name, text in told.items():
+                if text:  # a second line of a product may say less than the first
+                    found[name][row] = text
     if not any_known:
         raise ValueError(
             f"metadata must be of the category of ratings, but {path} has none of the "

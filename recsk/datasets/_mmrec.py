@@ -21,6 +21,7 @@ _COLUMN_NAMES = {
     "timestamp": ("timestamp",),
 }
 _OPTIONAL = ("value", "timestamp")
+_MOST_IDS = 2**31 - 1  # as everywhere in recsk
 _SPLITS = ("train", "valid", "test")  # the place is the value of x_label
 _MODALITY_NAMES = {"image_feat": "v", "text_feat": "t", "audio_feat": "a"}
 
@@ -69,11 +70,11 @@ def load_mmrec(
         If `folder` is no path, or `features` no sequence of strings.
     ValueError
         If there are several `.inter` files and none is named like the folder,
-        a column is missing, an id is not a non-negative integer, `x_label` is
-        not 0, 1 or 2, there is no training interaction, a file is damaged, two
-        feature files have one modality, or a feature array is not
-        two-dimensional, not numeric, or has another number of rows than there
-        are items.
+        a column is missing, an id is not an integer from 0 to 2147483646,
+        `x_label` is not 0, 1 or 2, there is no training interaction, a file is
+        damaged, two feature files have one modality, or a feature array is not
+        two-dimensional, not numeric, beyond float32, or has another number of
+        rows than there are items.
 
     Examples
     --------
@@ -166,6 +167,11 @@ def _to_ids(values: npt.NDArray[np.float64], kind: str, path: Path) -> npt.NDArr
             f"{path}: {kind} ids must be integers from 0, got {values[wrong][0]:g} "
             f"in interaction {int(np.flatnonzero(wrong)[0])}."
         )
+    if values.max() >= _MOST_IDS:
+        raise ValueError(
+            f"{path}: {kind} ids must be below {_MOST_IDS}, as they count the {kind}s from 0; got "
+            f"{values.max():.15g} in interaction {int(values.argmax())}."
+        )
     return values.astype(np.int64)
 
 
@@ -198,7 +204,11 @@ def _read_features(
                 f"{path} has {len(array)} rows, but {inter.name} names items up to "
                 f"{n_named - 1}: at least {n_named} rows were expected, one per item."
             )
-        item_features[name] = array.astype(np.float32, copy=False)
+        with np.errstate(over="ignore"):
+            vectors = array.astype(np.float32, copy=False)
+        if vectors is not array and (np.isinf(vectors) & np.isfinite(array)).any():
+            raise ValueError(f"{path} has numbers that are too large for float32.")
+        item_features[name] = vectors
         rows[path.name] = len(array)
     if len(set(rows.values())) > 1:
         listed = ", ".join(f"{name} has {count}" for name, count in rows.items())

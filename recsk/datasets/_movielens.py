@@ -94,7 +94,8 @@ def load_movielens(
         If `path` is no path or `min_rating` or `min_count` no number.
     ValueError
         If a file is damaged or empty, lacks a column, or has a line that cannot be read,
-        which the message names; if `path` holds several data sets; or if no rating is kept.
+        which the message names; if `path` holds several data sets; if no rating is kept; or
+        if the film file has none of the films.
 
     See Also
     --------
@@ -134,7 +135,13 @@ def load_movielens(
     item = Coded(*encode_labels(ratings.pop("film"), "film", None))
     kept = selection.apply(user, item, ratings["rating"], ratings["timestamp"], path)
 
-    known = [films.get(film, ("", [])) for film in kept.item_ids.tolist()]
+    item_ids = kept.item_ids.tolist()
+    if not films.keys() & set(item_ids):
+        raise ValueError(
+            f"{path}: {form.films} must be of the same data set as {form.ratings}, but it has none "
+            f"of the {len(item_ids)} films with ratings, such as {item_ids[0]}."
+        )
+    known = [films.get(film, ("", [])) for film in item_ids]
     genres = sorted({genre for _, listed in films.values() for genre in listed})
     features = _multi_hot([listed for _, listed in known], genres)
     return Bunch(

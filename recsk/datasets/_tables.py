@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,6 +35,15 @@ Location = Path | zipfile.Path  # both have what is needed here: open, is_file, 
 _BLOCK_LINES = 1 << 16  # NumPy parses as fast as with more, and a block stays at a few MB
 _KINDS = {"i": "a whole number", "f": "a number", "O": "some text"}
 _DELIMITERS = {"\t": "tab", ",": "comma"}
+_SHOWN = 200  # characters of a header in an error
+# What files begin with that are not read here, and what they are.
+_OTHERS = {
+    rb"PK\x03\x04": "a zip archive: unpack it first",
+    rb"BZh\d1AY&SY": "packed by bzip2: unpack it, or pack it by gzip",
+    rb"\xfd7zXZ\x00": "packed by xz: unpack it, or pack it by gzip",
+    rb"\x28\xb5\x2f\xfd": "packed by zstd: unpack it, or pack it by gzip",
+    rb"\xff\xfe|\xfe\xff": "UTF-16 text: write it as UTF-8",
+}
 
 
 def as_path(path: Any, name: str) -> Path:
@@ -66,15 +76,39 @@ def open_text(path: Location) -> Iterator[TextIO]:
         with open_bytes(path) as binary, io.TextIOWrapper(binary, encoding="utf-8-sig") as file:
             yield file
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} must be UTF-8 text; {error}") from error
+        # It counts the bytes from wherever the decoder began to read.
+        raise ValueError(
+            f"{path}, line {_not_utf8(path)}: must be UTF-8 text; got byte "
+            f"{error.object[error.start]:#04x}, {error.reason}"
+        ) from error
+
+
+def _not_utf8(path: Location) -> int:
+    """Number of the first line that is not UTF-8."""
+    number = 1
+    with open_bytes(path) as file:
+        for line in file:
+            try:
+                line.decode()
+            except UnicodeDecodeError:
+                break
+            number += 1
+    return number
 
 
 @contextmanager
 def open_bytes(path: Location) -> Iterator[BinaryIO]:
-    """Open a file, packed by gzip or not; a ValueError says if, while read, it proves damaged."""
+    """Open a file of text, packed by gzip or not, to read bytes.
+
+    A ValueError says if it is packed otherwise, or, while it is read, proves damaged.
+    """
     try:
         with path.open("rb") as raw:
-            packed = raw.peek(2)[:2] == b"\x1f\x8b"  # type: ignore[attr-defined]
+            start = raw.peek(10)[:10]  # type: ignore[attr-defined]
+            for magic, what in _OTHERS.items():
+                if re.match(magic, start):
+                    raise ValueError(f"{path} must be text, plain or packed by gzip, but is {what}")
+            packed = start[:2] == b"\x1f\x8b"
             with gzip.open(raw) if packed else raw as binary:
                 yield cast(BinaryIO, binary)
     except (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile) as error:
@@ -122,9 +156,13 @@ def find_columns(
         if matches:
             places[ours] = matches[0]
         elif ours not in optional:
+            got = str(names)
+            got = got if len(got) <= _SHOWN else f"{got[:_SHOWN]}..."
+            if header.startswith(("{", "[")):
+                got = f"a line of JSON: {got}"
             raise ValueError(
                 f"{source}: the header must have a column {' or '.join(theirs)} "
-                f"({_DELIMITERS[delimiter]}-separated), got {names}."
+                f"({_DELIMITERS[delimiter]}-separated), got {got}."
             )
     return places
 
@@ -150,7 +188,7 @@ def read_blocks(
         Which column holds what.
     types : dict of str to dtype
         Of each name in `places`: integers; floats, which must be finite; or ``object`` for
-        text, which must not be empty.
+        text, which must not be empty and is taken without white space around it.
     delimiter : str
         One character.
     first_line : int
@@ -215,8 +253,10 @@ def _parse(
         column = table[name]
         if column.dtype.kind == "f" and not np.isfinite(column).all():
             raise ValueError(f"{name} is not finite")
-        if column.dtype.kind == "O" and "" in column.tolist():
-            raise ValueError(f"{name} is empty")
+        if column.dtype.kind == "O":
+            column[:] = [text.strip() for text in column.tolist()]
+            if "" in column.tolist():
+                raise ValueError(f"{name} is empty")
     return table
 
 

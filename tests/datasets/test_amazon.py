@@ -1,6 +1,8 @@
+import bz2
 import gc
 import gzip
 import json
+import lzma
 import warnings
 from pathlib import Path
 
@@ -312,9 +314,58 @@ def test_a_download_cut_short(tmp_path, which, cut, ratings, metadata):
 
 def test_another_encoding(tmp_path):
     path = tmp_path / "Home.csv"
-    path.write_bytes(f"{HEADER}\nÉ,B07,5.0,1\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"Home\.csv must be UTF-8 text"):
+    before = "AE2,B07,5.0,1\n" * 2000
+    path.write_bytes(f"{HEADER}\n{before}É,B07,5.0,1\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"Home\.csv, line 2002: must be UTF-8 .* got byte 0xc9"):
         load_amazon_reviews(path)
+
+
+@pytest.mark.parametrize(
+    ("pack", "what"),
+    [(bz2.compress, "bzip2"), (lzma.compress, "xz"), (lambda text: b"PK\3\4" + text, "a zip")],
+)
+def test_packed_otherwise(tmp_path, pack, what):
+    path = tmp_path / "Home.csv"
+    path.write_bytes(pack(f"{HEADER}\nAE2,B07,5.0,1\n".encode()))
+    with pytest.raises(ValueError, match=rf"Home\.csv must be text.* is .*{what}.*: unpack it"):
+        load_amazon_reviews(path)
+
+
+def test_the_file_of_reviews_in_place_of_the_ratings(tmp_path):
+    review = json.dumps({"rating": 5.0, "text": "so, so, " * 1000, "user_id": "AE2"})
+    path = write(tmp_path / "Home.jsonl", [review])
+    with pytest.raises(ValueError, match=r"got a line of JSON: ") as caught:
+        load_amazon_reviews(path)
+    assert len(str(caught.value)) < 600
+
+
+def test_white_space_around_ids(tmp_path, metadata):
+    header = HEADER.replace(",", ", ")
+    rows = [row.replace(",", ", ") for row in ROWS]
+    check(load_amazon_reviews(write(tmp_path / "Home.csv", [header, *rows])))
+    with pytest.raises(ValueError, match="line 2: user must be some text, got no value in '  ,B07"):
+        load_amazon_reviews(write(tmp_path / "Home.csv", [HEADER, "  ,B07,5.0,1"]))
+
+
+def test_one_long_id_does_not_make_all_as_long(tmp_path):
+    rows = [f"U{n},B07,5.0,1" for n in range(200)] + [f"{'U' * 50_000},B07,5.0,1"]
+    data = load_amazon_reviews(write(tmp_path / "Home.csv", [HEADER, *rows]))
+    assert data.user_ids.nbytes < 100_000
+    assert data.user_ids.tolist() == sorted(row.split(",")[0] for row in rows)
+
+
+def test_ids_that_differ_by_a_nul_alone(tmp_path):
+    path = write(tmp_path / "Home.csv", [HEADER, "A\0,B07,5.0,1", "A,B07,5.0,1"])
+    assert load_amazon_reviews(path).user_ids.tolist() == ["A", "A\0"]
+
+
+def test_a_second_line_of_a_product_takes_nothing_away(tmp_path, ratings):
+    first = {"parent_asin": "B07", "title": "Oak", "description": ["Solid"]}
+    second = {"parent_asin": "B07", "title": "", "description": [], "features": []}
+    metadata = write_products(tmp_path / "twice.jsonl", [first, second])
+    data = load_amazon_reviews(ratings, metadata)
+    item = data.item_ids.tolist().index("B07")
+    assert (data.titles[item], data.descriptions[item]) == ("Oak", "Solid")
 
 
 def test_no_file_stays_open(tmp_path, ratings, metadata):

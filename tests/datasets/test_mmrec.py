@@ -218,6 +218,20 @@ def test_an_array_cut_short(tmp_path, text):
         load_mmrec(folder, features=["text_feat"])
 
 
+@pytest.mark.parametrize("number", [2**31 - 1, 99999999999999999999])
+def test_an_id_that_counts_to_no_end(tmp_path, number):
+    folder = write(tmp_path / "x", rows=[*ROWS, (number, 0, 5.0, 100, 0)])
+    with pytest.raises(ValueError, match=r"toy\.inter: user ids must be below 2147483647"):
+        load_mmrec(folder, features=())
+
+
+def test_numbers_beyond_float32(tmp_path, text):
+    far = text.astype(np.float64)
+    far[1, 0] = 1e300
+    with pytest.raises(ValueError, match=r"text_feat\.npy has numbers that are too large"):
+        load_mmrec(write(tmp_path / "x", text_feat=far), features=["text_feat"])
+
+
 def test_a_modality_under_two_names(tmp_path, text):
     folder = write(tmp_path / "toy", text_feat=text, t=text)
     with pytest.raises(ValueError, match="name each modality once, got 't' twice"):

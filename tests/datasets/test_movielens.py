@@ -382,8 +382,17 @@ def test_a_damaged_zip(tmp_path, name):
 
 def test_a_file_in_another_encoding(tmp_path):
     folder = write(tmp_path / "x", "ml-25m")
-    (folder / "ratings.csv").write_bytes("userId,movieId".encode("utf-16"))
-    with pytest.raises(ValueError, match=r"ratings\.csv must be UTF-8 text"):
+    for name in ("ratings.csv", "movies.csv"):
+        as_it_was = (folder / name).read_bytes()
+        (folder / name).write_bytes(as_it_was.decode().encode("utf-16"))
+        with pytest.raises(ValueError, match=rf"{name} must be text, .* UTF-16 text: write it as"):
+            load_movielens(folder)
+        (folder / name).write_bytes(as_it_was)
+
+
+def test_films_of_another_data_set(tmp_path):
+    folder = write(tmp_path / "x", "ml-25m", films=["movieId,title,genres", "9999,A,Drama"])
+    with pytest.raises(ValueError, match=r"movies\.csv must be of the same data set .* none of"):
         load_movielens(folder)
 
 
