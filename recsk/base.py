@@ -378,6 +378,10 @@ class BaseRecommender(BaseEstimator, metaclass=ABCMeta):
         """Those columns of the vectors that tell what is alike."""
         return vectors
 
+    def _by_modality(self) -> bool:
+        """Whether `_directions` are one part for each modality, side by side."""
+        return False
+
     def _met_width(self) -> int:
         """How many columns of the vectors, from the first, count for an item already met."""
         return self.item_embedding_.shape[1]

@@ -578,6 +578,9 @@ class MDERecommender(TrainedRecommender):
             state.part("fold"), self.interactions_.shape, width, n_modalities
         )
 
+    def _by_modality(self) -> bool:
+        return self._fuse_state["fusion"] == "concat"
+
     def _fold_in(self, histories: Interactions) -> np.ndarray:
         matrix = histories.to_csr()
         nodes, logits = self._fold(matrix)

@@ -688,6 +688,9 @@ class MDSRecRecommender(TrainedRecommender):
     def _directions(self, vectors: np.ndarray) -> np.ndarray:
         return vectors[:, : self._encoder.width]
 
+    def _by_modality(self) -> bool:
+        return bool(self._encoder.settings["concatenate"])
+
     def _met_width(self) -> int:
         # Nothing is as related to the last items as these themselves, which does not make them
         # what comes next.

@@ -384,9 +384,65 @@ class TestSensitivity:
             ({"kind": "y", "a": 1}, [1, 1]),
             ({"kind": "y", "a": 2}, [2, 2]),
         )
-        display = SensitivityDisplay.from_cv_results(found, params="a")
+        with pytest.warns(UserWarning, match="has no a and is not drawn"):
+            display = SensitivityDisplay.from_cv_results(found, params="a")
         assert display.params == {"a": [1, 2]}
         assert display.fixed == {"kind": "y"}
+
+    def test_a_winner_that_cannot_be_drawn_is_told_of(self):
+        found = results(
+            ({"kind": "x"}, [9]), ({"kind": "y", "a": 1}, [2]), ({"kind": "y", "a": 2}, [3])
+        )
+        with pytest.warns(
+            UserWarning, match=r"\{'kind': 'x'\}, has no a and is not drawn"
+        ) as caught:
+            display = SensitivityDisplay.from_cv_results(found)
+        assert caught[0].filename == __file__
+        assert display.params == {"kind": ["y"], "a": [1, 2]}
+
+    def test_a_randomized_search_is_drawn_as_points(self):
+        rng = np.random.default_rng(0)
+        tried = [{"a": 10 ** rng.uniform(-3, 0), "b": rng.uniform()} for _ in range(12)]
+        scores = rng.uniform(size=(12, 2))
+        scores[3, 0] = np.nan
+        found = results(*zip(tried, scores.tolist(), strict=True))
+        display = SensitivityDisplay.from_cv_results(found, metric="recall@$20$")
+        ax = display.ax_
+        assert (ax.get_xscale(), ax.get_yscale()) == ("log", "linear")
+        (points,) = ax.collections
+        means = scores.mean(axis=1)
+        places = map(tuple, points.get_offsets().tolist())
+        drawn = dict(zip(places, points.get_array().tolist(), strict=True))
+        expected = {(c["a"], c["b"]): m for c, m in zip(tried, means, strict=True) if m == m}
+        assert drawn == expected
+        crosses, ring = ax.lines
+        assert crosses.get_xydata().tolist() == [[tried[3]["a"], tried[3]["b"]]]
+        best = tried[int(np.nanargmax(means))]
+        assert ring.get_xydata().tolist() == [[best["a"], best["b"]]]
+        assert display.figure_.axes[1].get_ylabel() == r"recall@\$20\$"
+        with pytest.raises(ValueError, match=r"params \['a'\] leave the best .* value of b: give"):
+            SensitivityDisplay.from_cv_results(found, params="a")
+
+    def test_points_without_neighbours_show_their_spread(self):
+        found = curve([1, 2, 3, 4])
+        found["split0_test_score"][1] = np.inf  # is no score either
+        ax = SensitivityDisplay.from_cv_results(found).ax_
+        lines = matplotlib.collections.LineCollection
+        (bars,) = [found for found in ax.collections if isinstance(found, lines)]
+        assert [segment[0, 0] for segment in bars.get_segments()] == [1]
+
+    def test_the_title_names_what_is_best(self):
+        found = results(*(({"a": a}, [-abs(a)]) for a in (-100, 0, 1, 100)))
+        title = SensitivityDisplay.from_cv_results(found).ax_.get_title()
+        assert "best: a=0 (diamond)" in title.replace("\n", " ")
+
+    @pytest.mark.parametrize("values", [[1, 2, 3], ["x", "y", "z"]])
+    @pytest.mark.parametrize("style", [{"fmt": "s--"}, {"fmt": "none"}, {"yerr": 0.01}])
+    def test_keywords_of_error_bars(self, values, style):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            ax = SensitivityDisplay.from_cv_results(curve(values), **style).ax_
+        assert (ax.lines[0].get_marker() == "s") == (style.get("fmt") == "s--")
 
     def test_halving_shows_the_iteration_that_had_all_candidates(self):
         search = HalvingGridSearchCV(
@@ -601,10 +657,54 @@ class TestEmbedding:
     def test_many_numbers_are_a_colour_bar(self, mde):
         labels = np.where(np.arange(50) < 5, np.nan, np.arange(50))
         display = EmbeddingDisplay.from_estimator(mde, labels=labels, label_name="year")
-        assert display.figure_.axes[-1].get_ylabel() == "year"
+        assert display.figure_.axes[-1].get_ylabel() == "year (grey: none)"
         without, coloured = display.ax_[0].collections
         assert len(without.get_offsets()) == 5
         np.testing.assert_array_equal(coloured.get_array(), np.arange(5, 50))
+
+    @pytest.mark.parametrize(
+        "labels, names",
+        [
+            (np.resize([10, 5, 20, 10], 50), ["5", "10", "20"]),
+            (np.resize([0.1 + 0.2, 0.5], 50), ["0.3", "0.5"]),
+            (
+                np.resize(np.array(["2020-01-01", "2021"], "M8[ns]"), 50),
+                ["2020-01-01", "2021"],
+            ),
+            (np.resize([f"{'long ' * 20}{i}" for i in range(2)], 50), ["...", "..."]),
+        ],
+    )
+    def test_names_in_the_legend(self, labels, names, mde):
+        legend = EmbeddingDisplay.from_estimator(mde, labels=labels).ax_[-1].get_legend()
+        texts = [text.get_text() for text in legend.get_texts()]
+        assert len(texts) == len(set(texts)) == len(names)
+        assert all(text.startswith(name) for text, name in zip(texts, names, strict=True))
+        assert max(map(len, texts)) <= 24
+
+    @pytest.mark.parametrize("labels", [None, np.arange(50) % 3, np.arange(50.0)])
+    def test_values_for_single_items(self, labels, mde):
+        sizes = np.arange(1.0, 51)
+        style = {"s": sizes, "alpha": np.linspace(0, 1, 50), "cmap": "magma"}
+        if labels is None:
+            style["c"] = sizes
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            display = EmbeddingDisplay.from_estimator(mde, labels=labels, **style)
+        drawn = np.concatenate([points.get_sizes() for points in display.ax_[0].collections])
+        np.testing.assert_array_equal(np.sort(drawn), sizes)
+
+    @pytest.mark.parametrize("name", ["c", "color"])
+    def test_colours_beside_labels(self, name, mde):
+        with pytest.raises(ValueError, match=f"{name} cannot be given beside labels"):
+            EmbeddingDisplay.from_estimator(mde, labels=np.arange(50), **{name: "red"})
+
+    def test_parameters_set_after_the_fit_change_nothing(self, mde, mdsrec):
+        for model in (mde, mdsrec):
+            later = copy.deepcopy(model).set_params(n_factors=16)
+            assert list(EmbeddingDisplay.from_estimator(later).points) == [
+                ("after", "image"),
+                ("after", "text"),
+            ]
 
     def test_few_numbers_are_a_legend(self, mde):
         display = EmbeddingDisplay.from_estimator(mde, labels=np.arange(50) % 2 == 0)
@@ -672,6 +772,14 @@ class TestAllDisplays:
         figure.canvas.draw()
         inside, whole = legend.get_window_extent(), figure.bbox
         assert inside.x1 <= whole.x1 and inside.y1 <= whole.y1
+
+    def test_panels_in_one_axes_do_not_meet(self, mde):
+        figure, ax = plt.subplots()
+        display = LossCurveDisplay.from_estimator(mde, ax=ax)
+        figure.canvas.draw()
+        boxes = [panel.get_tightbbox() for panel in display.ax_]
+        for at, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[at + 1 :]), (at, boxes)
 
     def test_axes_placed_by_hand_are_used(self, draw):
         figure = plt.figure()

@@ -82,7 +82,7 @@ def canvas(
         figure = ax.figure
         ax.set_axis_off()
         # A layout engine finds the gaps by itself, and would add these to its own.
-        gaps = {} if figure.get_layout_engine() else {"wspace": 0.5, "hspace": 0.7}
+        gaps = {} if figure.get_layout_engine() else _gaps(ax, len(rows), columns)
         if (whole := ax.get_subplotspec()) is not None:
             grid = whole.subgridspec(len(rows), columns, **gaps)
         else:  # placed by hand
@@ -100,6 +100,18 @@ def canvas(
         if own is not None:
             plt.close(own)
         raise
+
+
+def _gaps(ax: Axes, n_rows: int, n_columns: int) -> dict[str, float]:
+    """Room between panels for ticks, names and titles, as a share of a panel's size."""
+    found = {}
+    for name, n, length, inches_between in (
+        ("wspace", n_columns, inches(ax)[0], 0.85),
+        ("hspace", n_rows, inches(ax)[1], 0.75),
+    ):
+        between = min(inches_between, 0.6 * length / n)  # something must be left to draw on
+        found[name] = between / ((length - (n - 1) * between) / n)
+    return found
 
 
 def rows_of(n_panels: int) -> list[int]:
@@ -136,35 +148,44 @@ def legend_beside(ax: Axes, entries: Sequence[tuple[Any, str]], **kwargs: Any) -
     if ax.figure.get_layout_engine() is not None:
         style = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0), "frameon": False}
     handles, names = zip(*entries, strict=True)
-    return ax.legend(handles, list(map(plain, names)), **style, fontsize="small", **kwargs)
+    texts = map(plain, as_texts(names))
+    return ax.legend(handles, list(texts), **style, fontsize="small", **kwargs)
 
 
-def set_scale(ax: Axes, values: np.ndarray) -> None:
-    """Take a log axis for values that span decades, and show ticks at the values themselves."""
+def set_scale(ax: Axes, values: np.ndarray, which: Literal["x", "y"] = "x") -> None:
+    """Take a log axis for values that span decades, and show ticks at the values themselves.
+
+    The values ascend.
+    """
     from matplotlib.ticker import NullLocator
 
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    rescale = ax.set_xscale if which == "x" else ax.set_yscale
     positive = values[values > 0]
     logarithmic = (
         len(positive) > 1
         and positive[-1] >= 10 * positive[0]
         and values[0] >= 0
-        and _unevenness(np.log(positive)) <= _unevenness(positive)
+        and _lopsided(np.log(positive)) <= _lopsided(positive)
     )
     if logarithmic and values[0] == 0:
-        ax.set_xscale("symlog", linthresh=positive[0])
+        rescale("symlog", linthresh=positive[0])
     elif logarithmic:
-        ax.set_xscale("log")
+        rescale("log")
     if len(values) <= 10:
         names = as_texts(values)
-        ax.get_xlim()  # which brings the limits up to date, and with them the places
-        places = [ax.transData.transform((value, 0))[0] / ax.figure.dpi for value in values]
+        # Which brings the limits up to date, and with them the places.
+        corner = (ax.get_xlim()[0], ax.get_ylim()[0])
+        at = "xy".index(which)
+        points = [(v, corner[1]) if which == "x" else (corner[0], v) for v in values]
+        places = [ax.transData.transform(point)[at] / ax.figure.dpi for point in points]
         turn: dict[str, Any] = {}
         kept = list(range(len(values)))
-        if _meet(places, names):
-            turn = _ASLANT
+        if which == "y" or _meet(places, names):
+            turn = _ASLANT if which == "x" else {}
             kept = _apart(places, 0.2)
-        ax.set_xticks([values[i] for i in kept], [names[i] for i in kept], **turn)
-        ax.xaxis.set_minor_locator(NullLocator())
+        axis.set_ticks([values[i] for i in kept], [names[i] for i in kept], **turn)
+        axis.set_minor_locator(NullLocator())
 
 
 def _meet(places: Sequence[float], names: Sequence[str]) -> bool:
@@ -184,9 +205,9 @@ def _apart(places: Sequence[float], gap: float) -> list[int]:
     return kept[::-1]
 
 
-def _unevenness(values: np.ndarray) -> float:
-    steps = np.diff(values)
-    return float(steps.std() / steps.mean())
+def _lopsided(values: np.ndarray) -> float:
+    """How far the median of ascending values is from the middle of an axis that they span."""
+    return float(abs((np.median(values) - values[0]) / (values[-1] - values[0]) - 0.5))
 
 
 def inches(ax: Axes) -> tuple[float, float]:
@@ -223,7 +244,9 @@ def write_cells(ax: Axes, image: Any, means: np.ndarray) -> None:
     if size < 5:
         return
     for (y, x), text in texts.items():
-        red, green, blue, _ = image.cmap(image.norm(means[y, x]))
+        opaque = 1.0 if image.get_alpha() is None else np.asarray(image.get_alpha()).min()
+        shown = np.array(image.cmap(image.norm(means[y, x]))[:3])
+        red, green, blue = opaque * shown + (1 - opaque)  # on white
         dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
         color = "white" if dark else "black"
         ax.text(x, y, text, color=color, fontsize=size, ha="center", va="center")

@@ -27,6 +27,7 @@ from recsk.plotting._drawing import (
 )
 from recsk.plotting._fitted import check_fitted, modality_names
 from recsk.plotting._scatter import scatter
+from recsk.plotting._text import plain
 
 if TYPE_CHECKING:
     pass
@@ -128,8 +129,8 @@ class EmbeddingDisplay:
             What the model was fitted with, for the panels before training. None leaves them out.
         labels : array-like of shape (n_items,), default=None
             What gives an item its colour. Numbers of more than 7 different values get a colour
-            bar; else the 6 most frequent values get a colour and all others are grey. None and
-            NaN are no label.
+            bar; else, of more than 7 values, the 6 most frequent get a colour and all others are
+            grey. None and NaN are no label, and pale.
         label_name : str, default="label"
             Name of the legend or the colour bar.
         method : {"pca", "tsne"}, default="pca"
@@ -179,7 +180,7 @@ class EmbeddingDisplay:
 
         vectors = {("before", name): features[name][item_ids] for name in names if features}
         learned = estimator._directions(estimator.item_embedding_)[item_ids]
-        if learned.shape[1] == len(names) * estimator.n_factors:
+        if estimator._by_modality() or len(names) == 1:
             parts = np.split(learned, len(names), axis=1)
             vectors |= {("after", name): part for name, part in zip(names, parts, strict=True)}
         else:
@@ -203,13 +204,23 @@ class EmbeddingDisplay:
             Where to: one for all panels, which share its place, or one for each. None makes a
             new figure.
         **kwargs
-            For matplotlib's ``Axes.scatter``.
+            For matplotlib's ``Axes.scatter``; of one value, or one for each item drawn.
 
         Returns
         -------
         EmbeddingDisplay
             Itself.
+
+        Raises
+        ------
+        ValueError
+            If there are `labels` and colours too.
         """
+        if self.labels is not None and (clash := {"c", "color"} & kwargs.keys()):
+            raise ValueError(
+                f"{clash.pop()} cannot be given beside labels, which are what gives an item its "
+                "colour; leave one of the two out, or give cmap"
+            )
         stages = [stage for stage, _ in self.points]
         rows = [stages.count(stage) for stage in dict.fromkeys(stages)]
         with canvas(ax, rows, (3.6 * max(rows) + 0.8, 3.3 * len(rows))) as (figure, axes):
@@ -224,7 +235,8 @@ class EmbeddingDisplay:
                 if self.labels is None:
                     names = list(dict.fromkeys(name for _, name in self.points))
                     color = COLORS[names.index(name) % len(COLORS)]
-                    panel.scatter(*points.T, **{**style, "color": color, **given})
+                    own = {} if "c" in given else {"color": color}
+                    panel.scatter(*points.T, **{**style, **own, **given})
                 else:
                     scale, entries = scatter(panel, points, self.labels, {**style, **given})
                 x_name, y_name = (self.axis_names or {}).get((stage, name), ("", ""))
@@ -232,14 +244,22 @@ class EmbeddingDisplay:
                 panel.set(xlabel=x_name, ylabel=y_name)
                 panel.set_aspect("equal", adjustable="datalim")
                 strip(panel)
+            label_name = plain(self.label_name)
             if self.labels is not None and scale is not None:
-                figure.colorbar(scale, ax=list(axes), label=self.label_name).solids.set_alpha(1)
+                label = f"{label_name} (grey: none)" if entries else label_name
+                figure.colorbar(scale, ax=list(axes), label=label).solids.set_alpha(1)
             elif self.labels is not None:
-                legend = legend_beside(axes[rows[0] - 1], entries, title=self.label_name)
-                for handle in legend.legend_handles:
-                    handle.set(sizes=[30], alpha=1)
+                dots = [(_dot(artist.get_facecolor()[0, :3]), name) for artist, name in entries]
+                legend_beside(axes[rows[0] - 1], dots, title=label_name)
         self.figure_, self.ax_ = figure, axes
         return self
+
+
+def _dot(color: Any) -> Any:
+    """What a point looks like in a legend, however small or pale the points are."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], linestyle="none", marker="o", markersize=5.5, color=color)
 
 
 def _project(

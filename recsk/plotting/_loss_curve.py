@@ -150,7 +150,9 @@ class LossCurveDisplay:
         from matplotlib.ticker import MaxNLocator
 
         epochs = np.arange(1, len(values) + 1)
-        style = {"color": color, "marker": ".", "markersize": 4, "linewidth": 1.5}
+        style: dict[str, Any] = {"color": color, "marker": ".", "markersize": 4, "linewidth": 1.5}
+        if len(values) == 1:  # a point alone, before the line that marks its epoch
+            style |= {"marker": "o", "markersize": 7, "zorder": 3}
         panel.plot(epochs, values, **{**style, **keywords(kwargs, Line2D)})
         if self.best_iter:
             label = f"kept: epoch {self.best_iter}"

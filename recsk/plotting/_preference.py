@@ -11,6 +11,7 @@ from recsk._checks import at_least_one
 from recsk.base import BaseRecommender
 from recsk.plotting._drawing import COLORS, canvas, keywords, legend_beside, strip, write_title
 from recsk.plotting._fitted import attribute, check_fitted, modality_names
+from recsk.plotting._text import as_texts
 
 if TYPE_CHECKING:
     pass
@@ -145,7 +146,7 @@ class PreferenceDisplay:
                     entries.append((line, name))
                 line = panel.axvline(even, color="0.4", linestyle=":", linewidth=1)
                 entries.append((line, "even"))
-                means = zip(self.modality_names, values.mean(axis=0), strict=True)
+                means = zip(as_texts(self.modality_names), values.mean(axis=0), strict=True)
                 text = "mean " + ", ".join(f"{name}\u00a0{mean:.2f}" for name, mean in means)
                 few = len(self.modality_names) <= 4  # else the title takes the panel's place
                 write_title(panel, f"{len(values)} {group}", *([text] if few else []))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = [
     "order_key",
     "ordered",
     "read_cv_results",
+    "same_but_for",
     "scorer_name",
     "varied",
 ]
@@ -27,12 +29,13 @@ __all__ = [
 def read_cv_results(
     cv_results: Any,
 ) -> tuple[list[Mapping[str, Any]], dict[str, np.ndarray]]:
-    """Candidates, and the scores of their splits by metric."""
+    """Candidates, and the scores of their splits by metric, NaN where there is none."""
     columns = list(cv_results.keys()) if hasattr(cv_results, "keys") else []
     found: dict[str, dict[int, np.ndarray]] = {}
     for column in columns:
         if match := re.fullmatch(r"split(\d+)_test_(.+)", str(column)):
             values = np.asarray(cv_results[column], dtype=np.float64)
+            values = np.where(np.isfinite(values), values, np.nan)
             found.setdefault(match[2], {})[int(match[1])] = values
     if "params" not in columns or not found:
         raise TypeError(
@@ -107,6 +110,42 @@ def choose_params(
     if not any(all(name in candidate for name in names) for candidate in candidates):
         raise ValueError(f"params {names} were never varied together in the search")
     return names
+
+
+def same_but_for(
+    names: Sequence[str], candidates: Sequence[Mapping[str, Any]], means: np.ndarray
+) -> list[int]:
+    """Which candidates have these parameters, and all others as the best of those that do.
+
+    A warning says if a better one has not, a ValueError if no other has the same.
+    """
+    having = [i for i, one in enumerate(candidates) if all(name in one for name in names)]
+    if np.isnan(means[having]).all():
+        raise ValueError("cv_results has no candidate with a score in all splits to draw")
+    place = having[int(np.nanargmax(means[having]))]
+    best = candidates[place]
+    winner = int(np.nanargmax(means))
+    if means[winner] > means[place]:
+        warnings.warn(
+            f"the best candidate of the search, {dict(candidates[winner])}, has no "
+            f"{' and no '.join(name for name in names if name not in candidates[winner])} and is "
+            "not drawn: what is marked is the best of those that are",
+            UserWarning,
+            stacklevel=4,
+        )
+
+    def others(candidate: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: order_key(value) for name, value in candidate.items() if name not in names}
+
+    alike = [i for i in having if others(candidates[i]) == others(best)]
+    if len(alike) == 1 and len(having) > 1:
+        differing = [name for name in varied(candidates) if name not in names]
+        raise ValueError(
+            f"params {list(names)} leave the best candidate alone to draw, as no other has the "
+            f"same value of {', '.join(differing)}: give one of these in params too, as the values "
+            "of a randomized search never repeat"
+        )
+    return alike
 
 
 def varied(candidates: Sequence[Mapping[str, Any]]) -> list[str]:

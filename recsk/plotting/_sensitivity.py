@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from recsk._describe import describe
+from recsk.base import BaseRecommender
 from recsk.plotting._drawing import (
     COLORS,
     GREY,
@@ -28,10 +29,11 @@ from recsk.plotting._search import (
     order_key,
     ordered,
     read_cv_results,
+    same_but_for,
     scorer_name,
     varied,
 )
-from recsk.plotting._text import as_text
+from recsk.plotting._text import as_text, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,7 +47,8 @@ class SensitivityDisplay:
     One parameter is drawn as the mean over the splits with a band of one standard deviation;
     values that are not all numbers become categories, and a grey cross at the bottom marks a
     value at which a split failed. Two parameters are drawn as a heat map of the means;
-    combinations that were not tried, or failed in a split, stay grey.
+    combinations that were not tried, or failed in a split, stay grey. Numbers of which at most
+    half of all combinations were tried, as in a randomized search, are drawn as points.
 
     Use `from_search` or `from_cv_results` to make one. Constructor arguments are kept as
     attributes.
@@ -131,7 +134,7 @@ class SensitivityDisplay:
         -------
         SensitivityDisplay
         """
-        if isinstance(search, type) or not hasattr(search, "fit"):
+        if isinstance(search, type | BaseRecommender) or not hasattr(search, "fit"):
             raise TypeError(
                 f"search must be a fitted GridSearchCV or the like; got {describe(search)}"
             )
@@ -158,7 +161,7 @@ class SensitivityDisplay:
         params : str or sequence of one or two str, default=None
             The parameters to draw, that of the x axis first. None takes those with more than one
             value, if they are two at most. All others are held at their values in the candidate
-            with the best mean.
+            with the best mean that has those to draw; a warning says if a better one has not.
         metric : str, default=None
             Which metric, if there are several. If there is one, what to call it.
         ax, **kwargs
@@ -173,7 +176,8 @@ class SensitivityDisplay:
         TypeError
             If `cv_results` has not the form of `cv_results_`.
         ValueError
-            If a parameter or metric is not in it, or there are too many to choose from.
+            If a parameter or metric is not in it, there are too many to choose from, or no two
+            candidates differ by `params` alone.
 
         Examples
         --------
@@ -207,20 +211,13 @@ class SensitivityDisplay:
         key, label = choose_metric(splits, metric, metric_name)
         scores = splits[key]
         names = choose_params(candidates, params)
-        drawn = [i for i, one in enumerate(candidates) if all(name in one for name in names)]
-        means = scores[drawn].mean(axis=1)
+        means = scores.mean(axis=1)
         if np.isnan(means).all():
             raise ValueError(
                 f"cv_results has no candidate whose scores of {label!r} are numbers in all splits"
             )
-        best = candidates[drawn[int(np.nanargmax(means))]]
-
-        def others(candidate: Mapping[str, Any]) -> dict[str, Any]:
-            return {
-                name: order_key(value) for name, value in candidate.items() if name not in names
-            }
-
-        drawn = [i for i in drawn if others(candidates[i]) == others(best)]
+        drawn = same_but_for(names, candidates, means)
+        best = candidates[drawn[int(np.nanargmax(means[drawn]))]]
         values = {name: ordered(candidates[i][name] for i in drawn) for name in names}
         places = {name: {order_key(v): at for at, v in enumerate(values[name])} for name in names}
         grid = np.full((*map(len, values.values()), scores.shape[1]), np.nan)
@@ -239,7 +236,8 @@ class SensitivityDisplay:
         ax : Axes, default=None
             Where to. None makes a new figure.
         **kwargs
-            For matplotlib's ``Axes.errorbar`` (one parameter) or ``Axes.imshow`` (two).
+            For matplotlib's ``Axes.errorbar`` (one parameter), or ``Axes.imshow`` or, where points
+            are drawn, ``Axes.scatter`` (two).
 
         Returns
         -------
@@ -247,17 +245,27 @@ class SensitivityDisplay:
             Itself.
         """
         draw = self._draw_line if len(self.params) == 1 else self._draw_map
+        if len(self.params) == 2 and all(map(are_numbers, self.params.values())):
+            tried = np.isfinite(self.scores).any(axis=-1)
+            if 2 * tried.sum() <= tried.size:
+                draw = self._draw_points
         with canvas(ax, [1], (5.2, 3.8)) as (figure, axes):
             draw(axes[0], kwargs)
         self.figure_, self.ax_ = figure, axes[0]
         return self
 
-    def _title(self, ax: Axes, best: str) -> None:
+    def _title(self, ax: Axes, marks: str) -> None:
         n_splits = self.scores.shape[-1]
         spread = " ± std" if len(self.params) == 1 else ""
         what = f"mean{spread} of {n_splits} splits" if n_splits > 1 else "1 split"
         fixed = ", ".join(f"{name}={as_text(value)}" for name, value in (self.fixed or {}).items())
-        write_title(ax, what, best, fixed)
+        means = self.scores.mean(axis=-1)
+        places = np.argwhere(means == np.nanmax(means))
+        best = f"best: {len(places)} alike"
+        if len(places) == 1:  # whose value may have no tick
+            named = zip(self.params.items(), places[0], strict=True)
+            best = "best: " + ", ".join(f"{name}={as_text(v[at])}" for (name, v), at in named)
+        write_title(ax, what, f"{best} ({marks})", fixed)
 
     def _draw_line(self, ax: Axes, kwargs: dict[str, Any]) -> None:
         from matplotlib.lines import Line2D
@@ -267,26 +275,36 @@ class SensitivityDisplay:
         several = self.scores.shape[-1] > 1
         style: dict[str, Any] = {"color": COLORS[0], "marker": "o", "markersize": 5}
         given = keywords(kwargs, Line2D)
+        if "fmt" in given:  # which has a marker, or wants none
+            del style["marker"]
         failed = np.isnan(means)
         if are_numbers(values):
             x = np.asarray(values, dtype=np.float64)
             line = ax.errorbar(x, means, **{**style, **given})[0]
+            color = style["color"] if line is None else line.get_color()
             if several:
-                band: dict[str, Any] = {"color": line.get_color(), "alpha": 0.2, "linewidth": 0}
+                band: dict[str, Any] = {"color": color, "alpha": 0.2, "linewidth": 0}
                 ax.fill_between(x, means - spread, means + spread, **band)
+                around = np.concatenate([[True], failed, [True]])
+                alone = ~failed & around[:-2] & around[2:]  # where a band has no width
+                bars: dict[str, Any] = {"fmt": "none", "ecolor": color, "capsize": 4}
+                if alone.any():
+                    ax.errorbar(x[alone], means[alone], spread[alone], **bars)
             _mark_failed(ax, x[failed])
             set_scale(ax, x)
         else:
             x = np.arange(len(values), dtype=np.float64)
-            style |= {"linestyle": "none", "capsize": 4}  # categories have no order: no line
-            ax.errorbar(x, means, spread if several else None, **{**style, **given})
+            style |= {"capsize": 4, "yerr": spread if several else None}
+            if "fmt" not in given:
+                style["linestyle"] = "none"  # categories have no order
+            ax.errorbar(x, means, **{**style, **given})
             _mark_failed(ax, x[failed])
             ax.set_xlim(-0.6, len(values) - 0.4)
             name_ticks(ax, "x", values)
         best = means == np.nanmax(means)  # all of them, if there are several
         ax.plot(x[best], means[best], "D", color=MARK, markersize=7, zorder=3)
-        ax.set(xlabel=name, ylabel=self.metric)
-        self._title(ax, "best: diamond" + (", split failed: cross" if failed.any() else ""))
+        ax.set(xlabel=name, ylabel=plain(self.metric))
+        self._title(ax, "diamond" + ("; split failed: cross" if failed.any() else ""))
         strip(ax)
 
     def _draw_map(self, ax: Axes, kwargs: dict[str, Any]) -> None:
@@ -298,7 +316,7 @@ class SensitivityDisplay:
         colors = matplotlib.colormaps["viridis"].with_extremes(bad=GREY)
         style = {"cmap": colors, "aspect": "auto", "origin": "lower", "interpolation": "nearest"}
         image = ax.imshow(means, **{**style, **kwargs})
-        ax.figure.colorbar(image, ax=ax, label=self.metric)
+        ax.figure.colorbar(image, ax=ax, label=plain(self.metric))
         name_ticks(ax, "x", x_values)
         name_ticks(ax, "y", y_values)
         ax.set(xlabel=x_name, ylabel=y_name)
@@ -306,7 +324,29 @@ class SensitivityDisplay:
         outline: dict[str, Any] = {"edgecolor": MARK, "linewidth": 3, "clip_on": False}
         for y, x in np.argwhere(means == np.nanmax(means)):
             ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, zorder=3, **outline))
-        self._title(ax, "best: outlined")
+        self._title(ax, "outlined")
+
+    def _draw_points(self, ax: Axes, kwargs: dict[str, Any]) -> None:
+        from matplotlib.collections import PathCollection
+
+        (x_name, x_values), (y_name, y_values) = self.params.items()
+        means = self.scores.mean(axis=-1)
+        x, y = np.meshgrid(x_values, y_values, indexing="ij")
+        known = np.isfinite(means)
+        failed = ~known & np.isfinite(self.scores).any(axis=-1)
+        best = means == np.nanmax(means)
+        style: dict[str, Any] = {"c": means[known], "cmap": "viridis", "s": 60}
+        given = keywords(kwargs, PathCollection)
+        points = ax.scatter(x[known], y[known], **{**style, **given})
+        ax.plot(x[failed], y[failed], "x", color="0.4")
+        ring: dict[str, Any] = {"markersize": 13, "markeredgewidth": 2.5, "fillstyle": "none"}
+        ax.plot(x[best], y[best], "o", color=MARK, **ring)
+        ax.figure.colorbar(points, ax=ax, label=plain(self.metric))
+        set_scale(ax, np.asarray(x_values, dtype=np.float64))
+        set_scale(ax, np.asarray(y_values, dtype=np.float64), "y")
+        ax.set(xlabel=x_name, ylabel=y_name)
+        self._title(ax, "ringed" + ("; split failed: cross" if failed.any() else ""))
+        strip(ax)
 
 
 def _mark_failed(ax: Axes, x: np.ndarray) -> None:
