@@ -15,7 +15,7 @@ __all__ = ["describe", "write"]
 
 
 def describe() -> dict[str, Any]:
-    """Commit of the code, versions, processor."""
+    """Commit of the code, versions, the machine."""
     return {
         "commit": _COMMIT,
         "python": platform.python_version(),
@@ -23,6 +23,8 @@ def describe() -> dict[str, Any]:
         "cpus": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "machine": platform.machine(),
+        "processor": _processor(),
+        "memory_gib": _memory(),
         "cuda": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 
@@ -32,6 +34,22 @@ def write(report: dict[str, Any], path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(report, indent=1) + "\n")
     print(f"written: {path}")
+
+
+def _processor() -> str | None:
+    """What the processor calls itself, where the system tells."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text().splitlines() if about.exists() else []
+    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return named[0] if named else platform.processor() or None
+
+
+def _memory() -> int | None:
+    """GiB of memory, where the system tells."""
+    try:
+        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30)
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def _commit() -> str | None:

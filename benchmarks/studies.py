@@ -35,6 +35,7 @@ from accuracy import parse_change
 from study_cells import Cell
 
 Found = dict[str, float]
+NOT_RECORDED = "a processor that was not recorded"
 
 
 class Store:
@@ -45,7 +46,9 @@ class Store:
 
     def __init__(self, path: Path, *, fresh: bool = False) -> None:
         self.path = path
-        self.commits: set[str] = set()  # of the cells that were asked for
+        # Of the cells that were asked for.
+        self.commits: set[str] = set()
+        self.processors: set[str] = set()
         self._known: dict[str, dict[str, Any]] = {}
         self._place = path.stat().st_size if fresh and path.exists() else 0
 
@@ -57,13 +60,15 @@ class Store:
             self._read()
         if key not in self._known:
             found = {name: float(value) for name, value in cell.run(seed).items()}
-            commit = environment.describe()["commit"]
-            entry = {"key": key, "row": cell.label, "seed": seed, "commit": commit, "found": found}
+            where = environment.describe()
+            entry = {"key": key, "row": cell.label, "seed": seed, "commit": where["commit"]}
+            entry |= {"processor": where["processor"], "found": found}
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with self.path.open("a") as file:
                 file.write(f"\n{json.dumps(entry)}")  # the line before may be cut
             self._known[key] = entry
         self.commits.add(str(self._known[key]["commit"]))
+        self.processors.add(str(self._known[key].get("processor") or NOT_RECORDED))
         return self._known[key]["found"]
 
     def _read(self) -> None:
@@ -184,7 +189,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     about = {"study": args.study, "dataset": args.dataset, "model": model}
     about |= {"only": args.only, "command": command(args)}
     report = {**about, "changes": changes, "seeds": list(seeds), "rows": rows}
-    report["environment"] = environment.describe() | {"commits": sorted(store.commits)}
+    report["environment"] = environment.describe() | {
+        "commits": sorted(store.commits),
+        "processors": sorted(store.processors),
+    }
     environment.write(report, args.results / f"{name}.json")
 
 

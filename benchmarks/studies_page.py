@@ -28,7 +28,23 @@ DATASETS = {
     "scientific": "scientific",
     "synthetic": "synthetic data",
 }
-# What the short names of the modalities stand for.
+# What the short names of the rows and of the modalities stand for.
+NAMES = {
+    "mde": """\
+`mde` are our defaults and `paper` is `MDERecommender.paper()`; `wo_mda`, `wo_msa` and `wo_nlt` are
+without one of the three parts (`alpha=0`, `beta=0`, `tradeoff="uniform"`), `ids` and `none`
+without features. Of the trade-off, `learned` is `tradeoff="preference"`, `independent` the paper's
+variant B, `uniform` the same weight for every node; `fixed, 0.25` gives everybody a preference of
+.25 for the first modality (variant A). `content_knn` ranks by the cosine between an item's features
+and the mean of those of the history.
+""",
+    "mdsrec": """\
+`mdsrec` are our defaults and `paper` is `MDSRecRecommender.paper()`; `wo_mrgc` has no relations
+(`relation=None`), `wo_ica` no interests (`n_interests=0`), `mean_fusion` and `softmax_fusion` have
+another `fusion`, `none` has no features. `content_knn` ranks by the cosine between an item's
+features and the mean of those of the history.
+""",
+}
 LEGENDS = {
     "tiktok": "Modalities: v are pictures (visual), a is sound (acoustic).",
     "ml100k": "Modalities: v are posters (visual), t are texts.",
@@ -47,9 +63,12 @@ of MDSRec with them ranked.
 
 def page(reports: Sequence[dict[str, Any]]) -> str:
     """The page in Markdown: a chapter for each model and data set, its studies in order."""
-    text = [HEAD]
+    text, named = [HEAD], set[str]()
     for model, dataset in ((m, d) for m in MODELS for d in DATASETS):
         own = [r for r in reports if (r["model"], r["dataset"]) == (model, dataset)]
+        if own and model not in named:
+            named.add(model)
+            text.append(f"\n{NAMES[model]}")
         if own:
             text.append(f"\n## {MODELS[model]} on {DATASETS[dataset]}\n")
             if dataset in LEGENDS:
@@ -73,12 +92,13 @@ def section(report: dict[str, Any]) -> str:
     title = f"{report['study']}: {MODELS[report['model']]} on {DATASETS[report['dataset']]}"
     where = report["environment"]
     commits = ("commits " if len(where["commits"]) > 1 else "commit ") + ", ".join(where["commits"])
+    processors = " and ".join(where.get("processors") or [where["machine"]])
     parts = [
         f"\n### {report['study'].capitalize().replace('-', ' ')}\n",
         f"    {report['command']}",
         f"Seeds {report['seeds'][0]} to {report['seeds'][-1]}; {commits}; PyTorch "
-        f"{where['torch']} on {where['machine']}, threads: {where['threads']}.\n",
-        "\n".join(table(report["rows"])),
+        f"{where['torch']} on {processors}, threads: {where['threads']}.\n",
+        "\n".join(table(report["rows"])).replace(" ± ", "\u00a0±\u00a0"),
         f"![{title}, as a picture](figures/{picture(report)})",
     ]
     return "\n".join(part if part.endswith("\n") else f"{part}\n" for part in parts)

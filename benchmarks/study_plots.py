@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from recsk.plotting import SensitivityDisplay
-from recsk.plotting._drawing import COLORS, legend_beside, set_scale, strip
+from recsk.plotting._drawing import COLORS, legend_beside, rows_of, set_scale, strip
 
 __all__ = ["draw"]
 
@@ -81,9 +81,14 @@ def _dots(rows: Rows, names: list[str]) -> Any:
 
 def _panels(rows: Rows, name: str) -> Any:
     groups = _by_series(rows)
-    size = (4.8 * len(groups), 4.4)
-    figure, axes = plt.subplots(1, len(groups), figsize=size, layout="constrained", squeeze=False)
-    for ax, own in zip(axes[0], groups.values(), strict=True):
+    widths = rows_of(len(groups))
+    size = (4.8 * widths[0], 4.2 * len(widths))
+    figure, axes = plt.subplots(
+        len(widths), widths[0], figsize=size, layout="constrained", squeeze=False
+    )
+    for ax in axes.flat[len(groups) :]:
+        ax.set_axis_off()
+    for ax, own in zip(axes.flat, groups.values(), strict=False):
         params = {key: sorted({row["x"][key] for row in own}) for key in own[0]["x"]}
         scores = np.empty((*map(len, params.values()), len(own[0]["runs"])))
         for row in own:

@@ -140,9 +140,9 @@ for name, model in models.items():
 # With one held-out item each, recall@10 is the share of users who find it in the first ten. We look
 # at it by how often the item was bought in training.
 #
-# On the synthetic data texts help a little on the whole, and it is items bought often that they find
-# more of; of those bought once or twice ids find more. Items that nobody bought in training are found
-# by their texts alone, and hardly ever: those that people know stand before them.
+# On the synthetic data texts help a little on the whole, and it is items bought often that they
+# find more of; of those bought once or twice ids find more. Items that nobody bought in training
+# are found by their texts alone, and hardly ever: those that people know stand before them.
 
 bought = np.bincount(train.item, minlength=X.n_items)
 ranges = ((0, 0), (1, 2), (3, 5), (6, 10), (11, bought.max()))
