@@ -35,7 +35,7 @@ from accuracy import parse_change
 from study_cells import Cell
 
 Found = dict[str, float]
-NOT_RECORDED = "a processor that was not recorded"
+NOT_RECORDED = "x86_64"  # all that earlier cells know of their machine
 
 
 class Store:
