@@ -63,12 +63,10 @@ of MDSRec with them ranked.
 
 def page(reports: Sequence[dict[str, Any]]) -> str:
     """The page in Markdown: a chapter for each model and data set, its studies in order."""
-    text, named = [HEAD], set[str]()
+    text = [HEAD]
+    text += [f"\n{NAMES[m]}" for m in MODELS if any(r["model"] == m for r in reports)]
     for model, dataset in ((m, d) for m in MODELS for d in DATASETS):
         own = [r for r in reports if (r["model"], r["dataset"]) == (model, dataset)]
-        if own and model not in named:
-            named.add(model)
-            text.append(f"\n{NAMES[model]}")
         if own:
             text.append(f"\n## {MODELS[model]} on {DATASETS[dataset]}\n")
             if dataset in LEGENDS:
