@@ -10,10 +10,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy import sparse
 
-__all__ = ["as_ids", "as_times", "as_values", "read_only", "refuse_non_finite", "space"]
+__all__ = [
+    "MOST_IDS",
+    "as_ids",
+    "as_times",
+    "as_values",
+    "read_only",
+    "refuse_non_finite",
+    "space",
+]
 
 # More users or items than this have not been seen, but hashes taken for ids have.
-_MOST = 2**31 - 1
+MOST_IDS = 2**31 - 1
 
 
 def as_ids(ids: Any, name: str) -> npt.NDArray[np.int64]:
@@ -110,10 +118,10 @@ def refuse_non_finite(array: npt.NDArray[Any], name: str) -> None:
 def space(ids: npt.NDArray[np.int64], size: int | None, name: str) -> int:
     """Check or infer the number of users or items; the ids must fit in."""
     top = int(ids.max()) if ids.size else -1
-    if top >= _MOST:
+    if top >= MOST_IDS:
         raise ValueError(
-            f"{name} holds the id {top}; ids must be below {_MOST}. Interactions.from_frame turns "
-            "labels, such as these may be, into ids"
+            f"{name} holds the id {top}; ids must be below {MOST_IDS}. Interactions.from_frame "
+            "turns labels, such as these may be, into ids"
         )
     if size is None:
         return top + 1
@@ -125,8 +133,8 @@ def space(ids: npt.NDArray[np.int64], size: int | None, name: str) -> int:
             if size >= 0
             else f"n_{name}s must be 0 or more; got {size}"
         )
-    if size > _MOST:
-        raise ValueError(f"n_{name}s must be at most {_MOST}; got {size}")
+    if size > MOST_IDS:
+        raise ValueError(f"n_{name}s must be at most {MOST_IDS}; got {size}")
     return int(size)
 
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from numpy.lib.format import MAGIC_PREFIX
 from sklearn.utils import Bunch
 
+from recsk._columns import MOST_IDS
 from recsk._describe import describe
 from recsk.datasets._tables import as_path, find_columns, open_text, read_columns
 from recsk.interactions import Interactions
@@ -21,7 +22,6 @@ _COLUMN_NAMES = {
     "timestamp": ("timestamp",),
 }
 _OPTIONAL = ("value", "timestamp")
-_MOST_IDS = 2**31 - 1  # as everywhere in recsk
 _SPLITS = ("train", "valid", "test")  # the place is the value of x_label
 _MODALITY_NAMES = {"image_feat": "v", "text_feat": "t", "audio_feat": "a"}
 
@@ -167,9 +167,9 @@ def _to_ids(values: npt.NDArray[np.float64], kind: str, path: Path) -> npt.NDArr
             f"{path}: {kind} ids must be integers from 0, got {values[wrong][0]:g} "
             f"in interaction {int(np.flatnonzero(wrong)[0])}."
         )
-    if values.max() >= _MOST_IDS:
+    if values.max() >= MOST_IDS:
         raise ValueError(
-            f"{path}: {kind} ids must be below {_MOST_IDS}, as they count the {kind}s from 0; got "
+            f"{path}: {kind} ids must be below {MOST_IDS}, as they count the {kind}s from 0; got "
             f"{values.max():.15g} in interaction {int(values.argmax())}."
         )
     return values.astype(np.int64)
