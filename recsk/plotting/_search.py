@@ -121,7 +121,10 @@ def same_but_for(
     """
     having = [i for i, one in enumerate(candidates) if all(name in one for name in names)]
     if np.isnan(means[having]).all():
-        raise ValueError("cv_results has no candidate with a score in all splits to draw")
+        raise ValueError(
+            f"cv_results has no candidate with {' and '.join(names)} whose scores are numbers in "
+            "all splits"
+        )
     place = having[int(np.nanargmax(means[having]))]
     best = candidates[place]
     winner = int(np.nanargmax(means))

@@ -212,10 +212,6 @@ class SensitivityDisplay:
         scores = splits[key]
         names = choose_params(candidates, params)
         means = scores.mean(axis=1)
-        if np.isnan(means).all():
-            raise ValueError(
-                f"cv_results has no candidate whose scores of {label!r} are numbers in all splits"
-            )
         drawn = same_but_for(names, candidates, means)
         best = candidates[drawn[int(np.nanargmax(means[drawn]))]]
         values = {name: ordered(candidates[i][name] for i in drawn) for name in names}
