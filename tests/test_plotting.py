@@ -498,7 +498,7 @@ class TestSensitivity:
             (
                 results(({"a": 1}, [np.nan]), ({"a": 2}, [np.nan])),
                 ValueError,
-                "cv_results has no candidate whose scores of 'score' are numbers in all splits",
+                "cv_results has no candidate with a whose scores are numbers in all splits",
             ),
             (
                 {"params": ["{'a': 1}"], "split0_test_score": [1.0]},
@@ -697,6 +697,16 @@ class TestEmbedding:
     def test_colours_beside_labels(self, name, mde):
         with pytest.raises(ValueError, match=f"{name} cannot be given beside labels"):
             EmbeddingDisplay.from_estimator(mde, labels=np.arange(50), **{name: "red"})
+
+    @pytest.mark.parametrize("style", [{}, {"marker": "^", "facecolors": "none", "linewidth": 1}])
+    def test_the_legend_shows_what_the_points_look_like(self, style, mde):
+        display = EmbeddingDisplay.from_estimator(mde, labels=np.arange(50) % 2, **style)
+        handles = display.ax_[-1].get_legend().legend_handles
+        for handle, points in zip(handles, display.ax_[0].collections, strict=True):
+            assert handle.get_marker() == style.get("marker", "o")
+            assert handle.get_markeredgecolor() == pytest.approx(points.get_edgecolor()[0, :3])
+            hollow = isinstance(handle.get_markerfacecolor(), str)
+            assert hollow == ("facecolors" in style)
 
     def test_parameters_set_after_the_fit_change_nothing(self, mde, mdsrec):
         for model in (mde, mdsrec):

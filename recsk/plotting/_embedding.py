@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,6 @@ from recsk.plotting._drawing import (
 from recsk.plotting._fitted import check_fitted, modality_names
 from recsk.plotting._scatter import scatter
 from recsk.plotting._text import plain
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["EmbeddingDisplay"]
 
@@ -249,17 +246,27 @@ class EmbeddingDisplay:
                 label = f"{label_name} (grey: none)" if entries else label_name
                 figure.colorbar(scale, ax=list(axes), label=label).solids.set_alpha(1)
             elif self.labels is not None:
-                dots = [(_dot(artist.get_facecolor()[0, :3]), name) for artist, name in entries]
+                marker = given.get("marker", "o")
+                dots = [(_dot(artist, marker), name) for artist, name in entries]
                 legend_beside(axes[rows[0] - 1], dots, title=label_name)
         self.figure_, self.ax_ = figure, axes
         return self
 
 
-def _dot(color: Any) -> Any:
-    """What a point looks like in a legend, however small or pale the points are."""
+def _dot(points: Any, marker: Any) -> Any:
+    """What these points look like in a legend, however small or pale they are."""
     from matplotlib.lines import Line2D
 
-    return Line2D([], [], linestyle="none", marker="o", markersize=5.5, color=color)
+    inside, edge = points.get_facecolor(), points.get_edgecolor()
+    return Line2D(
+        [],
+        [],
+        linestyle="none",
+        marker=marker,
+        markersize=5.5,
+        markerfacecolor=inside[0, :3] if len(inside) else "none",
+        markeredgecolor=(edge if len(edge) else inside)[0, :3],
+    )
 
 
 def _project(

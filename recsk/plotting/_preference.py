@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,9 +12,6 @@ from recsk.base import BaseRecommender
 from recsk.plotting._drawing import COLORS, canvas, keywords, legend_beside, strip, write_title
 from recsk.plotting._fitted import attribute, check_fitted, modality_names
 from recsk.plotting._text import as_texts
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["PreferenceDisplay"]
 
