@@ -90,7 +90,7 @@ def section(report: dict[str, Any]) -> str:
     title = f"{report['study']}: {MODELS[report['model']]} on {DATASETS[report['dataset']]}"
     where = report["environment"]
     commits = ("commits " if len(where["commits"]) > 1 else "commit ") + ", ".join(where["commits"])
-    processors = " and ".join(where.get("processors") or [where["machine"]])
+    processors = " and ".join(where["processors"])
     parts = [
         f"\n### {report['study'].capitalize().replace('-', ' ')}\n",
         f"    {report['command']}",

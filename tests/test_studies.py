@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from recsk.metrics import evaluate
+
 BENCHMARKS = Path(__file__).resolve().parents[1] / "benchmarks"
 
 
@@ -182,6 +184,24 @@ def test_a_page_of_studies(modules, tmp_path):
     (picture,) = re.findall(r"!\[.*\]\((.*)\)", text)
     assert (tmp_path / picture).stat().st_size > 10_000
     assert text.count("| all |") == 1
+
+
+@pytest.mark.parametrize("model", ["mde", "mdsrec"])
+def test_the_standard_error_of_a_test_set(model, modules):
+    import standard_error
+
+    found = standard_error.run("tiny", model, {"max_epochs": 1}, 0)
+    data = modules["cells"].load("tiny", model)
+    k = 10 if model == "mdsrec" else 20
+    fitted = sys.modules["models"].fit(model, data, 0, {"max_epochs": 1})
+    expected = evaluate(fitted, data.test, metrics=("recall", "ndcg"), k=k)
+    assert {name: row["mean"] for name, row in found.items()} == pytest.approx(expected)
+    # With one item each a hit is 0 or 1.
+    recall = found[f"recall@{k}"]
+    if model == "mdsrec":
+        p, n = recall["mean"], recall["users"]
+        assert recall["error"] == pytest.approx(np.sqrt(p * (1 - p) / (n - 1)))
+    assert 0 < recall["error"] < 0.1
 
 
 def test_among_new_items_popularity_is_chance(modules):
