@@ -4,7 +4,7 @@
 
 A model fitted for an epoch or two on synthetic interactions and features of as many items as
 asked for, so that the vectors are such as training leaves them; one user at a time and 1,000 at
-a time, without what they met. Recall is the share of the exact 20 that the index finds.
+a time, without the items they have seen. Recall is the share of the exact 20 that the index finds.
 """
 
 from __future__ import annotations

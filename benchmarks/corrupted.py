@@ -9,9 +9,9 @@ import scipy.sparse as sp
 from sklearn.utils import Bunch
 
 from recsk import Interactions
-from recsk.features import prepare
-from recsk.neighbors import unit_rows
+from recsk.features.dense import fill_and_standardize
 from recsk.ranking import top_k
+from recsk.ranking.vectors import unit_rows
 
 __all__ = ["KINDS", "ContentKNN", "Popularity", "corrupt", "only", "thin", "without_items"]
 
@@ -89,7 +89,7 @@ def _keeping(data: Bunch, mask: np.ndarray) -> Bunch:
 
 
 class _Fixed:
-    """Users and items as given vectors, with what a user met before the test part masked.
+    """Users and items as given vectors, with what a user has seen before the test part masked.
 
     Equal scores are in random order: in that of the ids they would tell who came first into the
     data, which often is who is popular.
@@ -119,10 +119,12 @@ class _Fixed:
 
 
 class ContentKNN(_Fixed):
-    """Items most like those that a user met, by the cosine of all modalities together."""
+    """Items most like those that a user has seen, by the cosine of all modalities together."""
 
     def __init__(self, data: Bunch, rng: np.random.Generator) -> None:
-        prepared = [prepare(values, standardize=True) for values in data.features.values()]
+        prepared = [
+            fill_and_standardize(values, standardize=True) for values in data.features.values()
+        ]
         parts = [unit_rows(values) * present[:, None] for values, present in prepared]
         super().__init__(data, np.hstack(parts), rng)
 
@@ -131,7 +133,7 @@ class ContentKNN(_Fixed):
 
 
 class Popularity(_Fixed):
-    """Items met most often. Among new ones it has nothing to go by but chance."""
+    """Items with the most interactions. Among new ones it has nothing to go by but chance."""
 
     def __init__(self, data: Bunch, rng: np.random.Generator) -> None:
         train = data.train.to_csr() if isinstance(data.train, Interactions) else data.train

@@ -63,7 +63,7 @@ MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
     "edge_dropout": (MDERecommender, {"edge_dropout": 0.3}, True),
     "last_weights": (MDERecommender, {"weight_averaging": 0.0}, True),
     "few_negatives": (MDERecommender, {"n_negatives": 256}, True),
-    "all_negatives": (MDERecommender, {"exclude_met": False}, True),
+    "all_negatives": (MDERecommender, {"exclude_seen_negatives": False}, True),
     "no_balance": (MDERecommender, {"user_balance": 0.0}, True),
     "rate_decay": (MDERecommender, {"learning_rate_decay": 0.9}, True),
     "low_temperature": (MDERecommender, {"score_temperature": 0.1}, True),

@@ -2,7 +2,7 @@
 
     python benchmarks/recommend_speed.py
 
-100,000 users and 100,000 items of width 128 with random vectors, everybody having met items of
+100,000 users and 100,000 items of width 128 with random vectors, every user having seen items of
 a power law, which are masked: the same vectors in an estimator of recsk and in a model of
 implicit, asked in turn for 20 items each, on 1 and on 2 threads. BLAS has one thread, as implicit
 advises. Extra memory is the peak of a call less what the process held before it. Latency is that
@@ -88,7 +88,7 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--width", type=int, default=128)
-    parser.add_argument("--per-user", type=int, default=20, help="items met, in the mean")
+    parser.add_argument("--per-user", type=int, default=20, help="items per user, in the mean")
     parser.add_argument("--k", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--calls", type=int, default=1000, help="of one user, for the latency")

@@ -31,7 +31,7 @@ import torch
 from synthetic import power_law
 
 from recsk import Interactions, MDERecommender, MDSRecRecommender
-from recsk.graphs import cooccurrence_graph, nearby_graph, neighbor_graph
+from recsk.graphs import item_similarity_graph, user_cooccurrence_graph, window_cooccurrence_graph
 
 WIDTHS = {"image": 128, "text": 64}
 T = TypeVar("T")
@@ -84,8 +84,8 @@ def measure(n_users: int, args: argparse.Namespace) -> dict[str, dict[str, float
         name: rng.normal(size=(args.items, width)).astype(np.float32)
         for name, width in WIDTHS.items()
     }
-    stages("item graphs", lambda: [neighbor_graph(x, 10) for x in features.values()])
-    stages("user graph", lambda: cooccurrence_graph(matrix, 10))
+    stages("item graphs", lambda: [item_similarity_graph(x, 10) for x in features.values()])
+    stages("user graph", lambda: user_cooccurrence_graph(matrix, 10))
     asked = rng.choice(n_users, min(10_000, n_users), replace=False)
     mde = stages("mde, one epoch", lambda: fit_mde(matrix, features, args.device))
     stages("mde, recommend", partial(mde.recommend, asked, 20))
@@ -96,7 +96,7 @@ def measure(n_users: int, args: argparse.Namespace) -> dict[str, dict[str, float
     X = Interactions(
         user, item, timestamp=np.arange(len(user)), n_users=n_users, n_items=args.items
     )
-    stages("items nearby", lambda: nearby_graph(matrix.indptr, item, args.items, 10))
+    stages("items nearby", lambda: window_cooccurrence_graph(matrix.indptr, item, args.items, 10))
     mdsrec = stages("mdsrec, one epoch", lambda: fit_mdsrec(X, features, args.device))
     histories = [item[matrix.indptr[u] : matrix.indptr[u + 1]].tolist() for u in asked]
     stages("mdsrec, recommend", partial(mdsrec.recommend, user_items=histories, k=20))
@@ -136,7 +136,7 @@ def main() -> None:
         "--users", type=int, nargs="+", default=[10_000, 30_000, 100_000, 300_000, 1_000_000]
     )
     parser.add_argument("--items", type=int, default=100_000)
-    parser.add_argument("--per-user", type=int, default=20, help="items met, in the mean")
+    parser.add_argument("--per-user", type=int, default=20, help="items per user, in the mean")
     parser.add_argument("--add", action="store_true", help="keep the sizes of the JSON file")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())

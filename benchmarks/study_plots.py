@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from recsk.plotting import SensitivityDisplay
-from recsk.plotting._drawing import COLORS, legend_beside, rows_of, set_scale, strip
+from recsk.plotting.drawing import COLORS, add_legend, choose_scale, hide_spines, panels_per_row
 
 __all__ = ["draw"]
 
@@ -51,12 +51,12 @@ def _lines(rows: Rows, name: str, x_label: str) -> Any:
             capsize=3,
             label=series,
         )
-    set_scale(ax, np.unique([row["x"] for row in rows]).astype(float))
+    choose_scale(ax, np.unique([row["x"] for row in rows]).astype(float))
     if ax.get_xscale() == "log":
         ax.set_yscale("log")
     ax.set(xlabel=x_label, ylabel=f"{name}, mean ± std over seeds")
-    legend_beside(ax, list(zip(*ax.get_legend_handles_labels(), strict=True)))
-    strip(ax)
+    add_legend(ax, list(zip(*ax.get_legend_handles_labels(), strict=True)))
+    hide_spines(ax)
     return figure
 
 
@@ -73,7 +73,7 @@ def _dots(rows: Rows, names: list[str]) -> Any:
         ax.errorbar(mean, place, xerr=spread, fmt="o", color=COLORS[0], capsize=3)
         ax.axvline(mean[0], color="0.6", linestyle="--", linewidth=1, zorder=0)
         ax.set_xlabel(f"{name}, mean ± std over seeds{end}(dashed: the first row)")
-        strip(ax)
+        hide_spines(ax)
     axes[0, 0].set_yticks(place, [row["label"] for row in rows])
     axes[0, 0].invert_yaxis()
     return figure
@@ -81,7 +81,7 @@ def _dots(rows: Rows, names: list[str]) -> Any:
 
 def _panels(rows: Rows, name: str) -> Any:
     groups = _by_series(rows)
-    widths = rows_of(len(groups))
+    widths = panels_per_row(len(groups))
     size = (4.8 * widths[0], 4.2 * len(widths))
     figure, axes = plt.subplots(
         len(widths), widths[0], figsize=size, layout="constrained", squeeze=False

@@ -42,7 +42,7 @@ def sized(users: int, items: int, columns: int, *, sequential: bool, seed: int) 
 
 
 def power_law(n_users: int, n_items: int, per_user: int, rng: np.random.Generator) -> sp.csr_matrix:
-    """Who met what: items by a power law, some users more than others."""
+    """Interactions: items by a power law, some users more than others."""
     popularity = np.arange(1, n_items + 1) ** -0.8
     count = 1 + rng.geometric(1 / per_user, n_users)
     items = rng.choice(n_items, count.sum(), p=popularity / popularity.sum())

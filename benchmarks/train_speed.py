@@ -26,7 +26,7 @@ from realdata import load
 from sklearn.utils import Bunch
 
 from recsk import MDERecommender
-from recsk.nn import mde, training
+from recsk.nn import mde, mde_objective, training
 
 QUALITY = {"tiktok": 0.11}  # validation recall@20, a little below what a fit ends at
 
@@ -53,13 +53,13 @@ def seconds_to(data: Bunch, quality: float, **params: Any) -> tuple[float, int]:
 
 TIMED = {
     "step": (training, "_run_epoch"),
-    "objective": (mde.MDEObjective, "__call__"),
+    "objective": (mde_objective.MDEObjective, "__call__"),
     "whole forward": (mde.MDENetwork, "forward"),
     "initial nodes": (mde.MDENetwork, "initial_nodes"),
     "mean of layers": (mde, "mean_of_layers"),
-    "ranking loss": (mde.MDEObjective, "_rank"),
-    "alignment": (mde.MDEObjective, "_align"),
-    "difference": (mde.MDEObjective, "_differ"),
+    "ranking loss": (mde_objective.MDEObjective, "_ranking_terms"),
+    "alignment": (mde_objective.MDEObjective, "_alignment_loss"),
+    "difference": (mde_objective.MDEObjective, "_difference_loss"),
     "backward": (torch.Tensor, "backward"),
     "optimizer": (torch.optim.Adam, "step"),
     "moving average": (training._MovingAverage, "update"),

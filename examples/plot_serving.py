@@ -2,9 +2,9 @@
 Save, load and serve
 ====================
 
-A model is fitted in one place and answers in another: for users it knows, for people it has never
-met, and fast. This example goes all the way. It needs the extras ``safe`` (safetensors) and ``ann``
-(faiss): ``python -m pip install safetensors faiss-cpu``.
+A model is fitted in one place and answers in another: for users it knows, for users it has never
+seen, and fast. This example goes all the way. It needs the extras ``safe`` (safetensors) and
+``ann`` (faiss): ``python -m pip install safetensors faiss-cpu``.
 """
 
 import os
@@ -18,11 +18,10 @@ import numpy as np
 
 import recsk
 from recsk import MDERecommender
-from recsk.ann import ItemIndex
 from recsk.datasets import make_multimodal
 from recsk.metrics import evaluate, ndcg_at_k
 from recsk.model_selection import RandomHoldout
-from recsk.ranking import top_k
+from recsk.ranking import ItemIndex, top_k
 
 QUICK = os.environ.get("RECSK_EXAMPLES") == "quick"
 n_users, n_items, max_epochs, n_calls = (150, 500, 2, 20) if QUICK else (1000, 20_000, 8, 300)
@@ -63,16 +62,16 @@ assert (joblib.load(pickled).recommend([0, 1])[0] == model.recommend([0, 1])[0])
 folder.cleanup()
 
 # %%
-# People it never met
-# -------------------
+# Users it has never seen
+# -----------------------
 #
 # They bring their histories, which are folded in without a fit. What a history holds is left out of
 # the list, as ``exclude_seen`` is on by default. The list for an empty history is the same for all
 # and cannot know what each of them has seen: to be fair, we leave that out of it ourselves.
 
 known = evaluate(served, later[later.user < n_known], metrics="ndcg", k=20)["ndcg@20"]
-unmet = np.arange(n_known, n_users)
-histories, truth = earlier.to_csr()[unmet], later.to_csr()[unmet]
+new_users = np.arange(n_known, n_users)
+histories, truth = earlier.to_csr()[new_users], later.to_csr()[new_users]
 folded, _ = served.recommend(user_items=histories, k=20)
 famous = served.recommend(user_items=[[]], k=n_items)[0][0]
 popular = [famous[~np.isin(famous, row.indices)][:20] for row in histories]
@@ -93,7 +92,7 @@ served.to_ann().query(served.user_vectors([0, 1]), k=10, exclude=served.interact
 # %%
 # Whether that is faster depends on the size of the catalogue. To see it here, four copies of every
 # item, each with some noise, stand in for a catalogue five times as large;
-# :class:`~recsk.ann.ItemIndex` is what `to_ann` returns.
+# :class:`~recsk.ranking.ItemIndex` is what `to_ann` returns.
 
 rng = np.random.default_rng(0)
 copies = [served.item_embedding_] + [

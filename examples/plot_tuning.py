@@ -40,8 +40,8 @@ train, test = X[train], X[test]
 # Three things are different from a classifier's search:
 #
 # - `cv` is a splitter of recsk, which splits interactions. scikit-learn's own would, given a
-#   matrix, split users, and a model cannot be asked about a user it never met. An int as
-#   `random_state` lets all candidates meet the same splits.
+#   matrix, split users, and a model cannot be asked about a user it has never seen. An int as
+#   `random_state` gives all candidates the same splits.
 # - `scoring` is a ranking metric. It masks what was seen in training. Without that, lists fill up
 #   with items the user has already, and all candidates look bad.
 # - The features go to ``fit``, as a dict. They belong to items, so the splits leave them whole.

@@ -1,10 +1,8 @@
 """Multimodal recommendation with the scikit-learn interface."""
 
-from recsk.interactions import Interactions
-from recsk.mde import MDERecommender
-from recsk.mdsrec import MDSRecRecommender
-from recsk.persistence import load, save
-
-__version__ = "0.1.0"
+from recsk.data import Interactions
+from recsk.models import MDERecommender, MDSRecRecommender
+from recsk.storage import load, save
+from recsk.storage.version import __version__
 
 __all__ = ["Interactions", "MDERecommender", "MDSRecRecommender", "__version__", "load", "save"]

@@ -1,8 +1,8 @@
-"""Synthetic data with a known truth, and readers of the formats in use."""
+"""Synthetic data from known factors, and loaders of common data formats."""
 
-from recsk.datasets._amazon import load_amazon_reviews
-from recsk.datasets._mmrec import load_mmrec
-from recsk.datasets._movielens import load_movielens
-from recsk.datasets._synthetic import make_multimodal
+from recsk.datasets.amazon import load_amazon_reviews
+from recsk.datasets.mmrec import load_mmrec
+from recsk.datasets.movielens import load_movielens
+from recsk.datasets.synthetic import make_multimodal
 
 __all__ = ["load_amazon_reviews", "load_mmrec", "load_movielens", "make_multimodal"]

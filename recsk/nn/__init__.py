@@ -1,1 +1,1 @@
-"""The networks, their losses and their training: torch only, no scikit-learn."""
+"""Networks, losses, samplers and the training loop: PyTorch only."""

@@ -1,4 +1,4 @@
-"""The random state that dropout draws from."""
+"""Reproducible dropout."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from contextlib import contextmanager
 
 import torch
 
-__all__ = ["dropout_from"]
+__all__ = ["seeded_dropout"]
 
-# There is one state that dropout draws from, whichever thread asks.
+# Dropout draws from torch's global random state, which all threads share.
 _lock = threading.RLock()
 
 
 @contextmanager
-def dropout_from(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch's own state, which dropout draws from, and put it back as it was afterwards.
+def seeded_dropout(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch's global random state, which dropout uses, and restore it afterwards.
 
-    One fit at a time: two of them would draw from each other's state.
+    Only one fit runs at a time: two at once would draw from each other's state.
     """
     devices = [device] if device.type == "cuda" else []
     with _lock, torch.random.fork_rng(devices=devices):
-        # Not torch.manual_seed, which would also set the state of every other device.
+        # torch.manual_seed would also set the state of every other device.
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":
             with torch.cuda.device(device):

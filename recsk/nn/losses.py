@@ -1,4 +1,4 @@
-"""The terms of the objectives, each a plain function of tensors."""
+"""The terms of the objectives, as functions of tensors."""
 
 from __future__ import annotations
 
@@ -7,26 +7,20 @@ from torch.nn import functional
 
 from recsk.nn.softmax import softmax_loss
 
-__all__ = [
-    "alignment_loss",
-    "bpr_loss",
-    "difference_loss",
-    "squared_norm",
-    "tradeoff_weights",
-]
+__all__ = ["alignment_loss", "bpr_loss", "difference_loss", "squared_norm", "tradeoff_weights"]
 
 
 def bpr_loss(
     positive: torch.Tensor, negative: torch.Tensor, weight: torch.Tensor | None = None
 ) -> torch.Tensor:
-    r"""Bayesian personalised ranking, :math:`-\log \sigma(s^+ - s^-)`, averaged (MDE, Eq. 9).
+    r"""Mean of Bayesian personalised ranking, :math:`-\log \sigma(s^+ - s^-)` (MDE, Eq. 9).
 
     Parameters
     ----------
     positive, negative : Tensor of shape (n,)
-        Scores of the items met and of the items sampled.
+        Scores of the positive and of the negative items.
     weight : Tensor of shape (n,), default=None
-        How much each interaction counts; None is one everywhere.
+        Weight of each interaction; None is one everywhere.
     """
     return _weighted_mean(functional.softplus(negative - positive), weight)
 
@@ -34,7 +28,7 @@ def bpr_loss(
 def tradeoff_weights(
     first: torch.Tensor, second: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    r"""Turn a node's preferences into the weights of difference and alignment (MDE, Eq. 8).
+    r"""Compute each node's weights of difference and alignment from its preferences (MDE, Eq. 8).
 
     .. math:: w_d = |w_v - w_t|, \qquad w_s = 1 - w_d
 
@@ -54,7 +48,7 @@ def tradeoff_weights(
 def difference_loss(
     first: torch.Tensor, second: torch.Tensor, weight: torch.Tensor | None = None
 ) -> torch.Tensor:
-    r"""Reward what one modality says and the other does not (MDA; MDE, Eq. 6).
+    r"""Reward differences between the two modalities of a node (MDA; MDE, Eq. 6).
 
     .. math:: -\frac{1}{n} \sum_i \sum_d W_d \odot
               \left| \frac{X_v}{\|X_v\|} - \frac{X_t}{\|X_t\|} \right|
@@ -92,15 +86,16 @@ def alignment_loss(
     temperature : float
         :math:`\tau`.
     ids : Tensor of shape (n_nodes,), default=None
-        Which node a row is. A node that occurs twice in a batch is not its own negative.
+        The node of each row. Rows of the same node are not negatives of each other. None means
+        that all rows are different nodes.
     """
     anchors = functional.normalize(first) / temperature
     targets = functional.normalize(second)
     if ids is not None:
         same = ids[:, None] == ids[None, :]
         return softmax_loss(anchors, targets, targets, excluded=same, weight=weight)
-    own = torch.arange(len(targets), device=targets.device)
-    return softmax_loss(anchors, targets, targets, own=own, weight=weight)
+    diagonal = torch.arange(len(targets), device=targets.device)
+    return softmax_loss(anchors, targets, targets, positive_index=diagonal, weight=weight)
 
 
 def squared_norm(*tensors: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""The features of items as tensors."""
+"""Item features as tensors."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ __all__ = ["Modality"]
 
 
 class Modality(NamedTuple):
-    """What a network knows of one modality.
+    """Item features of one modality.
 
     Attributes
     ----------
     features : Tensor of shape (n_items, n_columns)
-        Finite; rows of items that lack the modality are ignored.
+        Finite; the rows of items that lack the modality are ignored.
     present : Tensor of shape (n_items, 1)
-        One where an item has the modality, zero where not.
+        One if an item has the modality, zero if not.
     """
 
     features: torch.Tensor
     present: torch.Tensor
 
     @classmethod
-    def on(cls, device: torch.device, values: np.ndarray, present: np.ndarray) -> Modality:
-        """Bring arrays of shape (n_items, n_columns) and (n_items,) to a device."""
+    def from_arrays(cls, values: np.ndarray, present: np.ndarray, device: torch.device) -> Modality:
+        """Copy arrays of shape (n_items, n_columns) and (n_items,) to a device."""
         return cls(
             torch.as_tensor(values, device=device),
             torch.as_tensor(present[:, None], dtype=torch.float32, device=device),

@@ -1,4 +1,4 @@
-"""Sparse propagation on fixed graphs, forward and backward."""
+"""Sparse propagation on fixed graphs, with gradients."""
 
 from __future__ import annotations
 
@@ -9,21 +9,20 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-__all__ = ["SparseOperator", "gather", "mean_of_layers", "scatter"]
+__all__ = ["SparseOperator", "gather", "mean_of_layers", "scatter_sum"]
 
 
 class SparseOperator:
-    """A constant sparse matrix that multiplies dense matrices and can be differentiated through.
+    """A constant sparse matrix A whose product ``A @ X`` with a dense tensor has a gradient.
 
-    The gradient of ``A @ X`` is ``A.T @ G``. For a symmetric matrix that is the matrix itself;
-    otherwise the transpose is stored once, so that no step ever transposes anything.
+    The gradient by X is ``A.T @ G``, where G is the gradient by the product. A symmetric matrix is
+    its own transpose. Otherwise the transpose is stored once, so that no step computes it.
 
     Parameters
     ----------
     matrix : scipy sparse array of shape (n, m)
-        The operator.
     device : torch.device
-        Where it lives.
+        Device of the stored matrix.
     symmetric : bool, default=False
         Whether ``matrix`` equals its transpose.
     """
@@ -55,11 +54,11 @@ class _Product(torch.autograd.Function):
 
 
 def _to_torch(matrix: sp.csr_array, device: torch.device) -> torch.Tensor:
-    # 32-bit indices halve the traffic, and are what the CPU and CUDA kernels take as they are.
+    # 32-bit indices halve the memory traffic, and the CPU and CUDA kernels use them directly.
     wide = max(matrix.nnz, *matrix.shape) > np.iinfo(np.int32).max
     index = torch.int64 if wide else torch.int32
     with warnings.catch_warnings():
-        # torch says once per process that its CSR layout is in beta; users can do nothing about it.
+        # torch warns once per process that its CSR layout is in beta; users cannot change that.
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
         tensor = torch.sparse_csr_tensor(
             torch.as_tensor(matrix.indptr, dtype=index),
@@ -72,7 +71,7 @@ def _to_torch(matrix: sp.csr_array, device: torch.device) -> torch.Tensor:
 
 
 def mean_of_layers(graph: SparseOperator, nodes: torch.Tensor, n_layers: int) -> torch.Tensor:
-    r"""Average the results of 0 to ``n_layers`` propagation steps.
+    r"""Average the nodes after 0 to ``n_layers`` propagation steps.
 
     .. math:: \frac{1}{L + 1} \sum_{l=0}^{L} \hat A^l X
 
@@ -83,7 +82,7 @@ def mean_of_layers(graph: SparseOperator, nodes: torch.Tensor, n_layers: int) ->
     nodes : Tensor of shape (n, width)
         :math:`X`, all modalities side by side.
     n_layers : int
-        :math:`L`; with 0 the nodes come back as they are.
+        :math:`L`; 0 returns the nodes unchanged.
     """
     averaged: torch.Tensor = _MeanOfLayers.apply(
         nodes, graph.forward_matrix, graph.adjoint_matrix, n_layers
@@ -92,7 +91,7 @@ def mean_of_layers(graph: SparseOperator, nodes: torch.Tensor, n_layers: int) ->
 
 
 class _MeanOfLayers(torch.autograd.Function):
-    """In Horner's form, X + A (X + A (X + ...)): one pass over the nodes for each step."""
+    """Horner's form, X + A (X + A (X + ...)), with one pass over the nodes for each step."""
 
     @staticmethod
     def forward(
@@ -103,14 +102,15 @@ class _MeanOfLayers(torch.autograd.Function):
         n_layers: int,
     ) -> torch.Tensor:
         ctx.adjoint_matrix, ctx.n_layers = adjoint_matrix, n_layers
-        return _mean(forward_matrix, nodes, n_layers)
+        return _mean_of_powers(forward_matrix, nodes, n_layers)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        return _mean(ctx.adjoint_matrix, grad.contiguous(), ctx.n_layers), None, None, None
+        nodes_grad = _mean_of_powers(ctx.adjoint_matrix, grad.contiguous(), ctx.n_layers)
+        return nodes_grad, None, None, None
 
 
-def _mean(matrix: torch.Tensor, nodes: torch.Tensor, n_layers: int) -> torch.Tensor:
+def _mean_of_powers(matrix: torch.Tensor, nodes: torch.Tensor, n_layers: int) -> torch.Tensor:
     total = nodes
     for _ in range(n_layers):
         total = torch.addmm(nodes, matrix, total)
@@ -118,11 +118,11 @@ def _mean(matrix: torch.Tensor, nodes: torch.Tensor, n_layers: int) -> torch.Ten
 
 
 def gather(table: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
-    """Select rows; unlike plain indexing, its gradient is deterministic on CUDA."""
+    """Select rows of a table. Unlike plain indexing, its gradient is deterministic on CUDA."""
     rows = torch.nn.functional.embedding(ids, table.flatten(1))
     return rows.view(len(ids), *table.shape[1:])
 
 
-def scatter(values: torch.Tensor, ids: torch.Tensor, n: int) -> torch.Tensor:
-    """Sum values (m,) by id, to (n,): deterministic on CUDA, as the gradient of `gather` is."""
+def scatter_sum(values: torch.Tensor, ids: torch.Tensor, n: int) -> torch.Tensor:
+    """Sum values of shape (m,) by id to shape (n,). The result is deterministic on CUDA."""
     return torch.ops.aten.embedding_dense_backward(values[:, None], ids, n, -1, False)[:, 0]

@@ -7,25 +7,25 @@ from typing import NamedTuple
 
 import torch
 
-__all__ = ["Batch", "InteractionSampler", "Met", "place_of"]
+__all__ = ["Batch", "InteractionSampler", "SeenNegatives", "find_positions"]
 
 
-class Met(NamedTuple):
-    """What the users of a batch have met of the items that it shares.
+class SeenNegatives(NamedTuple):
+    """Which of a batch's shared negatives the users of the batch have seen.
 
     Attributes
     ----------
     user : Tensor of shape (n_users,), int64
-        The different users of the batch.
-    owner : Tensor of shape (n,), int64
-        Which of these each interaction is of.
-    items : Tensor of bool of shape (n_users, n_negatives)
-        What they have met.
+        Distinct users of the batch.
+    user_index : Tensor of shape (n,), int64
+        Index into `user` for each interaction of the batch.
+    seen : Tensor of bool of shape (n_users, n_negatives)
+        Whether the user has interacted with the negative.
     """
 
     user: torch.Tensor
-    owner: torch.Tensor
-    items: torch.Tensor
+    user_index: torch.Tensor
+    seen: torch.Tensor
 
 
 class Batch(NamedTuple):
@@ -34,24 +34,24 @@ class Batch(NamedTuple):
     Attributes
     ----------
     user, positive : Tensor of shape (n,), int64
-        Who met what.
+        The user and the item of each interaction.
     negative : Tensor of shape (n,) or (n_negatives,), int64
-        An item for each interaction that its user has not met, or different items that all
+        Either one negative for each interaction or distinct negatives that all interactions
         share.
-    own : Tensor of shape (n,), int64, or None
-        Where among the shared items the item met is; -1 for nowhere.
+    positive_index : Tensor of shape (n,), int64, or None
+        Position of the positive among the shared negatives; -1 if it is not among them.
     weight : Tensor of shape (n,) or None
-        How much each interaction counts; None is one everywhere.
-    met : Met or None
-        What the users have met of the shared items, if that is to be known. `own` is None then.
+        Weight of each interaction in the loss; None weights all equally.
+    seen : SeenNegatives or None
+        Which shared negatives the users have seen. If given, `positive_index` is None.
     """
 
     user: torch.Tensor
     positive: torch.Tensor
     negative: torch.Tensor
-    own: torch.Tensor | None = None
+    positive_index: torch.Tensor | None = None
     weight: torch.Tensor | None = None
-    met: Met | None = None
+    seen: SeenNegatives | None = None
 
 
 class InteractionSampler:
@@ -59,11 +59,12 @@ class InteractionSampler:
 
     A whole epoch is drawn at once and on the device, so that no step waits for the CPU.
 
-    A batch shares ``n_shared`` negatives, or has one for each interaction. Of these one that the
-    user has met is drawn again, ``n_redraws`` times at most: a loop until none is left would need
-    a synchronisation. With a user who has met half the catalogue one in 2 ** (n_redraws + 1)
-    stays. Of the shared ones it is told where the item met itself is, or with ``exclude_met`` which
-    ones every user has met.
+    With ``n_shared`` all interactions of a batch share that many negatives. The batch then gives
+    the position of each positive among them or, with ``exclude_seen``, which of them each user has
+    seen. Otherwise each interaction has one negative. It is drawn again, at most ``n_redraws``
+    times, if the user has seen it. Drawing until no seen item is left would wait for the device.
+    For a user who has seen half the catalogue, one negative in 2 ** (n_redraws + 1) is a seen
+    item.
 
     Parameters
     ----------
@@ -72,12 +73,14 @@ class InteractionSampler:
     n_items : int
     batch_size : int
     generator : torch.Generator
-        Of the same device.
+        On the same device.
     n_shared : int or None, default=None
-        Negatives that a batch shares, at most the catalogue; None draws one for each interaction.
-    exclude_met : bool, default=False
+        Number of negatives that a batch shares, at most `n_items`. None draws one negative for
+        each interaction.
+    exclude_seen : bool, default=False
+        Whether batches give the shared negatives that each user has seen.
     weight : Tensor of shape (n_users,), default=None
-        How much the interactions of each user count.
+        Weight of each user's interactions.
     n_redraws : int, default=4
     """
 
@@ -90,7 +93,7 @@ class InteractionSampler:
         batch_size: int,
         generator: torch.Generator,
         n_shared: int | None = None,
-        exclude_met: bool = False,
+        exclude_seen: bool = False,
         weight: torch.Tensor | None = None,
         n_redraws: int = 4,
     ) -> None:
@@ -102,73 +105,80 @@ class InteractionSampler:
         self.weight = weight
         self.n_redraws = n_redraws
         if self.n_shared is None:
-            self._met = torch.sort(user * n_items + item).values
-        self._columns = _Columns(user, item, n_items) if exclude_met and n_shared else None
+            self._seen_keys = torch.sort(self._pair_keys(user, item)).values
+        self._item_users = _ItemUsers(user, item, n_items) if exclude_seen and n_shared else None
 
     def __len__(self) -> int:
         return -(-len(self.user) // self.batch_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        order = self._permutation(len(self.user))
+        order = self._draw_permutation(len(self.user))
         users, positives = self.user[order], self.item[order]
-        drawn: Iterable[torch.Tensor]
+        negatives: Iterable[torch.Tensor]
         if self.n_shared is None:
-            drawn = self.negatives(users).split(self.batch_size)
+            negatives = self.draw_negatives(users).split(self.batch_size)
         else:
-            drawn = self._shared_negatives(self.n_shared)
-        known: Iterable[Met | None] = [None] * len(self)
-        if self._columns is not None and isinstance(drawn, torch.Tensor):
-            known = self._columns.met(users, drawn, self.batch_size)
-        parts = users.split(self.batch_size), positives.split(self.batch_size)
-        for user, positive, negative, met in zip(*parts, drawn, known, strict=True):
-            own = None
-            if self.n_shared and met is None:
-                own = place_of(positive, negative, self.n_items)
+            negatives = self._draw_shared_negatives(self.n_shared)
+        seen_negatives: Iterable[SeenNegatives | None] = [None] * len(self)
+        if self._item_users is not None and isinstance(negatives, torch.Tensor):
+            seen_negatives = self._item_users.find_seen(users, negatives, self.batch_size)
+        pairs = users.split(self.batch_size), positives.split(self.batch_size)
+        for user, positive, negative, seen in zip(*pairs, negatives, seen_negatives, strict=True):
+            positive_index = None
+            if self.n_shared and seen is None:
+                positive_index = find_positions(positive, negative, self.n_items)
             weight = None if self.weight is None else self.weight[user]
-            yield Batch(user, positive, negative, own, weight, met)
+            yield Batch(user, positive, negative, positive_index, weight, seen)
 
-    def _shared_negatives(self, size: int) -> torch.Tensor:
-        """Items for every batch."""
-        drawn = torch.empty(len(self), size, dtype=torch.int64, device=self.user.device)
-        for row in drawn:
-            row.copy_(self._permutation(self.n_items)[:size])
-        return drawn
-
-    def negatives(self, user: torch.Tensor) -> torch.Tensor:
-        """Draw an item for each user that the user has not met."""
-        drawn = self._draw(len(user))
+    def draw_negatives(self, user: torch.Tensor) -> torch.Tensor:
+        """Draw one item for each user, again where the user has seen it."""
+        items = self._draw_items(len(user))
         for _ in range(self.n_redraws):
-            drawn = torch.where(self._has_met(user, drawn), self._draw(len(user)), drawn)
-        return drawn
+            items = torch.where(self._has_seen(user, items), self._draw_items(len(user)), items)
+        return items
 
-    def _permutation(self, size: int) -> torch.Tensor:
+    def _draw_shared_negatives(self, size: int) -> torch.Tensor:
+        """Draw distinct items for every batch, (n_batches, size)."""
+        items = torch.empty(len(self), size, dtype=torch.int64, device=self.user.device)
+        for row in items:
+            row.copy_(self._draw_permutation(self.n_items)[:size])
+        return items
+
+    def _draw_permutation(self, size: int) -> torch.Tensor:
         return torch.randperm(size, generator=self.generator, device=self.user.device)
 
-    def _draw(self, size: int) -> torch.Tensor:
+    def _draw_items(self, size: int) -> torch.Tensor:
         return torch.randint(
             self.n_items, (size,), generator=self.generator, device=self.user.device
         )
 
-    def _has_met(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
-        key = user * self.n_items + item
-        place = torch.searchsorted(self._met, key).clamp_(max=len(self._met) - 1)
-        return self._met[place] == key
+    def _has_seen(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
+        key = self._pair_keys(user, item)
+        position = torch.searchsorted(self._seen_keys, key).clamp_(max=len(self._seen_keys) - 1)
+        return self._seen_keys[position] == key
+
+    def _pair_keys(self, user: torch.Tensor, item: torch.Tensor) -> torch.Tensor:
+        return user * self.n_items + item
 
 
-def place_of(ids: torch.Tensor, among: torch.Tensor, n_items: int) -> torch.Tensor:
-    """Find where each of some items is among others, which differ; -1 for nowhere."""
-    place = torch.full((n_items,), -1, device=among.device)
-    place[among] = torch.arange(len(among), device=among.device)
-    return place[ids]
+def find_positions(items: torch.Tensor, among: torch.Tensor, n_items: int) -> torch.Tensor:
+    """Find the position of each item in `among`, whose items are distinct; -1 if it is absent."""
+    position = torch.full((n_items,), -1, device=among.device)
+    position[among] = torch.arange(len(among), device=among.device)
+    return position[items]
 
 
-class _Columns:
-    """Who met an item, in compressed sparse columns.
+class _ItemUsers:
+    """The users who have seen each item, in compressed sparse columns.
 
     Attributes
     ----------
+    users : Tensor of shape (n_interactions,)
+        Users of item 0, then those of item 1, and so on.
     counts : Tensor of shape (n_items,)
-        How many users met each item.
+        Number of users of each item.
+    starts : Tensor of shape (n_items,)
+        Position in `users` of the first user of each item.
     """
 
     def __init__(self, user: torch.Tensor, item: torch.Tensor, n_items: int) -> None:
@@ -177,34 +187,50 @@ class _Columns:
         self.counts = torch.bincount(item, minlength=n_items)
         self.starts = self.counts.cumsum(0) - self.counts
 
-    def met(self, users: torch.Tensor, items: torch.Tensor, batch_size: int) -> Iterator[Met]:
-        """Tell for the batches of an epoch what their users met of the items of each batch."""
-        n_batches = len(items)
+    def find_seen(
+        self, users: torch.Tensor, negatives: torch.Tensor, batch_size: int
+    ) -> Iterator[SeenNegatives]:
+        """Find the shared negatives that the users of each batch have seen.
+
+        Parameters
+        ----------
+        users : Tensor of shape (n_interactions,)
+            The users of an epoch, batch after batch.
+        negatives : Tensor of shape (n_batches, n_negatives)
+        batch_size : int
+        """
+        n_batches = len(negatives)
         batch = torch.arange(len(users), device=users.device) // batch_size
-        keys, owners = torch.unique(batch * self.n_users + users, return_inverse=True)
-        counts = torch.stack(
+        keys, key_index = torch.unique(batch * self.n_users + users, return_inverse=True)
+        n_distinct, n_seen = torch.stack(
             [
                 torch.bincount(keys // self.n_users, minlength=n_batches),
-                self.counts[items].sum(dim=1),
+                self.counts[negatives].sum(dim=1),
             ]
         ).tolist()  # this and `unique` wait for the device, once, before the first step
-        distinct = (keys % self.n_users).split(counts[0])
         first = 0
-        for user, owner, shared, n_met in zip(
-            distinct, owners.split(batch_size), items, counts[1], strict=True
+        for user, index, negative, n in zip(
+            (keys % self.n_users).split(n_distinct),
+            key_index.split(batch_size),
+            negatives,
+            n_seen,
+            strict=True,
         ):
-            yield Met(user, owner - first, self._met(user, shared, n_met))
+            yield SeenNegatives(user, index - first, self._seen_mask(user, negative, n))
             first += len(user)
 
-    def _met(self, user: torch.Tensor, items: torch.Tensor, n_met: int) -> torch.Tensor:
-        """Tell which users met which items, (n_users, n_items), met ``n_met`` times in all."""
-        # The last row is for all other users.
-        row = torch.full((self.n_users,), len(user), device=user.device)
+    def _seen_mask(self, user: torch.Tensor, negative: torch.Tensor, n_seen: int) -> torch.Tensor:
+        """Return which users have seen which negatives, (n_users, n_negatives).
+
+        `n_seen` is the number of interactions with these negatives, of any user. It is known
+        beforehand, so that the size of no tensor has to be read from the device.
+        """
+        row = torch.full((self.n_users,), len(user), device=user.device)  # the last: other users
         row[user] = torch.arange(len(user), device=user.device)
-        counts = self.counts[items]
-        column = torch.repeat_interleave(counts, output_size=n_met)
-        first = (self.starts[items] - counts.cumsum(0) + counts)[column]
-        place = first + torch.arange(n_met, device=user.device)
-        met = torch.zeros(len(user) + 1, len(items), dtype=torch.bool, device=user.device)
-        met[row[self.users[place]], column] = True
-        return met[:-1]
+        counts = self.counts[negative]
+        column = torch.repeat_interleave(counts, output_size=n_seen)
+        shift = (self.starts[negative] - counts.cumsum(0) + counts)[column]
+        position = shift + torch.arange(n_seen, device=user.device)
+        mask = torch.zeros(len(user) + 1, len(negative), dtype=torch.bool, device=user.device)
+        mask[row[self.users[position]], column] = True
+        return mask[:-1]

@@ -1,4 +1,4 @@
-"""Batches of item sequences, in which every position predicts the item after it."""
+"""Batches of item sequences for next-item prediction at every position."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recsk.nn.sampling import place_of
+from recsk.nn.sampling import find_positions
 
-__all__ = ["SequenceBatch", "SequenceSampler", "pad"]
+__all__ = ["SequenceBatch", "SequenceSampler", "pad_sequences"]
 
 
 class SequenceBatch(NamedTuple):
-    """Sequences of one training step, B of them, the longest of length L.
+    """B sequences of one training step, the longest of length L.
 
     Attributes
     ----------
     items : Tensor of shape (B, L), int64
         Oldest first; padded at the end with item 0.
-    place : Tensor of shape (n,), int64
-        The positions that hold an item, as indices into the flattened (B * L,).
+    position : Tensor of shape (n,), int64
+        Positions that hold an item, as indices into the flattened (B * L,).
     target : Tensor of shape (n,), int64
-        The item that came after each of them.
+        The next item at each of these positions.
     negative : Tensor of shape (n_negatives,), int64, or None
-        Different items that the batch shares as negatives; None for all items.
-    own : Tensor of shape (n,), int64
-        Where among the negatives the target is; -1 for nowhere.
+        Distinct items that the batch shares as negatives; None means all items.
+    target_index : Tensor of shape (n,), int64
+        Position of the target among the negatives; -1 if it is not among them.
     """
 
     items: torch.Tensor
-    place: torch.Tensor
+    position: torch.Tensor
     target: torch.Tensor
     negative: torch.Tensor | None
-    own: torch.Tensor
+    target_index: torch.Tensor
 
 
-def pad(
+def pad_sequences(
     items: npt.NDArray[np.int64],
     start: npt.NDArray[np.int64],
     length: npt.NDArray[np.int64],
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Put runs of a flat array below each other.
+    """Copy slices of a flat array into the rows of a padded array.
 
     Parameters
     ----------
     items : ndarray of shape (n_interactions,)
         All sequences, one after the other.
     start, length : ndarray of shape (B,)
-        Where each run begins, and how many items it has.
+        Start and length of each slice.
 
     Returns
     -------
     padded : ndarray of shape (B, L)
-        Zero after the end of a run.
-    place : ndarray of shape (n,)
-        Where the runs are in the flattened (B * L,), row by row.
+        Zero after the end of a slice.
+    position : ndarray of shape (n,)
+        Positions of the items in the flattened (B * L,), row by row.
     """
     width = int(length.max(initial=0))
     column = np.arange(width)
@@ -68,10 +68,10 @@ def pad(
 
 
 class SequenceSampler:
-    """Shuffled passes over sequences; every item but the first of each is predicted once.
+    """Shuffled passes over sequences; every item but the first of each is a target once.
 
-    A sequence that does not fit into `max_length` is cut into windows at places that are drawn
-    anew for every pass. Batches join sequences of similar length, so that little is padding.
+    A sequence longer than `max_length` + 1 items is cut into windows. Each pass draws new places
+    for the cuts. Batches join sequences of similar length, so that little is padding.
 
     Parameters
     ----------
@@ -80,14 +80,15 @@ class SequenceSampler:
         Sequence u is ``items[indptr[u]:indptr[u + 1]]``, oldest first.
     n_items : int
     max_length : int
-        Most items that are looked back at.
+        Largest number of items before a target that the network reads.
     batch_size : int
         Sequences, or windows of them, per step.
     rng : RandomState
     device : torch.device
     n_negatives : int or None, default=None
-        Items drawn uniformly for each batch as its negatives, among those in any sequence; None
-        takes all of these. Others would learn nothing but to be far from everybody.
+        Number of negatives of each batch, drawn uniformly among the items that occur in any
+        sequence. None takes all of these. Items without interactions are never negatives: they
+        would only learn to be far from every user.
     """
 
     def __init__(
@@ -108,49 +109,63 @@ class SequenceSampler:
         self.batch_size = batch_size
         self.rng = rng
         self.device = device
-        self._met = np.unique(items)
         self.n_negatives = n_negatives
-        self._draws = n_negatives is not None and n_negatives < len(self._met)
-        self._all = None if len(self._met) == n_items else self._to_device(self._met)
-        length = np.diff(indptr) - 1  # inputs: all but the last, which is only a target
+        self._seen_items = np.unique(items)
+        n_seen = len(self._seen_items)
+        self._draws_negatives = n_negatives is not None and n_negatives < n_seen
+        # The negatives without a draw; None is the whole catalogue.
+        self._all_negatives = None if n_seen == n_items else self._to_device(self._seen_items)
+        length = np.diff(indptr) - 1  # inputs: the last item of a sequence is only a target
         self._start, self._length = indptr[:-1][length > 0], length[length > 0]
 
     def __len__(self) -> int:
-        # Where the cuts fall moves the number of windows a little; this is only for the bar.
+        # The cuts change the number of windows a little; only the progress bar uses this one.
         windows = -(-self._length // self.max_length)
         return int(-(-windows.sum() // self.batch_size))
 
     def __iter__(self) -> Iterator[SequenceBatch]:
-        start, length = self._windows()
-        # Of similar length, with some chance in it so that batches are not always the same.
+        start, length = self._cut_windows()
+        # Sorted by a length with some noise, so that batches are not always the same.
         order = np.argsort(length * (1 + 0.25 * self.rng.random_sample(len(length))))
         batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
         for batch in self.rng.permutation(len(batches)):
             rows = batches[batch]
-            yield self._batch(start[rows], length[rows])
+            yield self._make_batch(start[rows], length[rows])
 
-    def _batch(self, start: npt.NDArray[np.int64], length: npt.NDArray[np.int64]) -> SequenceBatch:
-        padded, place = pad(self.items, start, length)
-        following, _ = pad(self.items, start + 1, length)
-        target = self._to_device(following.reshape(-1)[place])
-        negative = self._all
-        if self._draws:
-            drawn = self.rng.permutation(len(self._met))[: self.n_negatives]
-            negative = self._to_device(self._met[drawn])
-        own = target if negative is None else place_of(target, negative, self.n_items)
-        return SequenceBatch(self._to_device(padded), self._to_device(place), target, negative, own)
+    def _make_batch(
+        self, start: npt.NDArray[np.int64], length: npt.NDArray[np.int64]
+    ) -> SequenceBatch:
+        padded, position = pad_sequences(self.items, start, length)
+        next_items, _ = pad_sequences(self.items, start + 1, length)
+        target = self._to_device(next_items.reshape(-1)[position])
+        negative = self._all_negatives
+        if self._draws_negatives:
+            drawn = self.rng.permutation(len(self._seen_items))[: self.n_negatives]
+            negative = self._to_device(self._seen_items[drawn])
+        if negative is None:
+            target_index = target
+        else:
+            target_index = find_positions(target, negative, self.n_items)
+        return SequenceBatch(
+            self._to_device(padded), self._to_device(position), target, negative, target_index
+        )
 
     def _to_device(self, array: npt.NDArray[np.int64]) -> torch.Tensor:
         return torch.as_tensor(array).to(self.device, non_blocking=True)
 
-    def _windows(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Cut what is too long; the first window of a sequence is the one that varies."""
+    def _cut_windows(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+        """Cut long sequences and return the start and length of every window.
+
+        Only the first window of a sequence has a random length; those after it are full, except
+        the last.
+        """
         first = self._length.copy()
         long = first > self.max_length
         first[long] = self.rng.randint(1, self.max_length + 1, size=long.sum())
-        rest = -(-(self._length - first) // self.max_length)
-        owner = np.repeat(np.arange(len(first)), rest + 1)
-        rank = np.arange(len(owner)) - np.repeat(np.cumsum(rest + 1) - rest - 1, rest + 1)
-        begin = np.where(rank > 0, first[owner] + (rank - 1) * self.max_length, 0)
-        end = np.minimum(first[owner] + rank * self.max_length, self._length[owner])
-        return self._start[owner] + begin, end - begin
+        n_more = -(-(self._length - first) // self.max_length)
+        sequence = np.repeat(np.arange(len(first)), n_more + 1)
+        first_window = np.cumsum(n_more + 1) - n_more - 1
+        window = np.arange(len(sequence)) - np.repeat(first_window, n_more + 1)
+        begin = np.where(window > 0, first[sequence] + (window - 1) * self.max_length, 0)
+        end = np.minimum(first[sequence] + window * self.max_length, self._length[sequence])
+        return self._start[sequence] + begin, end - begin

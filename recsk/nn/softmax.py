@@ -1,7 +1,7 @@
-"""Softmax cross-entropy over many items, in blocks that stay in the cache.
+"""Softmax cross-entropy over many items, computed in blocks that fit into the cache.
 
-The scores of all queries with all items are never in memory at once: gradients are computed
-along with the loss, block by block.
+The scores of all queries and all items are never in memory at once. Gradients are computed along
+with the loss, block by block.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from recsk.nn.propagation import gather, scatter
+from recsk.nn.propagation import gather, scatter_sum
 
 __all__ = ["softmax_loss"]
 
-# Scores at a time. On the CPU they are to stay in the cache from one step to the next, elsewhere
-# they are only to fit into memory.
-_BLOCK = {"cpu": 2**19, "cuda": 2**26}
-# Rows at a time, at least: each block reads all negatives.
-_ROWS = 64
+# Scores of a block. On the CPU they stay in the cache from one operation to the next; on other
+# devices they only have to fit into memory.
+_BLOCK_SCORES = {"cpu": 2**19, "cuda": 2**26}
+# Fewest rows of a block: each block reads all negatives.
+_MIN_BLOCK_ROWS = 64
 _LOG2_E = log2(e)
 
 
@@ -30,44 +30,48 @@ def softmax_loss(
     positive: torch.Tensor,
     negative: torch.Tensor,
     *,
-    own: torch.Tensor | None = None,
+    positive_index: torch.Tensor | None = None,
     excluded: torch.Tensor | None = None,
     weight: torch.Tensor | None = None,
-    owner: torch.Tensor | None = None,
+    query_index: torch.Tensor | None = None,
 ) -> torch.Tensor:
-    r"""Cross-entropy of finding a query's items among items that all queries share, averaged.
+    r"""Mean cross-entropy of each positive against negatives that all queries share.
 
     .. math:: -\frac{1}{n} \sum_i w_i \log \frac{\exp(q_{o(i)} \cdot p_i)}
               {\exp(q_{o(i)} \cdot p_i) + \sum_j \exp(q_{o(i)} \cdot n_j)}
 
-    The inner sum goes over the items that are not excluded for the query. It is computed once for
-    a query, however many items it is to find.
+    The inner sum goes over the negatives that are not excluded for the query. It is computed once
+    per query, however many positives the query has.
 
     Parameters
     ----------
     query : Tensor of shape (n_queries, width)
         Vectors of users, already divided by the temperature.
     positive : Tensor of shape (n, width)
-        The items that they met.
+        Vectors of the items that the users interacted with.
     negative : Tensor of shape (n_negatives, width)
-        The others.
-    own : Tensor of shape (n,), int64, default=None
-        Where in `negative` the item met is, which makes it no negative there; -1 for nowhere. Not
-        with `owner`: then what is no negative is excluded for all that a query is to find.
+        Vectors of the negatives.
+    positive_index : Tensor of shape (n,), int64, default=None
+        Position of each positive in `negative`, where it does not count as a negative; -1 if it
+        is not there. Cannot be combined with `query_index`; use `excluded` then, which holds for
+        all positives of a query.
     excluded : Tensor of bool of shape (n_queries, n_negatives), default=None
-        Which items are no negatives of which query.
+        True where an item does not count as a negative of the query.
     weight : Tensor of shape (n,), default=None
         :math:`w`; None is one everywhere.
-    owner : Tensor of shape (n,), int64, default=None
-        :math:`o`, the query that each item belongs to. None: each has its own, in this order.
+    query_index : Tensor of shape (n,), int64, default=None
+        :math:`o`, the query of each positive. None: positive i belongs to query i.
 
     Returns
     -------
     Tensor of shape ()
     """
-    assert own is None or owner is None
-    scores = ((query if owner is None else gather(query, owner)) * positive).sum(dim=1)
-    loss: torch.Tensor = _SoftmaxLoss.apply(query, scores, negative, weight, own, excluded, owner)
+    assert positive_index is None or query_index is None
+    queries = query if query_index is None else gather(query, query_index)
+    scores = (queries * positive).sum(dim=1)
+    loss: torch.Tensor = _SoftmaxLoss.apply(
+        query, scores, negative, weight, positive_index, excluded, query_index
+    )
     return loss
 
 
@@ -79,36 +83,36 @@ class _SoftmaxLoss(torch.autograd.Function):
         scores: torch.Tensor,
         negative: torch.Tensor,
         weight: torch.Tensor | None,
-        own: torch.Tensor | None,
+        positive_index: torch.Tensor | None,
         excluded: torch.Tensor | None,
-        owner: torch.Tensor | None,
+        query_index: torch.Tensor | None,
     ) -> torch.Tensor:
-        share = scores.new_full(scores.shape, 1 / len(scores))
+        factor = scores.new_full(scores.shape, 1 / len(scores))  # of each loss in the mean
         if weight is not None:
-            share = weight / len(scores)
-        loss, slope = torch.empty_like(scores), torch.empty_like(scores)
+            factor = weight / len(scores)
+        loss, score_grad = torch.empty_like(scores), torch.empty_like(scores)
         query_grad, negative_grad = torch.empty_like(query), torch.zeros_like(negative)
-        for rows in _blocks(query, len(negative)):
+        for rows in _split_rows(query, len(negative)):
             logits = query[rows] @ negative.T
-            _hide(logits, _part(own, rows), _part(excluded, rows))
-            top, others = _exponentiate(logits)
-            if owner is None:
-                loss[rows], scale = _compare(top, others, scores[rows], share[rows])
-                slope[rows] = -others * scale
+            _exclude(logits, _select(positive_index, rows), _select(excluded, rows))
+            top, total = _exponentiate(logits)
+            if query_index is None:
+                loss[rows], scale = _loss_and_scale(top, total, scores[rows], factor[rows])
+                score_grad[rows] = -total * scale
             else:
-                # All of them at a time: to choose those of the block would be to wait for them.
-                inside = (owner >= rows.start) & (owner < rows.stop)
-                place = (owner - rows.start).clamp_(0, len(top) - 1)
-                value, scale = _compare(top[place], others[place], scores, share)
+                # For all positives: selecting those of the block would wait for the device.
+                inside = (query_index >= rows.start) & (query_index < rows.stop)
+                row = (query_index - rows.start).clamp_(0, len(top) - 1)
+                value, scale = _loss_and_scale(top[row], total[row], scores, factor)
                 scale = torch.where(inside, scale, 0)
                 loss = torch.where(inside, value, loss)
-                slope = torch.where(inside, -others[place] * scale, slope)
-                scale = scatter(scale, place, len(top))
-            # A row's factor costs less on what is as wide as a vector than on the scores.
+                score_grad = torch.where(inside, -total[row] * scale, score_grad)
+                scale = scatter_sum(scale, row, len(top))
+            # Scaling vectors costs less than scaling the rows of scores.
             query_grad[rows] = (logits @ negative).mul_(scale[:, None])
             negative_grad.addmm_(logits.T, query[rows] * scale[:, None])
-        ctx.save_for_backward(query_grad, slope, negative_grad, loss)
-        return loss @ share
+        ctx.save_for_backward(query_grad, score_grad, negative_grad, loss)
+        return loss @ factor
 
     @staticmethod
     @once_differentiable
@@ -118,46 +122,59 @@ class _SoftmaxLoss(torch.autograd.Function):
         return *(part * grad for part in grads), weight_grad, None, None, None
 
 
-def _blocks(query: torch.Tensor, scores_per_row: int) -> Iterator[slice]:
-    size = max(_BLOCK.get(query.device.type, _BLOCK["cuda"]) // scores_per_row, _ROWS)
+def _split_rows(query: torch.Tensor, scores_per_row: int) -> Iterator[slice]:
+    block_scores = _BLOCK_SCORES.get(query.device.type, _BLOCK_SCORES["cuda"])
+    size = max(block_scores // scores_per_row, _MIN_BLOCK_ROWS)
     for start in range(0, len(query), size):
         yield slice(start, start + size)
 
 
-def _part(x: torch.Tensor | None, rows: slice) -> torch.Tensor | None:
+def _select(x: torch.Tensor | None, rows: slice) -> torch.Tensor | None:
     return None if x is None else x[rows]
 
 
-def _hide(logits: torch.Tensor, own: torch.Tensor | None, excluded: torch.Tensor | None) -> None:
-    """Let what is no negative count nothing."""
-    if own is not None:
-        column = own.clamp(min=0)[:, None]
-        kept = logits.gather(1, column)
-        logits.scatter_(1, column, kept.masked_fill_(own[:, None] >= 0, -torch.inf))
+def _exclude(
+    logits: torch.Tensor, positive_index: torch.Tensor | None, excluded: torch.Tensor | None
+) -> None:
+    """Set the logits of items that are not negatives to minus infinity, in place."""
+    if positive_index is not None:
+        column = positive_index.clamp(min=0)[:, None]
+        values = logits.gather(1, column)
+        values.masked_fill_(positive_index[:, None] >= 0, -torch.inf)
+        logits.scatter_(1, column, values)
     if excluded is not None:
         logits.masked_fill_(excluded, -torch.inf)
 
 
 def _exponentiate(logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Turn logits into their exponentials, each row less its largest one; that, and the sums."""
-    top = logits.amax(dim=1).clamp_(min=torch.finfo(logits.dtype).min)  # where nothing is left
-    # On the CPU powers of two take a third of the time of those of e.
+    """Replace logits by ``exp(logits - top)``, in place.
+
+    Returns
+    -------
+    top : Tensor of shape (n_rows,)
+        Largest logit of each row.
+    total : Tensor of shape (n_rows,)
+        Sum of each row's exponentials.
+    """
+    # Clamped for rows without any negative.
+    top = logits.amax(dim=1).clamp_(min=torch.finfo(logits.dtype).min)
+    # On the CPU, exp2 takes a third of the time of exp.
     logits.sub_(top[:, None]).mul_(_LOG2_E).exp2_()
     return top, logits.sum(dim=1)
 
 
-def _compare(
-    top: torch.Tensor, others: torch.Tensor, positive: torch.Tensor, share: torch.Tensor
+def _loss_and_scale(
+    top: torch.Tensor, total: torch.Tensor, positive: torch.Tensor, factor: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Compare scores with those of the negatives, ``others * exp(top)`` in all.
+    """Compare scores of positives with negatives whose exponentials sum to ``total * exp(top)``.
 
     Returns
     -------
     loss : Tensor of shape (n,)
     scale : Tensor of shape (n,)
-        What makes the exponentials of the negatives the gradient by their logits.
+        The exponentials of the negatives times `scale` are the gradient by their logits.
     """
     peak = torch.maximum(top, positive)
-    less = (top - peak).exp_()
-    total = others * less + (positive - peak).exp_()
-    return total.log() + peak - positive, share * less / total
+    rescale = (top - peak).exp_()
+    denominator = total * rescale + (positive - peak).exp_()
+    return denominator.log() + peak - positive, factor * rescale / denominator

@@ -1,4 +1,4 @@
-"""The loop that trains any network of recsk."""
+"""The training loop that every network shares."""
 
 from __future__ import annotations
 
@@ -12,35 +12,49 @@ from typing import Any, Protocol, TypeVar
 import torch
 from tqdm import tqdm
 
-from recsk.nn.checkpoint import Checkpoint
-
-__all__ = ["TrainingLog", "train"]
+__all__ = ["Checkpoint", "TrainingLog", "train"]
 
 B = TypeVar("B")
 
 
-class _Epoch(Protocol[B], Iterable[B], Sized):  # type: ignore[misc]
-    """What gives the batches of an epoch every time it is iterated over."""
+class _Batches(Protocol[B], Iterable[B], Sized):  # type: ignore[misc]
+    """The batches of an epoch; each iteration starts a new epoch."""
+
+
+class Checkpoint(Protocol):
+    """A store for the state of an unfinished training; see `recsk.contract.checkpoint`."""
+
+    def is_due(self, epoch: int) -> bool:
+        """Return whether to save after this epoch, counted from 1."""
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Store a state of tensors, numbers and strings."""
+
+    def load(self) -> dict[str, Any] | None:
+        """Return the last saved state, or None."""
+
+    def remove(self) -> None:
+        """Delete the saved state."""
 
 
 @dataclass
 class TrainingLog:
-    """What happened in training.
+    """The record of a training.
 
     Attributes
     ----------
     loss_curve : dict of str to list of float
         Mean of every term of the loss by epoch.
     validation_curve : list of float
-        The validation metric by epoch; empty without one.
+        Validation metric by epoch; empty without validation.
     n_iter : int
-        Finished epochs.
+        Number of finished epochs.
     best_iter : int
-        The epoch whose weights the network has now, counted from 1.
+        Epoch whose weights the network has now, counted from 1.
     stopped_by : {"max_epochs", "patience", "interrupt", "non-finite", "no-batches"}
-        Why it ended.
+        Why training ended.
     non_finite : str or None
-        Name of the term of the loss that was not finite.
+        Name of the loss term that was not finite.
     """
 
     loss_curve: dict[str, list[float]] = field(default_factory=dict)
@@ -53,7 +67,7 @@ class TrainingLog:
 
 def train(
     network: torch.nn.Module,
-    batches: _Epoch[B],
+    batches: _Batches[B],
     loss_terms: Callable[[B], dict[str, torch.Tensor]],
     *,
     max_epochs: int,
@@ -66,10 +80,10 @@ def train(
     checkpoint: Checkpoint | None = None,
     verbose: bool = False,
 ) -> TrainingLog:
-    """Minimise the sum of the loss terms with Adam and leave the best weights in the network.
+    """Minimise the sum of the loss terms with Adam and keep the best weights in the network.
 
-    Nothing inside an epoch waits for the device: losses are summed there and read once, at the
-    end of the epoch.
+    No step waits for the device: losses are summed on the device and read once, at the end of the
+    epoch.
 
     Parameters
     ----------
@@ -77,25 +91,26 @@ def train(
         Trained in place. Afterwards it has the weights of the best epoch by `evaluate`, or of
         the last epoch without it.
     batches : sized iterable
-        Gives the batches of an epoch every time it is iterated over.
+        The batches of an epoch; each iteration over it is one epoch.
     loss_terms : callable
-        From a batch to the terms of its loss, by name; their sum is minimised.
+        Computes the loss terms of a batch, by name; their sum is minimised.
     max_epochs : int
     learning_rate : float
     learning_rate_decay : float, default=1.0
-        Factor of the learning rate after each epoch.
+        The learning rate is multiplied by this factor after each epoch.
     weight_averaging : float, default=0.0
-        Decay per step of a moving average of the weights. Where it is above 0, the average is
-        what gets evaluated and kept; training itself goes on with the weights of the last step.
+        Decay per step of a moving average of the weights. If above 0, the averages are evaluated
+        and kept; training itself continues with the weights of the last step.
     before_epoch : callable, default=None
-        Called before each epoch, such as to draw a new graph.
+        Called before each epoch, for example to draw a new graph.
     evaluate : callable, default=None
-        Called after each epoch without arguments; gives a validation metric, higher is better.
+        Called without arguments after each epoch; returns a validation metric, where higher is
+        better.
     n_iter_no_change : int, default=20
-        Epochs without a better metric before training stops.
+        Number of epochs without a better metric before training stops.
     checkpoint : Checkpoint, default=None
-        Where to write down how far it is, and where to go on from. It is removed at the end, but
-        for an interrupt.
+        Store to resume from and to save progress to. It is removed at the end, except after an
+        interrupt.
     verbose : bool, default=False
         Show a progress bar.
 
@@ -103,10 +118,10 @@ def train(
     -------
     TrainingLog
     """
-    run = _Run(network, learning_rate, learning_rate_decay, weight_averaging)
-    if checkpoint is not None and (state := checkpoint.load()) is not None:
-        run.load_state_dict(state)
-    log = run.log
+    state = _TrainingState(network, learning_rate, learning_rate_decay, weight_averaging)
+    if checkpoint is not None and (saved := checkpoint.load()) is not None:
+        state.load_state_dict(saved)
+    log = state.log
     progress = tqdm(
         range(log.n_iter + 1, max_epochs + 1),
         desc="fit",
@@ -120,24 +135,24 @@ def train(
             if before_epoch is not None:
                 before_epoch()
             network.train()
-            means = _run_epoch(batches, loss_terms, run.optimizer, run.average)
+            means = _run_epoch(batches, loss_terms, state.optimizer, state.average)
             log.non_finite = next((n for n, v in means.items() if not math.isfinite(v)), None)
             if log.non_finite is not None:
                 log.stopped_by = "non-finite"
                 break
-            run.schedule.step()
+            state.schedule.step()
             network.eval()
-            with run.average.in_place():
+            with state.average.in_place():
                 # Without a metric the last epoch is the best.
                 metric = float(epoch) if evaluate is None else evaluate()
-                weights = _snapshot(network) if metric > run.best_metric else None
+                weights = _snapshot(network) if metric > state.best_metric else None
             if evaluate is not None:
                 log.validation_curve.append(metric)
             for name, value in means.items():
                 log.loss_curve.setdefault(name, []).append(value)
             log.n_iter = epoch
             if weights is not None:
-                run.best_metric, run.best_weights, log.best_iter = metric, weights, epoch
+                state.best_metric, state.best_weights, log.best_iter = metric, weights, epoch
             progress.set_postfix(
                 loss=sum(means.values()), **({} if evaluate is None else {"metric": metric})
             )
@@ -145,20 +160,20 @@ def train(
                 log.stopped_by = "patience"
                 break
             if checkpoint is not None and checkpoint.is_due(epoch):
-                checkpoint.save(run.state_dict())
+                checkpoint.save(state.state_dict())
     except KeyboardInterrupt:
         log.stopped_by = "interrupt"
     finally:
         progress.close()
     if checkpoint is not None and log.stopped_by != "interrupt":
         checkpoint.remove()
-    network.load_state_dict(run.best_weights)
+    network.load_state_dict(state.best_weights)
     network.eval()
     return log
 
 
-class _Run:
-    """All that a training has to know of its past."""
+class _TrainingState:
+    """The state that a training resumes from."""
 
     def __init__(
         self,
@@ -196,7 +211,7 @@ class _Run:
 
 
 class _MovingAverage:
-    """Exponential moving average of a network's weights; a decay of 0 is the weights themselves."""
+    """Exponential moving average of a network's weights; a decay of 0 means no averaging."""
 
     def __init__(self, network: torch.nn.Module, decay: float) -> None:
         self.decay = decay
@@ -207,14 +222,14 @@ class _MovingAverage:
     @torch.no_grad()
     def update(self) -> None:
         self.n_steps += 1
-        # Shorter at first, so that the initial weights are soon forgotten.
+        # A shorter average at first, so that the initial weights soon lose their influence.
         decay = min(self.decay, self.n_steps / (self.n_steps + 9))
         for average, weight in zip(self.averages, self.weights, strict=True):
             average.lerp_(weight, 1 - decay)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Let the network have the averages for a while."""
+        """Give the network the averages for the duration of a ``with`` block."""
         self._exchange()
         try:
             yield
@@ -249,7 +264,7 @@ def _run_epoch(
             totals[name] = totals[name] + value if name in totals else value
         n_batches += 1
         values = torch.stack(list(terms.values()))
-        # On other devices a look would be a wait: there the end of the epoch shows it.
+        # On other devices this check would wait for the device; the end of the epoch checks there.
         if values.device.type == "cpu" and not values.isfinite().all():
             break
         optimizer.zero_grad(set_to_none=True)

@@ -1,12 +1,12 @@
-"""Pictures of what a model has learned, in the form of scikit-learn's displays.
+"""Plots of fitted models and searches, in the form of scikit-learn's displays.
 
-Each display has a class method that computes and draws, keeps the numbers it drew, and draws
-them again with ``plot``. They need matplotlib: ``pip install matplotlib``.
+Each display has a class method that computes values and draws them. It keeps the values, and
+``plot`` draws them again. Displays need matplotlib: ``pip install matplotlib``.
 """
 
-from recsk.plotting._embedding import EmbeddingDisplay
-from recsk.plotting._loss_curve import LossCurveDisplay
-from recsk.plotting._preference import PreferenceDisplay
-from recsk.plotting._sensitivity import SensitivityDisplay
+from recsk.plotting.embedding import EmbeddingDisplay
+from recsk.plotting.loss_curve import LossCurveDisplay
+from recsk.plotting.preference import PreferenceDisplay
+from recsk.plotting.sensitivity import SensitivityDisplay
 
 __all__ = ["EmbeddingDisplay", "LossCurveDisplay", "PreferenceDisplay", "SensitivityDisplay"]

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsk.datasets import _tables as tables
-from recsk.datasets import load_amazon_reviews
+from recsk.datasets import load_amazon_reviews, tables
 
 HEADER = "user_id,parent_asin,rating,timestamp"
 ROWS = [
@@ -51,8 +50,8 @@ PRODUCTS = [
 ]
 
 
-def write(path: Path, lines, *, end="\n", mark="") -> Path:
-    content = (mark + "".join(line + end for line in lines)).encode()
+def write(path: Path, lines, *, end="\n", byte_order_mark="") -> Path:
+    content = (byte_order_mark + "".join(line + end for line in lines)).encode()
     path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)
     return path
 
@@ -71,7 +70,7 @@ def metadata(tmp_path):
     return write_products(tmp_path / "meta_Home.jsonl")
 
 
-def check(data):
+def check_interactions(data):
     X = data.interactions
     assert data.user_ids.tolist() == ["AA1", "AE2", "AF9"]
     assert data.item_ids.tolist() == ["0199", "B01", "B07"]
@@ -95,14 +94,14 @@ def check_texts(data):
 
 def test_interactions_and_texts(ratings, metadata):
     data = load_amazon_reviews(ratings, metadata)
-    check(data)
+    check_interactions(data)
     check_texts(data)
     np.testing.assert_array_equal(data.part, [0, 0, 0, 0])
 
 
 def test_without_metadata(ratings):
     data = load_amazon_reviews(str(ratings))
-    check(data)
+    check_interactions(data)
     assert "titles" not in data
 
 
@@ -110,27 +109,27 @@ def test_packed_files(tmp_path):
     ratings = write(tmp_path / "Home.csv.gz", [HEADER, *ROWS])
     metadata = write_products(tmp_path / "meta_Home.jsonl.gz")
     data = load_amazon_reviews(ratings, metadata)
-    check(data)
+    check_interactions(data)
     check_texts(data)
 
 
-def test_unpacked_on_the_way_in_spite_of_the_name(tmp_path, ratings):
-    check(load_amazon_reviews(ratings.rename(tmp_path / "Home.csv.gz")))
+def test_a_plain_file_with_the_name_of_a_gzip_file(tmp_path, ratings):
+    check_interactions(load_amazon_reviews(ratings.rename(tmp_path / "Home.csv.gz")))
 
 
 def test_history_and_order_of_columns(tmp_path):
     rows = [",".join([*reversed(row.split(",")), "B07 B01"]) for row in ROWS]
     header = "timestamp,rating,parent_asin,user_id,history"
-    check(load_amazon_reviews(write(tmp_path / "Home.train.csv", [header, *rows])))
+    check_interactions(load_amazon_reviews(write(tmp_path / "Home.train.csv", [header, *rows])))
 
 
-def test_parts_of_a_split_share_one_space(tmp_path):
+def test_parts_of_a_split_share_users_and_items(tmp_path):
     header = f"{HEADER},history"
     rows = [f"{ROWS[0]},", f"{ROWS[1]},", f"{ROWS[2]},B07", f"{ROWS[3]},"]
     train = write(tmp_path / "Home.train.csv", [header, *rows[:2]])
     test = write(tmp_path / "Home.test.csv", [header, *rows[2:]])
     data = load_amazon_reviews([train, str(test)])
-    check(data)
+    check_interactions(data)
     np.testing.assert_array_equal(data.part, [0, 0, 1, 1])
     np.testing.assert_array_equal(load_amazon_reviews((train, test), min_rating=2).part, [0, 0, 1])
 
@@ -139,12 +138,16 @@ def test_parts_of_a_split_share_one_space(tmp_path):
 def test_windows_line_ends_blank_lines_and_byte_order_mark(tmp_path, block, monkeypatch):
     monkeypatch.setattr(tables, "_BLOCK_LINES", block)
     lines = [HEADER, ROWS[0], "", *ROWS[1:], "", ""]
-    check(load_amazon_reviews(write(tmp_path / "Home.csv", lines, end="\r\n", mark="\ufeff")))
+    check_interactions(
+        load_amazon_reviews(
+            write(tmp_path / "Home.csv", lines, end="\r\n", byte_order_mark="\ufeff")
+        )
+    )
 
 
 def test_quoted_values(tmp_path):
     lines = [HEADER, *('"' + row.replace(",", '","') + '"' for row in ROWS)]
-    check(load_amazon_reviews(write(tmp_path / "Home.csv", lines)))
+    check_interactions(load_amazon_reviews(write(tmp_path / "Home.csv", lines)))
 
 
 def test_pairs_that_repeat_are_kept(tmp_path):
@@ -161,7 +164,7 @@ def test_min_rating_and_min_count(ratings, metadata):
         load_amazon_reviews(ratings, min_count=2)
 
 
-def test_min_count_drops_in_turns(tmp_path):
+def test_min_count_drops_users_and_items_until_all_have_enough(tmp_path):
     # Item i3 has two users, but one of them has nothing else.
     pairs = ["u1,i1", "u1,i2", "u2,i1", "u2,i2", "u1,i3", "u3,i3"]
     ratings = write(
@@ -282,7 +285,7 @@ def test_metadata_of_another_category(tmp_path, ratings, products):
             {"images": [{"large": None, "hi_res": "https://x/h.jpg"}, {"hi_res": None}]},
             ("", "", "https://x/h.jpg"),
         ),
-        (  # as Hugging Face's datasets write it
+        (  # as the datasets library of Hugging Face writes it
             {
                 "images": {
                     "large": ["https://x/d.jpg", "https://x/e.jpg"],
@@ -295,7 +298,7 @@ def test_metadata_of_another_category(tmp_path, ratings, products):
         ({"images": {"large": None}}, ("", "", "")),
     ],
 )
-def test_what_a_product_may_lack(tmp_path, ratings, more, expected):
+def test_products_that_lack_fields(tmp_path, ratings, more, expected):
     path = write_products(tmp_path / "meta_Home.jsonl", [{"parent_asin": "B07"} | more])
     data = load_amazon_reviews(ratings, path)
     assert (data.titles[2], data.descriptions[2], data.image_urls[2]) == expected
@@ -303,7 +306,7 @@ def test_what_a_product_may_lack(tmp_path, ratings, more, expected):
 
 @pytest.mark.parametrize("which", ["ratings", "metadata"])
 @pytest.mark.parametrize("cut", [20, -5])
-def test_a_download_cut_short(tmp_path, which, cut, ratings, metadata):
+def test_a_truncated_download(tmp_path, which, cut, ratings, metadata):
     files = {"ratings": ratings, "metadata": metadata}
     path = tmp_path / "cut.gz"
     path.write_bytes(gzip.compress(files[which].read_bytes())[:cut])
@@ -324,14 +327,14 @@ def test_another_encoding(tmp_path):
     ("pack", "what"),
     [(bz2.compress, "bzip2"), (lzma.compress, "xz"), (lambda text: b"PK\3\4" + text, "a zip")],
 )
-def test_packed_otherwise(tmp_path, pack, what):
+def test_files_packed_in_another_way_are_rejected(tmp_path, pack, what):
     path = tmp_path / "Home.csv"
     path.write_bytes(pack(f"{HEADER}\nAE2,B07,5.0,1\n".encode()))
     with pytest.raises(ValueError, match=rf"Home\.csv must be text.* is .*{what}.*: unpack it"):
         load_amazon_reviews(path)
 
 
-def test_the_file_of_reviews_in_place_of_the_ratings(tmp_path):
+def test_a_file_of_reviews_is_rejected_as_ratings(tmp_path):
     review = json.dumps({"rating": 5.0, "text": "so, so, " * 1000, "user_id": "AE2"})
     path = write(tmp_path / "Home.jsonl", [review])
     with pytest.raises(ValueError, match=r"got a line of JSON: ") as caught:
@@ -342,24 +345,24 @@ def test_the_file_of_reviews_in_place_of_the_ratings(tmp_path):
 def test_white_space_around_ids(tmp_path, metadata):
     header = HEADER.replace(",", ", ")
     rows = [row.replace(",", ", ") for row in ROWS]
-    check(load_amazon_reviews(write(tmp_path / "Home.csv", [header, *rows])))
+    check_interactions(load_amazon_reviews(write(tmp_path / "Home.csv", [header, *rows])))
     with pytest.raises(ValueError, match="line 2: user must be some text, got no value in '  ,B07"):
         load_amazon_reviews(write(tmp_path / "Home.csv", [HEADER, "  ,B07,5.0,1"]))
 
 
-def test_one_long_id_does_not_make_all_as_long(tmp_path):
+def test_one_long_id_does_not_lengthen_the_others(tmp_path):
     rows = [f"U{n},B07,5.0,1" for n in range(200)] + [f"{'U' * 50_000},B07,5.0,1"]
     data = load_amazon_reviews(write(tmp_path / "Home.csv", [HEADER, *rows]))
     assert data.user_ids.nbytes < 100_000
     assert data.user_ids.tolist() == sorted(row.split(",")[0] for row in rows)
 
 
-def test_ids_that_differ_by_a_nul_alone(tmp_path):
+def test_ids_that_differ_only_by_a_trailing_nul(tmp_path):
     path = write(tmp_path / "Home.csv", [HEADER, "A\0,B07,5.0,1", "A,B07,5.0,1"])
     assert load_amazon_reviews(path).user_ids.tolist() == ["A", "A\0"]
 
 
-def test_a_second_line_of_a_product_takes_nothing_away(tmp_path, ratings):
+def test_a_second_line_of_a_product_does_not_remove_texts(tmp_path, ratings):
     first = {"parent_asin": "B07", "title": "Oak", "description": ["Solid"]}
     second = {"parent_asin": "B07", "title": "", "description": [], "features": []}
     metadata = write_products(tmp_path / "twice.jsonl", [first, second])

@@ -86,7 +86,7 @@ def test_columns_in_another_order_and_only_the_needed_ones(tmp_path):
     assert data.item_features == {}
 
 
-def test_items_without_interactions_count(tmp_path):
+def test_items_without_interactions_are_counted(tmp_path):
     folder = write(tmp_path / "toy", text_feat=np.ones((9, 2)))
     data = load_mmrec(folder, features=["text_feat"])
     assert data.n_items == data.test.n_items == 9
@@ -109,7 +109,7 @@ def test_of_several_files_the_one_named_like_the_folder_is_read(folder):
     assert load_mmrec(folder).name == "toy"
 
 
-def test_several_files_without_a_clear_one(folder):
+def test_several_files_of_which_none_is_named_like_the_folder(folder):
     (folder / "toy.inter").rename(folder / "one.inter")
     write(folder, name="two")
     with pytest.raises(ValueError, match=r"one named toy\.inter, got one\.inter, two\.inter"):
@@ -173,16 +173,16 @@ def test_nothing_to_train_on(tmp_path):
         load_mmrec(folder, features=())
 
 
-def test_too_few_feature_rows_says_which_is_which(tmp_path, text):
+def test_the_error_names_a_feature_file_with_too_few_rows(tmp_path, text):
     folder = write(tmp_path / "toy", image_feat=np.ones((4, 3)), text_feat=text)
     with pytest.raises(
         ValueError,
-        match=r"image_feat\.npy has 4 rows, but toy\.inter names items up to 4: at least 5",
+        match=r"image_feat\.npy has 4 rows, but toy\.inter has item ids up to 4: at least 5",
     ):
         load_mmrec(folder)
 
 
-def test_features_of_different_length_say_which_is_which(tmp_path, text):
+def test_the_error_names_feature_files_of_different_lengths(tmp_path, text):
     folder = write(tmp_path / "toy", image_feat=np.ones((7, 3)), text_feat=text)
     with pytest.raises(ValueError, match=r"image_feat\.npy has 7, text_feat\.npy has 5"):
         load_mmrec(folder)
@@ -203,14 +203,14 @@ def test_a_pickled_array_is_not_unpickled(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"version https://git-lfs.github.com"])
-def test_a_file_that_is_no_npy(tmp_path, content):
+def test_a_file_that_is_not_npy(tmp_path, content):
     folder = write(tmp_path / "toy")
     (folder / "text_feat.npy").write_bytes(content)
     with pytest.raises(ValueError, match=r"text_feat\.npy must be a \.npy file, but it begins"):
         load_mmrec(folder, features=["text_feat"])
 
 
-def test_an_array_cut_short(tmp_path, text):
+def test_a_truncated_array(tmp_path, text):
     folder = write(tmp_path / "toy", text_feat=text)
     path = folder / "text_feat.npy"
     path.write_bytes(path.read_bytes()[:-4])
@@ -219,31 +219,31 @@ def test_an_array_cut_short(tmp_path, text):
 
 
 @pytest.mark.parametrize("number", [2**31 - 1, 99999999999999999999])
-def test_an_id_that_counts_to_no_end(tmp_path, number):
+def test_an_id_too_large_to_number_users(tmp_path, number):
     folder = write(tmp_path / "x", rows=[*ROWS, (number, 0, 5.0, 100, 0)])
     with pytest.raises(ValueError, match=r"toy\.inter: user ids must be below 2147483647"):
         load_mmrec(folder, features=())
 
 
-def test_numbers_beyond_float32(tmp_path, text):
-    far = text.astype(np.float64)
-    far[1, 0] = 1e300
+def test_features_too_large_for_float32(tmp_path, text):
+    large = text.astype(np.float64)
+    large[1, 0] = 1e300
     with pytest.raises(ValueError, match=r"text_feat\.npy has numbers that are too large"):
-        load_mmrec(write(tmp_path / "x", text_feat=far), features=["text_feat"])
+        load_mmrec(write(tmp_path / "x", text_feat=large), features=["text_feat"])
 
 
-def test_a_modality_under_two_names(tmp_path, text):
+def test_two_files_of_one_modality(tmp_path, text):
     folder = write(tmp_path / "toy", text_feat=text, t=text)
     with pytest.raises(ValueError, match="name each modality once, got 't' twice"):
         load_mmrec(folder, features=["text_feat", "t"])
 
 
 @pytest.mark.parametrize("features", [None, [Path("text_feat.npy")], {"text_feat"}])
-def test_features_that_are_no_names(folder, features):
+def test_features_that_are_not_file_names(folder, features):
     with pytest.raises(TypeError, match="features must be a sequence of file names; got"):
         load_mmrec(folder, features=features)
 
 
-def test_a_folder_that_is_no_path():
+def test_a_folder_that_is_not_a_path():
     with pytest.raises(TypeError, match="folder must be a path"):
         load_mmrec(None)

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from recsk import MDERecommender
-from recsk.datasets import _tables as tables
-from recsk.datasets import load_movielens
+from recsk.datasets import load_movielens, tables
 
-# user, film, rating, timestamp; film 9 has no line of its own, and nobody rated film 30
+# user, film, rating, timestamp; film 9 is not in the film file, and film 30 has no rating
 RATINGS = [
     (7, 50, 4.0, 1000),
     (7, 3, 2.0, 1010),
@@ -31,45 +30,47 @@ FLAGS = (
     "unknown Action Adventure Animation Children's Comedy Crime Documentary Drama Fantasy "
     "Film-Noir Horror Musical Mystery Romance Sci-Fi Thriller War Western"
 ).split()
-FORMS = ["ml-100k", "ml-1m", "ml-10m", "ml-25m"]
+VERSIONS = ["ml-100k", "ml-1m", "ml-10m", "ml-25m"]
 NAMES = {"ml-100k": ("u.data", "u.item"), "ml-25m": ("ratings.csv", "movies.csv")}
 
 
-def names(form):
-    return NAMES.get(form, ("ratings.dat", "movies.dat"))
+def names(version):
+    return NAMES.get(version, ("ratings.dat", "movies.dat"))
 
 
-def rating_lines(form, rows=RATINGS):
-    delimiter = {"ml-100k": "\t", "ml-25m": ","}.get(form, "::")
-    whole = form in ("ml-100k", "ml-1m")  # these have no half stars
-    rows = [(u, f, int(r) if whole and isinstance(r, float) else r, t) for u, f, r, t in rows]
+def rating_lines(version, rows=RATINGS):
+    delimiter = {"ml-100k": "\t", "ml-25m": ","}.get(version, "::")
+    no_halves = version in ("ml-100k", "ml-1m")  # these have no half stars
+    rows = [(u, f, int(r) if no_halves and isinstance(r, float) else r, t) for u, f, r, t in rows]
     lines = [delimiter.join(map(str, row)) for row in rows]
-    return [*(["userId,movieId,rating,timestamp"] if form == "ml-25m" else []), *lines]
+    return [*(["userId,movieId,rating,timestamp"] if version == "ml-25m" else []), *lines]
 
 
-def film_lines(form, rows=FILMS):
-    lines = ["movieId,title,genres"] if form == "ml-25m" else []
+def film_lines(version, rows=FILMS):
+    lines = ["movieId,title,genres"] if version == "ml-25m" else []
     for film, title, genres in rows:
-        if form == "ml-100k":
+        if version == "ml-100k":
             flags = [str(int(name in (genres or ["unknown"]))) for name in FLAGS]
             lines.append("|".join([str(film), title, "01-Jan-1995", "", "http://x", *flags]))
             continue
-        if form == "ml-25m":
+        if version == "ml-25m":
             title = '"' + title.replace('"', '""') + '"'
         listed = "|".join(genres) or "(no genres listed)"
-        lines.append(("," if form == "ml-25m" else "::").join([str(film), title, listed]))
+        lines.append(("," if version == "ml-25m" else "::").join([str(film), title, listed]))
     return lines
 
 
-def write(folder: Path, form: str, *, ratings=None, films=None, end="\n", mark="") -> Path:
-    """Write a data set; a list of lines for either file replaces its own."""
+def write(
+    folder: Path, version: str, *, ratings=None, films=None, end="\n", byte_order_mark=""
+) -> Path:
+    """Write a data set; `ratings` and `films` are lists of lines that replace the defaults."""
     folder.mkdir(parents=True, exist_ok=True)
-    encoding = "latin-1" if form in ("ml-100k", "ml-1m") else "utf-8"
-    ratings = rating_lines(form) if ratings is None else ratings
-    films = film_lines(form) if films is None else films
-    for name, lines in zip(names(form), (ratings, films), strict=True):
-        text = mark + "".join(line + end for line in lines)
-        (folder / name).write_bytes(text.encode("utf-8" if mark else encoding))
+    encoding = "latin-1" if version in ("ml-100k", "ml-1m") else "utf-8"
+    ratings = rating_lines(version) if ratings is None else ratings
+    films = film_lines(version) if films is None else films
+    for name, lines in zip(names(version), (ratings, films), strict=True):
+        text = byte_order_mark + "".join(line + end for line in lines)
+        (folder / name).write_bytes(text.encode("utf-8" if byte_order_mark else encoding))
     return folder
 
 
@@ -81,7 +82,7 @@ def pack(folder: Path, path: Path) -> Path:
     return path
 
 
-def check(data):
+def check_data(data):
     X = data.interactions
     np.testing.assert_array_equal(data.user_ids, [2, 7, 9])
     np.testing.assert_array_equal(data.item_ids, [3, 9, 50, 120])
@@ -100,41 +101,41 @@ def check(data):
     assert features.dtype == np.float32
 
 
-@pytest.mark.parametrize("form", FORMS)
-class TestForms:
-    def test_folder(self, tmp_path, form):
-        data = load_movielens(write(tmp_path / form, form))
-        check(data)
-        assert data.name == form
+@pytest.mark.parametrize("version", VERSIONS)
+class TestVersions:
+    def test_folder(self, tmp_path, version):
+        data = load_movielens(write(tmp_path / version, version))
+        check_data(data)
+        assert data.name == version
 
-    def test_a_string(self, tmp_path, form):
-        check(load_movielens(str(write(tmp_path / form, form))))
+    def test_a_string(self, tmp_path, version):
+        check_data(load_movielens(str(write(tmp_path / version, version))))
 
-    def test_zip_is_read_without_extracting_it(self, tmp_path, form):
-        archive = pack(write(tmp_path / form, form), tmp_path / f"{form}-download.zip")
-        shutil.rmtree(tmp_path / form)
+    def test_zip_is_read_without_extracting_it(self, tmp_path, version):
+        archive = pack(write(tmp_path / version, version), tmp_path / f"{version}-download.zip")
+        shutil.rmtree(tmp_path / version)
         data = load_movielens(archive)
-        check(data)
-        assert data.name == f"{form}-download"
+        check_data(data)
+        assert data.name == f"{version}-download"
         assert list(tmp_path.iterdir()) == [archive]
 
-    def test_folder_within_a_folder(self, tmp_path, form):
-        write(tmp_path / form / form, form)
-        check(load_movielens(tmp_path / form))
+    def test_folder_within_a_folder(self, tmp_path, version):
+        write(tmp_path / version / version, version)
+        check_data(load_movielens(tmp_path / version))
 
-    def test_windows_line_ends_and_blank_lines(self, tmp_path, form):
-        lines = {"ratings": rating_lines(form), "films": film_lines(form)}
+    def test_windows_line_ends_and_blank_lines(self, tmp_path, version):
+        lines = {"ratings": rating_lines(version), "films": film_lines(version)}
         for part in lines.values():
             part.insert(2, "")
             part += ["", ""]
-        check(load_movielens(write(tmp_path / form, form, end="\r\n", **lines)))
+        check_data(load_movielens(write(tmp_path / version, version, end="\r\n", **lines)))
 
-    def test_byte_order_mark(self, tmp_path, form):
-        check(load_movielens(write(tmp_path / form, form, mark="\ufeff")))
+    def test_byte_order_mark(self, tmp_path, version):
+        check_data(load_movielens(write(tmp_path / version, version, byte_order_mark="\ufeff")))
 
-    def test_ratings_in_many_blocks(self, tmp_path, form, monkeypatch):
+    def test_ratings_in_many_blocks(self, tmp_path, version, monkeypatch):
         monkeypatch.setattr(tables, "_BLOCK_LINES", 2)
-        check(load_movielens(write(tmp_path / form, form)))
+        check_data(load_movielens(write(tmp_path / version, version)))
 
     @pytest.mark.parametrize(
         ("row", "message"),
@@ -148,54 +149,54 @@ class TestForms:
         ],
     )
     @pytest.mark.parametrize("block", [2, 1000])
-    def test_a_wrong_value(self, tmp_path, form, row, message, block, monkeypatch):
+    def test_a_wrong_value(self, tmp_path, version, row, message, block, monkeypatch):
         monkeypatch.setattr(tables, "_BLOCK_LINES", block)
-        ratings = rating_lines(form, [*RATINGS[:3], row, *RATINGS[3:]])
+        ratings = rating_lines(version, [*RATINGS[:3], row, *RATINGS[3:]])
         ratings.insert(2, "")
-        line = 6 if form == "ml-25m" else 5
-        folder = write(tmp_path / form, form, ratings=ratings)
-        where = re.escape(names(form)[0])
+        line = 6 if version == "ml-25m" else 5
+        folder = write(tmp_path / version, version, ratings=ratings)
+        where = re.escape(names(version)[0])
         with pytest.raises(ValueError, match=f"{where}, line {line}: {message}"):
             load_movielens(folder)
 
-    def test_a_row_cut_short(self, tmp_path, form):
-        ratings = rating_lines(form)
+    def test_a_truncated_row(self, tmp_path, version):
+        ratings = rating_lines(version)
         ratings[-1] = ratings[-1][:1]
-        folder = write(tmp_path / form, form, ratings=ratings)
+        folder = write(tmp_path / version, version, ratings=ratings)
         with pytest.raises(ValueError, match=f"line {len(ratings)}: film must be .*no value"):
             load_movielens(folder)
 
-    def test_no_ratings(self, tmp_path, form):
-        folder = write(tmp_path / form, form, ratings=rating_lines(form, []))
+    def test_no_ratings(self, tmp_path, version):
+        folder = write(tmp_path / version, version, ratings=rating_lines(version, []))
         with pytest.raises(ValueError, match="must hold ratings, got none"):
             load_movielens(folder)
 
-    def test_no_films(self, tmp_path, form):
-        folder = write(tmp_path / form, form, films=film_lines(form, []))
+    def test_no_films(self, tmp_path, version):
+        folder = write(tmp_path / version, version, films=film_lines(version, []))
         with pytest.raises(ValueError, match="must hold films, got none"):
             load_movielens(folder)
 
-    def test_no_film_file(self, tmp_path, form):
-        folder = write(tmp_path / form, form)
-        (folder / names(form)[1]).unlink()
-        with pytest.raises(FileNotFoundError, match=re.escape(f"must hold {names(form)[1]}")):
+    def test_no_film_file(self, tmp_path, version):
+        folder = write(tmp_path / version, version)
+        (folder / names(version)[1]).unlink()
+        with pytest.raises(FileNotFoundError, match=re.escape(f"must hold {names(version)[1]}")):
             load_movielens(folder)
 
-    def test_a_film_line_that_lacks_something(self, tmp_path, form):
-        films = film_lines(form)
+    def test_an_incomplete_film_line(self, tmp_path, version):
+        films = film_lines(version)
         films[-1] = "120"
-        where = re.escape(names(form)[1])
+        where = re.escape(names(version)[1])
         with pytest.raises(ValueError, match=f"{where}, line {len(films)}: expected"):
-            load_movielens(write(tmp_path / form, form, films=films))
+            load_movielens(write(tmp_path / version, version, films=films))
 
-    def test_a_film_id_that_is_no_number(self, tmp_path, form):
-        films = [line.replace("120", "x2", 1) for line in film_lines(form)]
+    def test_a_film_id_that_is_not_a_number(self, tmp_path, version):
+        films = [line.replace("120", "x2", 1) for line in film_lines(version)]
         with pytest.raises(ValueError, match=f"line {len(films)}: the id of a film .* got 'x2'"):
-            load_movielens(write(tmp_path / form, form, films=films))
+            load_movielens(write(tmp_path / version, version, films=films))
 
-    def test_no_genres_at_all(self, tmp_path, form):
-        films = film_lines(form, [(film, title, []) for film, title, _ in FILMS])
-        data = load_movielens(write(tmp_path / form, form, films=films))
+    def test_no_genres_at_all(self, tmp_path, version):
+        films = film_lines(version, [(film, title, []) for film, title, _ in FILMS])
+        data = load_movielens(write(tmp_path / version, version, films=films))
         assert data.genres == []
         assert data.item_features == {}
 
@@ -224,7 +225,7 @@ def test_empty_files(tmp_path):
 def test_columns_in_another_order(tmp_path):
     rows = [f"{t},{f},note,{u},{r}" for u, f, r, t in RATINGS]
     lines = ["timestamp,movieId,note,userId,rating", *rows]
-    check(load_movielens(write(tmp_path / "x", "ml-25m", ratings=lines)))
+    check_data(load_movielens(write(tmp_path / "x", "ml-25m", ratings=lines)))
 
 
 @pytest.mark.parametrize("place", [1, -1])
@@ -249,7 +250,7 @@ def test_packed_files(tmp_path, end):
     for path in folder.iterdir():
         path.write_bytes(gzip.compress(path.read_bytes()))
     if end is None:
-        check(load_movielens(folder))
+        check_data(load_movielens(folder))
         return
     path = folder / "movies.csv"
     path.write_bytes(path.read_bytes()[:end])
@@ -257,7 +258,7 @@ def test_packed_files(tmp_path, end):
         load_movielens(folder)
 
 
-def test_what_is_given_can_be_written_to(tmp_path):
+def test_writing_to_the_ids_does_not_change_the_labels(tmp_path):
     data = load_movielens(write(tmp_path / "x", "ml-25m"))
     data.user_ids[0] = data.item_ids[0] = 777
     assert 777 not in data.interactions.user_labels
@@ -287,7 +288,7 @@ def test_ratings_that_repeat_are_kept(tmp_path):
     assert (X.user[-1], X.item[-1]) == (X.user[0], X.item[0])
 
 
-def test_min_rating_leaves_a_smaller_space(tmp_path):
+def test_min_rating_drops_users_and_films_without_ratings(tmp_path):
     data = load_movielens(write(tmp_path / "x", "ml-25m"), min_rating=3)
     np.testing.assert_array_equal(data.user_ids, [2, 7, 9])
     np.testing.assert_array_equal(data.item_ids, [9, 50])
@@ -298,7 +299,7 @@ def test_min_rating_leaves_a_smaller_space(tmp_path):
     assert data.item_features["genre"].shape == (2, 4)
 
 
-def test_min_count_is_a_core(tmp_path):
+def test_min_count_gives_the_k_core(tmp_path):
     rng = np.random.default_rng(0)
     pairs = np.unique(rng.integers(0, 40, (300, 2)), axis=0)
     rows = [(u, f, float(rng.integers(1, 6)), 5) for u, f in pairs.tolist()]
@@ -310,10 +311,10 @@ def test_min_count_is_a_core(tmp_path):
     expected = {(u, f) for u, f, r, _ in rows if r >= 2}
     while True:
         counts = [np.bincount([pair[side] for pair in expected], minlength=40) for side in (0, 1)]
-        fewer = {(u, f) for u, f in expected if counts[0][u] >= 4 and counts[1][f] >= 4}
-        if fewer == expected:
+        remaining = {(u, f) for u, f in expected if counts[0][u] >= 4 and counts[1][f] >= 4}
+        if remaining == expected:
             break
-        expected = fewer
+        expected = remaining
     assert got == expected
     assert 0 < len(got) < len(rows)
     assert np.bincount(X.user, minlength=X.n_users).min() >= 4
@@ -359,7 +360,7 @@ def test_several_data_sets(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.9])
-def test_a_zip_cut_short(tmp_path, keep):
+def test_a_truncated_zip(tmp_path, keep):
     archive = pack(write(tmp_path / "x", "ml-25m"), tmp_path / "x.zip")
     content = archive.read_bytes()
     archive.write_bytes(content[: int(len(content) * keep)])
@@ -383,11 +384,11 @@ def test_a_damaged_zip(tmp_path, name):
 def test_a_file_in_another_encoding(tmp_path):
     folder = write(tmp_path / "x", "ml-25m")
     for name in ("ratings.csv", "movies.csv"):
-        as_it_was = (folder / name).read_bytes()
-        (folder / name).write_bytes(as_it_was.decode().encode("utf-16"))
+        original = (folder / name).read_bytes()
+        (folder / name).write_bytes(original.decode().encode("utf-16"))
         with pytest.raises(ValueError, match=rf"{name} must be text, .* UTF-16 text: write it as"):
             load_movielens(folder)
-        (folder / name).write_bytes(as_it_was)
+        (folder / name).write_bytes(original)
 
 
 def test_films_of_another_data_set(tmp_path):
@@ -409,7 +410,7 @@ def test_no_file_stays_open(tmp_path):
         gc.collect()
 
 
-def test_fits_straight_away(tmp_path):
+def test_a_model_fits_the_loaded_data(tmp_path):
     data = load_movielens(write(tmp_path / "x", "ml-25m"))
     model = MDERecommender(n_factors=4, max_epochs=1, random_state=0)
     model.fit(data.interactions, item_features=data.item_features)

@@ -3,7 +3,7 @@ import inspect
 import numpy as np
 import pytest
 
-from recsk.datasets import _synthetic, make_multimodal
+from recsk.datasets import make_multimodal, synthetic
 
 
 @pytest.fixture(scope="module")
@@ -12,7 +12,7 @@ def data():
 
 
 def utility(data):
-    """What the docstring promises, without the popularity term and the strength."""
+    """Utility as in the docstring, without the popularity term and the strength."""
     return sum(
         np.sqrt(data.user_preference[:, [m]]) * (data.user_factors[n] @ data.item_factors[n].T)
         for m, n in enumerate(data.modality_names)
@@ -50,7 +50,7 @@ def test_every_user_has_distinct_items(data):
     assert 9 < lengths.mean() < 11
 
 
-def test_time_rises_for_each_user(data):
+def test_time_increases_for_each_user(data):
     user, timestamp = data.interactions.user, data.interactions.timestamp
     assert (np.diff(user) >= 0).all()
     same_user = np.diff(user) == 0
@@ -83,19 +83,19 @@ def test_the_block_size_changes_nothing(monkeypatch):
         return make_multimodal(n_users=60, n_items=70, random_state=0).interactions
 
     whole = draw()
-    monkeypatch.setattr(_synthetic, "_BLOCK_ELEMENTS", 7 * 70)
+    monkeypatch.setattr(synthetic, "_BLOCK_ELEMENTS", 7 * 70)
     parts = draw()
     np.testing.assert_array_equal(whole.user, parts.user)
     np.testing.assert_array_equal(whole.item, parts.item)
 
 
-def test_users_take_what_their_taste_prefers(data):
+def test_users_choose_items_that_match_their_taste(data):
     scores = utility(data)
-    taken = scores[data.interactions.user, data.interactions.item]
-    assert (taken[:, None] > scores[data.interactions.user][:, ::50]).mean() > 0.9
+    chosen = scores[data.interactions.user, data.interactions.item]
+    assert (chosen[:, None] > scores[data.interactions.user][:, ::50]).mean() > 0.9
 
 
-def test_the_preference_says_which_modality_decides():
+def test_choices_depend_on_the_preferred_modality():
     data = make_multimodal(n_users=2000, correlation=0.0, popularity=0.0, random_state=0)
     user, item = data.interactions.user, data.interactions.item
     for m, name in enumerate(data.modality_names):
@@ -106,7 +106,7 @@ def test_the_preference_says_which_modality_decides():
 
 
 @pytest.mark.parametrize("correlation", [0.0, 0.3, 0.8, 1.0])
-def test_modalities_correlate_as_asked(correlation):
+def test_modalities_have_the_given_correlation(correlation):
     data = make_multimodal(n_users=5, n_items=4000, correlation=correlation, random_state=0)
     found = np.corrcoef(data.item_factors["v"].ravel(), data.item_factors["t"].ravel())[0, 1]
     assert found == pytest.approx(correlation, abs=0.03)
@@ -130,19 +130,19 @@ def test_concentration_spreads_or_focuses_the_preference():
     assert largest(100.0) < 0.6
 
 
-def test_interactions_follow_their_predecessor_as_often_as_asked():
-    def follows(sequential):
+def test_the_share_of_successors_is_as_given():
+    def share_of_successors(sequential):
         data = make_multimodal(sequential=sequential, n_successors=30, random_state=0)
         user, item = data.interactions.user, data.interactions.item
         assert len(np.unique(user * data.interactions.n_items + item)) == len(user)
         successor = (data.successors[item[:-1]] == item[1:, None]).any(axis=1)
         return successor[np.diff(user) == 0].mean()
 
-    by_chance = follows(0.0)
+    by_chance = share_of_successors(0.0)
     assert by_chance < 0.15
     for sequential in (0.5, 1.0):
         expected = sequential + (1 - sequential) * by_chance
-        assert follows(sequential) == pytest.approx(expected, abs=0.05)
+        assert share_of_successors(sequential) == pytest.approx(expected, abs=0.05)
 
 
 def test_features_show_the_factors(data):
@@ -153,18 +153,18 @@ def test_features_show_the_factors(data):
         assert residual.var() < 0.25 * data.item_factors[name].var()
 
 
-def test_missing_rows_are_nan_as_a_whole():
+def test_missing_rows_are_entirely_nan():
     data = make_multimodal(n_users=10, n_items=40, missing=0.25, random_state=0)
     for features in data.item_features.values():
-        lost = np.isnan(features)
-        assert (lost.all(axis=1) == lost.any(axis=1)).all()
-        assert lost.all(axis=1).sum() == 10
+        is_nan = np.isnan(features)
+        assert (is_nan.all(axis=1) == is_nan.any(axis=1)).all()
+        assert is_nan.all(axis=1).sum() == 10
     assert not np.array_equal(*(np.isnan(f[:, 0]) for f in data.item_features.values()))
 
 
 @pytest.mark.parametrize("names", [("a",), ("v", "a", "t", "meta")])
 def test_any_number_of_modalities(names):
-    widths = {name: 3 + place for place, name in enumerate(names)}
+    widths = {name: 3 + m for m, name in enumerate(names)}
     data = make_multimodal(
         n_users=10, n_items=20, modalities=names, n_features=widths, random_state=0
     )
@@ -172,7 +172,7 @@ def test_any_number_of_modalities(names):
     assert data.user_preference.shape == (10, len(names))
 
 
-def test_a_tiny_catalogue_is_taken_whole_at_most():
+def test_a_history_holds_each_item_of_a_tiny_catalogue_once_at_most():
     data = make_multimodal(
         n_users=30, n_items=3, interactions_per_user=50, sequential=0.5, random_state=0
     )
@@ -181,7 +181,7 @@ def test_a_tiny_catalogue_is_taken_whole_at_most():
     assert data.successors.shape == (3, 2)
 
 
-def test_one_interaction_each():
+def test_one_interaction_per_user():
     data = make_multimodal(n_users=30, n_items=20, interactions_per_user=1, random_state=0)
     assert len(data.interactions) == 30
 
@@ -203,26 +203,26 @@ def test_one_interaction_each():
         ({"n_features": {"v": 3, "t": 0}}, r"n_features\['t'\] must be an int of at least 1"),
     ],
 )
-def test_wrong_arguments_are_named(arguments, message):
+def test_errors_name_the_wrong_argument(arguments, message):
     with pytest.raises(ValueError, match=message):
         make_multimodal(**arguments)
 
 
-def test_every_number_is_checked():
+def test_every_number_has_a_constraint():
     parameters = inspect.signature(make_multimodal).parameters
-    assert set(_synthetic._CONSTRAINTS) == set(parameters) - {"modalities"}
+    assert set(synthetic._CONSTRAINTS) == set(parameters) - {"modalities"}
 
 
 @pytest.mark.slow
 def test_no_dense_users_by_items_array(monkeypatch):
-    seen = []
-    largest = _synthetic._largest
+    sizes = []
+    top_k_columns = synthetic._top_k_columns
 
-    def spy(scores, k):
-        seen.append(scores.size)
-        return largest(scores, k)
+    def record_size(scores, k):
+        sizes.append(scores.size)
+        return top_k_columns(scores, k)
 
-    monkeypatch.setattr(_synthetic, "_largest", spy)
+    monkeypatch.setattr(synthetic, "_top_k_columns", record_size)
     data = make_multimodal(n_users=5000, n_items=4000, random_state=0)
     assert len(np.unique(data.interactions.user)) == 5000
-    assert max(seen) <= _synthetic._BLOCK_ELEMENTS
+    assert max(sizes) <= synthetic._BLOCK_ELEMENTS

@@ -1,6 +1,6 @@
-"""Random calls: the documented answer, or an error that names the argument.
+"""Random calls give the documented result, or an error that names the argument.
 
-A few hundred calls in a run of the tests; `python -m tox run -e fuzz` makes tens of thousands.
+A run of the tests makes a few hundred calls; `python -m tox run -e fuzz` makes tens of thousands.
 """
 
 import functools
@@ -16,6 +16,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, NotFittedError
 
 from recsk import Interactions, MDERecommender, MDSRecRecommender, metrics, model_selection
+from recsk.metrics.evaluation import METRICS
 from tests.fuzz import values
 
 pytestmark = pytest.mark.slow
@@ -23,7 +24,7 @@ EXAMPLES = int(os.environ.get("RECSK_FUZZ", "40"))
 fuzz = settings(
     max_examples=EXAMPLES,
     deadline=None,
-    derandomize=EXAMPLES < 100,  # a run of the tests is to be the same every time
+    derandomize=EXAMPLES < 100,  # every run of the tests makes the same calls
     suppress_health_check=list(HealthCheck),
 )
 
@@ -46,10 +47,10 @@ def fitted(name):
 
 
 def call(function, *, names=(), **arguments):
-    """The answer, or None where an error said what was wrong with an argument."""
+    """Return the result, or None after an error that names an argument."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        # recsk's own: nothing could be learned, or watched, or measured.
+        # Warnings of recsk: nothing to learn from, to validate on, or to measure.
         warnings.filterwarnings("default", ".*the estimator keeps.*", ConvergenceWarning)
         for words in ("holds out validation_fraction", "are in X as well", "no interaction in tr"):
             warnings.filterwarnings("default", f".*{words}", UserWarning)
@@ -60,9 +61,9 @@ def call(function, *, names=(), **arguments):
             return None
 
 
-def check_lists(answer, k, seen=None, allowed=None):
-    """No duplicates, nothing seen, nothing out of range, no NaN; best first, then padding."""
-    ids, scores = answer
+def check_lists(result, k, seen=None, allowed=None):
+    """Check for duplicates, seen items, bad ids, NaN, the order of scores, and padding."""
+    ids, scores = result
     assert ids.dtype == np.int64 and scores.dtype == np.float32 and ids.shape == scores.shape
     assert ids.shape[-1] == k
     for row, (found, score) in enumerate(
@@ -92,8 +93,8 @@ def test_recommend(name, data):
         "items": data.draw(st.one_of(st.none(), st.none(), values.ids(N_ITEMS))),
         "filter_items": data.draw(st.one_of(st.none(), st.none(), values.ids(N_ITEMS))),
     }
-    answer = call(model.recommend, **arguments)
-    if answer is None:
+    result = call(model.recommend, **arguments)
+    if result is None:
         return
     allowed = set(range(N_ITEMS))
     if arguments["items"] is not None:
@@ -104,32 +105,32 @@ def test_recommend(name, data):
     if arguments["exclude_seen"] and arguments["user_items"] is None:
         users = np.arange(N_USERS) if arguments["user_ids"] is None else arguments["user_ids"]
         seen = model.interactions_.toarray()[np.atleast_1d(np.asarray(users, dtype=int))] > 0
-    check_lists(answer, int(arguments["k"]), seen, allowed)
+    check_lists(result, int(arguments["k"]), seen, allowed)
 
 
 @each_estimator
 @fuzz
 @given(data=st.data())
-def test_neighbours_and_given_items(name, data):
+def test_similar_items_similar_users_and_rank_items(name, data):
     model = fitted(name)
     k = data.draw(values.lengths(N_ITEMS))
     for function, argument, size in (
         (model.similar_items, "item_ids", N_ITEMS),
         (model.similar_users, "user_ids", N_USERS),
     ):
-        asked = data.draw(values.ids(size))
-        answer = call(function, **{argument: asked, "k": k})
-        if answer is not None:
-            ids = np.atleast_2d(answer[0])
-            assert answer[0].shape[-1] == k and ids.max(initial=-1) < size
-            asked = np.arange(size) if asked is None else np.ravel(asked)  # None: all users
-            for own, row in zip(asked, ids, strict=True):
+        queries = data.draw(values.ids(size))
+        result = call(function, **{argument: queries, "k": k})
+        if result is not None:
+            ids = np.atleast_2d(result[0])
+            assert result[0].shape[-1] == k and ids.max(initial=-1) < size
+            queries = np.arange(size) if queries is None else np.ravel(queries)  # None: all users
+            for own, row in zip(queries, ids, strict=True):
                 assert own not in row and len(set(row[row >= 0])) == (row >= 0).sum()
-            assert not np.isnan(answer[1]).any()
+            assert not np.isnan(result[1]).any()
     items = data.draw(values.ids(N_ITEMS))
-    answer = call(model.rank_items, user_ids=data.draw(values.ids(N_USERS)), items=items)
-    if answer is not None:
-        check_lists(answer, len(set(np.ravel(items).tolist())))
+    result = call(model.rank_items, user_ids=data.draw(values.ids(N_USERS)), items=items)
+    if result is not None:
+        check_lists(result, len(set(np.ravel(items).tolist())))
 
 
 @functools.cache
@@ -140,15 +141,15 @@ def index_of(name):
 @each_estimator
 @fuzz
 @given(data=st.data())
-def test_vectors_and_index(name, data):
+def test_user_vectors_and_queries_of_an_index(name, data):
     pytest.importorskip("faiss")
     model = fitted(name)
-    asked = (
+    queries = (
         {"user_ids": data.draw(values.ids(N_USERS))}
         if data.draw(st.booleans())
         else {"user_items": data.draw(values.histories(N_ITEMS))}
     )
-    vectors = call(model.user_vectors, **asked)
+    vectors = call(model.user_vectors, **queries)
     if vectors is None:
         return
     width = model.item_embedding_.shape[1]
@@ -160,23 +161,23 @@ def test_vectors_and_index(name, data):
         "k": data.draw(values.lengths(N_ITEMS)),
         "exclude": data.draw(st.one_of(st.none(), values.matrices(n, N_ITEMS))),
     }
-    answer = call(index_of(name).query, **arguments)
-    if answer is not None:
+    result = call(index_of(name).query, **arguments)
+    if result is not None:
         seen = arguments["exclude"]
         seen = None if seen is None else seen.toarray() != 0
-        check_lists(answer, int(arguments["k"]), seen)
+        check_lists(result, int(arguments["k"]), seen)
 
 
 @each_estimator
 @fuzz
 @given(data=st.data())
-def test_index(name, data):
+def test_building_an_index(name, data):
     pytest.importorskip("faiss")
-    right = st.sampled_from([1, 2, 8, np.int32(4)])
+    valid = st.sampled_from([1, 2, 8, np.int32(4)])
     arguments = {
         "index": data.draw(st.one_of(st.just("faiss"), st.just("faiss"), values.NONSENSE)),
-        "n_links": data.draw(st.one_of(right, right, values.NONSENSE)),
-        "search_width": data.draw(st.one_of(right, right, values.NONSENSE)),
+        "n_links": data.draw(st.one_of(valid, valid, values.NONSENSE)),
+        "search_width": data.draw(st.one_of(valid, valid, values.NONSENSE)),
     }
     model = fitted(name)
     ann = call(model.to_ann, **arguments)
@@ -187,12 +188,12 @@ def test_index(name, data):
 @each_estimator
 @fuzz
 @given(data=st.data())
-def test_measures(name, data):
+def test_score_evaluate_and_scorer(name, data):
     model = fitted(name)
     X = data.draw(values.matrices(N_USERS, N_ITEMS))
     score = call(model.score, X=X)
     assert score is None or 0 <= score <= 1
-    metric = data.draw(st.sampled_from([*metrics.METRICS, "accuracy", None]))
+    metric = data.draw(st.sampled_from([*METRICS, "accuracy", None]))
     k = data.draw(values.lengths(N_ITEMS))
     found = call(
         metrics.evaluate,
@@ -257,9 +258,9 @@ SPLITTERS = [
 @fuzz
 @given(data=st.data())
 def test_splitters(splitter, names, data):
-    right = st.sampled_from([1, 2, 3, 0.2, 0.5, 0])
+    valid = st.sampled_from([1, 2, 3, 0.2, 0.5, 0])
     arguments = {
-        name: data.draw(st.one_of(right, right, values.NONSENSE))
+        name: data.draw(st.one_of(valid, valid, values.NONSENSE))
         for name in names
         if data.draw(st.booleans())
     }
@@ -272,11 +273,11 @@ def test_splitters(splitter, names, data):
     def split(X, **arguments):
         return list(splitter(**arguments).split(X))
 
-    parts = call(split, names=names, X=X, **arguments)
-    for train, test in [] if parts is None else parts:
+    folds = call(split, names=names, X=X, **arguments)
+    for train, test in [] if folds is None else folds:
         together = np.concatenate([train, test])
         assert len(set(together.tolist())) == len(together) and together.max() < len(X)
-        # Whoever is tested can be learned from.
+        # Every user in the test fold has training interactions.
         assert set(X.user[test].tolist()) <= set(X.user[train].tolist())
 
 

@@ -1,4 +1,4 @@
-"""What users pass: mostly right, often nearly right, sometimes nonsense."""
+"""Arguments of random calls: mostly valid, often nearly valid, sometimes nonsense."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -15,7 +15,7 @@ INTEGERS = st.sampled_from([np.int8, np.int32, np.int64, np.uint16, np.uint64])
 
 @st.composite
 def ids(draw, size):
-    """Ids below a size, or nearly."""
+    """Draw ids below `size`, or nearly so."""
     kind = draw(st.integers(0, 9))
     if kind == 0:
         return draw(NONSENSE)
@@ -30,19 +30,19 @@ def ids(draw, size):
 
 
 def lengths(n_items):
-    """Lengths of lists."""
-    right = st.sampled_from([1, 2, 3, n_items - 1, n_items, n_items + 3, np.int32(2)])
-    return st.one_of(right, right, st.sampled_from([0, -1]), NONSENSE)
+    """Draw lengths of recommendation lists."""
+    valid = st.sampled_from([1, 2, 3, n_items - 1, n_items, n_items + 3, np.int32(2)])
+    return st.one_of(valid, valid, st.sampled_from([0, -1]), NONSENSE)
 
 
 def flags():
-    """A bool, mostly."""
+    """Draw mostly bools."""
     return st.one_of(st.booleans(), st.booleans(), st.booleans(), NONSENSE)
 
 
 @st.composite
 def matrices(draw, n_users, n_items):
-    """Interactions in any form and nearly any shape."""
+    """Draw interactions in any format and nearly any shape."""
     if draw(st.integers(0, 9)) == 0:
         return draw(NONSENSE)
     if draw(st.integers(0, 4)) == 0:
@@ -65,14 +65,14 @@ def matrices(draw, n_users, n_items):
         values = (values > 0).astype(draw(st.sampled_from([bool, np.int8, np.float32])))
     if change == 2:
         return values
-    form = draw(st.sampled_from(["csr", "csc", "coo", "lil", "dok", "bsr", "dia"]))
-    make = getattr(sparse, f"{form}_{draw(st.sampled_from(['array', 'matrix']))}")
+    format = draw(st.sampled_from(["csr", "csc", "coo", "lil", "dok", "bsr", "dia"]))
+    make = getattr(sparse, f"{format}_{draw(st.sampled_from(['array', 'matrix']))}")
     return make(values) if values.size else sparse.csr_array(values.shape)
 
 
 @st.composite
 def histories(draw, n_items):
-    """What somebody met, for many."""
+    """Draw the histories of several users."""
     kind = draw(st.integers(0, 9))
     if kind < 2:
         return draw(matrices(draw(st.integers(0, 3)), n_items))
@@ -85,12 +85,12 @@ def histories(draw, n_items):
 
 @st.composite
 def features(draw, n_items):
-    """Item features by modality."""
+    """Draw item features by modality."""
     kind = draw(st.integers(0, 9))
     if kind == 0:
         return draw(NONSENSE)
     rng = np.random.default_rng(draw(st.integers(0, 50)))
-    found = {}
+    modalities = {}
     for name in draw(st.lists(st.sampled_from(["v", "t", "sound", ""]), max_size=3, unique=True)):
         rows = n_items + (1 if draw(st.integers(0, 9)) == 0 else 0)
         scale = draw(st.sampled_from([0, 1, 1, 1, 1e-30, 1e30]))
@@ -102,5 +102,5 @@ def features(draw, n_items):
             values[0, 0] = draw(st.sampled_from([np.nan, np.inf]))
         if change == 2:
             values = sparse.csr_array(values)
-        found[name] = draw(NONSENSE) if change == 3 else values
-    return found
+        modalities[name] = draw(NONSENSE) if change == 3 else values
+    return modalities

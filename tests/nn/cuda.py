@@ -1,4 +1,4 @@
-"""What tests on a CUDA device share."""
+"""Helpers of tests on a CUDA device."""
 
 from itertools import count
 
@@ -8,11 +8,11 @@ import torch
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
-class Watched:
-    """Batches in whose epochs nothing may wait for the device, from the second one on."""
+class ForbidSynchronization:
+    """Batches that raise an error if a step waits for the device, from the second epoch on."""
 
     def __init__(self, batches):
-        self.batches, self.epochs = batches, count()
+        self.batches, self.epoch = batches, count()
 
     def __len__(self):
         return len(self.batches)
@@ -20,8 +20,8 @@ class Watched:
     def __iter__(self):
         batches = iter(self.batches)
         yield next(batches)  # drawing an epoch may wait, before its first step
-        # The first epoch may: libraries are loaded and memory is taken then.
-        if next(self.epochs):
+        # The first epoch may wait: it loads libraries and allocates memory.
+        if next(self.epoch):
             torch.cuda.set_sync_debug_mode("error")
         try:
             yield from batches
@@ -30,7 +30,7 @@ class Watched:
 
 
 def assert_close(on_cpu, on_cuda):
-    """The same tensors by name, up to rounding."""
+    """Compare tensors by name, up to rounding."""
     assert on_cpu.keys() == on_cuda.keys()
     for name, value in on_cpu.items():
         torch.testing.assert_close(on_cuda[name].cpu(), value, rtol=1e-4, atol=1e-4)

@@ -1,17 +1,17 @@
-"""The equations of MDE (arXiv 2502.18481) in slow, obvious NumPy, one number at a time.
+"""The equations of MDE (arXiv 2502.18481) in slow, plain NumPy, one number at a time.
 
-Dense float64 arrays throughout; written from the equations, not from the package.
+All arrays are dense float64. The code follows the equations, not the package.
 """
 
 from itertools import combinations
 
 import numpy as np
 
-# ------------------------------------------------------------------------------------------- graphs
+# Graphs
 
 
 def symmetric(A):
-    """D^-1/2 A D^-1/2; nodes without edges stay without."""
+    """D^-1/2 A D^-1/2; rows of nodes without edges stay zero."""
     out = np.zeros(A.shape)
     for i, j in np.argwhere(A):
         out[i, j] = A[i, j] / np.sqrt(A[i].sum() * A[:, j].sum())
@@ -24,24 +24,27 @@ def interaction_graph(R):
     return symmetric(np.block([[np.zeros((n_users,) * 2), R], [R.T, np.zeros((n_items,) * 2)]]))
 
 
-def _softmax(x):
+def softmax(x):
     weights = np.exp(x - np.max(x))
     return weights / weights.sum()
 
 
 def user_graph(R, n_neighbors, others=None, max_degree=None):
-    """Eq. 4: softmax over the counts of common items of those who have most of them in common."""
-    itself, others = others is None, R if others is None else others
+    """Eq. 4: for each user, softmax over the counts of common items of the nearest users.
+
+    The neighbours come from `others`, or from R itself, where a user is not its own neighbour.
+    """
+    same_users, others = others is None, R if others is None else others
     counted = [
         i for i in range(R.shape[1]) if max_degree is None or others[:, i].sum() <= max_degree
     ]
     out = np.zeros((len(R), len(others)))
     for u in range(len(R)):
         common = {v: sum(R[u, i] * others[v, i] for i in counted) for v in range(len(others))}
-        near = [v for v in common if common[v] > 0 and not (itself and v == u)]
+        near = [v for v in common if common[v] > 0 and not (same_users and v == u)]
         near = sorted(near, key=lambda v: (-common[v], v))[:n_neighbors]
         if near:
-            out[u, near] = _softmax(np.array([common[v] for v in near]))
+            out[u, near] = softmax(np.array([common[v] for v in near]))
     return out
 
 
@@ -60,11 +63,11 @@ def item_graph(F, n_neighbors, present=None):
     return symmetric(out)
 
 
-# -------------------------------------------------------------------------------------- propagation
+# Propagation
 
 
 def unit(X):
-    """Rows of length one; a row of zeros stays."""
+    """Scale rows to length one; a row of zeros stays zero."""
     length = np.linalg.norm(X, axis=-1, keepdims=True)
     return np.divide(X, length, out=np.zeros_like(X), where=length > 0)
 
@@ -75,7 +78,7 @@ def propagate(A, X, n_layers):
 
 
 def fuse(X, preference, how):
-    """Eq. 5, for (n, M, d) vectors and (n, M) preferences."""
+    """Eq. 5, for vectors (n, M, d) and preferences (n, M)."""
     weighted = [
         [w * x for w, x in zip(*node, strict=True)] for node in zip(preference, X, strict=True)
     ]
@@ -83,11 +86,11 @@ def fuse(X, preference, how):
     return np.array([join(parts) for parts in weighted])
 
 
-# ------------------------------------------------------------------------------------------- losses
+# Losses
 
 
-def mean(losses, weight):
-    """Of what the interactions lose, each times its weight."""
+def weighted_mean(losses, weight):
+    """Mean over the interactions of loss times weight."""
     weight = [1] * len(losses) if weight is None else weight
     return np.mean([w * loss for w, loss in zip(weight, losses, strict=True)])
 
@@ -95,16 +98,16 @@ def mean(losses, weight):
 def bpr(positive, negative, weight=None):
     """Eq. 9."""
     pairs = zip(positive, negative, strict=True)
-    return mean([-np.log(1 / (1 + np.exp(-(p - n)))) for p, n in pairs], weight)
+    return weighted_mean([-np.log(1 / (1 + np.exp(-(p - n)))) for p, n in pairs], weight)
 
 
 def sampled_softmax(positive, negative, excluded=None, weight=None):
-    """Cross-entropy of the item met among those drawn that count as negatives."""
+    """Cross-entropy of the positive among the sampled negatives that are not excluded."""
     losses = []
     for r, p in enumerate(positive):
         others = [n for c, n in enumerate(negative[r]) if excluded is None or not excluded[r, c]]
-        losses.append(-np.log(_softmax(np.array([p, *others]))[0]))
-    return mean(losses, weight)
+        losses.append(-np.log(softmax(np.array([p, *others]))[0]))
+    return weighted_mean(losses, weight)
 
 
 def difference(first, second, weight):
@@ -114,13 +117,13 @@ def difference(first, second, weight):
 
 
 def info_nce(first, second, temperature, ids=None):
-    """Eq. 7 before its weight: another row of the same node is no negative."""
+    """Eq. 7 without the weight; another row of the same node is not a negative."""
     v, t = unit(first), unit(second)
     losses = []
     for i in range(len(v)):
         others = [j for j in range(len(v)) if j != i and (ids is None or ids[j] != ids[i])]
         cosines = np.array([v[i] @ t[j] for j in [i, *others]])
-        losses.append(-np.log(_softmax(cosines / temperature)[0]))
+        losses.append(-np.log(softmax(cosines / temperature)[0]))
     return np.array(losses)
 
 
@@ -136,11 +139,11 @@ def tradeoff(first, second):
 
 
 def squared_norm(*tables):
-    """Half the squares of a batch's rows, for each of its interactions."""
+    """Half the sum of squares of a batch's rows, per interaction of the batch."""
     return sum(np.sum(table**2) for table in tables) / (2 * len(tables[0]))
 
 
-# ---------------------------------------------------------------------------------- the whole model
+# The whole model
 
 
 def _sigmoid(x):
@@ -158,7 +161,7 @@ def _encode(p, m, F):
 
 
 def initial(p, problem):
-    """Vectors before propagation: (U, M, d) and (I, M, d)."""
+    """Vectors before propagation, users (U, M, d) and items (I, M, d)."""
     scale = unit if problem.normalize else (lambda x: x)
     n_modalities = max(len(problem.features), 1)
     users = p["user"].reshape(len(p["user"]), n_modalities, -1)
@@ -168,20 +171,20 @@ def initial(p, problem):
     for m, (F, present) in enumerate(zip(problem.features, problem.present, strict=True)):
         encoded = _encode(p, m, F)
         for i in range(len(items)):
-            # An item that nobody met has no vector of its own beside its content.
-            own = p["item"][i] * problem.R[:, i].any() if "item" in p else None
+            # A cold item has no id vector beside its content.
+            id_vector = p["item"][i] * problem.R[:, i].any() if "item" in p else None
             if problem.id_embedding == "none":
                 items[i, m] = scale(encoded[i]) if present[i] else 0
             elif problem.id_embedding == "add":
-                items[i, m] = scale(own + (unit(encoded[i]) if present[i] else 0))
+                items[i, m] = scale(id_vector + (unit(encoded[i]) if present[i] else 0))
             else:
                 gate = _sigmoid(p[f"gates.{m}.weight"] @ encoded[i] + p[f"gates.{m}.bias"])
-                items[i, m] = scale(own * (gate if present[i] else 0.5))
+                items[i, m] = scale(id_vector * (gate if present[i] else 0.5))
     return scale(users), items
 
 
 def forward(p, problem):
-    """Eq. 2-4: (U, M, d) users and (I, M, d) items."""
+    """Eq. 2-4: users (U, M, d) and items (I, M, d)."""
     n_users, n_items = problem.R.shape
     users, items = initial(p, problem)
     n_modalities = users.shape[1]
@@ -201,23 +204,21 @@ def forward(p, problem):
 
 
 def preferences(p, problem):
-    """Eq. 5: (U, M) and (I, M), rows sum to one."""
+    """Eq. 5: weights of users (U, M) and items (I, M); rows sum to one."""
     if "fixed_preference" in p:
         return tuple(np.tile(p["fixed_preference"], (n, 1)) for n in problem.R.shape)
-    return tuple(
-        np.array([_softmax(row) for row in p[f"{x}_preference"]]) for x in ("user", "item")
-    )
+    return tuple(np.array([softmax(row) for row in p[f"{x}_preference"]]) for x in ("user", "item"))
 
 
 def embeddings(p, problem):
-    """What scores are inner products of."""
+    """Fused vectors of users and items, whose inner products are scores."""
     scale = unit if problem.similarity == "cosine" else (lambda x: x)
     pairs = zip(forward(p, problem), preferences(p, problem), strict=True)
     return tuple(scale(fuse(X, preference, problem.fusion)) for X, preference in pairs)
 
 
 def objective(p, problem, batch, c):
-    """Eq. 9-11: every term with its weight, by name, for the parts of a batch."""
+    """Eq. 9-11: the weighted terms of the loss on one batch, by name."""
     user, positive, negative, excluded, weight = batch
     users, items = forward(p, problem)
     user_preference, item_preference = preferences(p, problem)
@@ -227,11 +228,11 @@ def objective(p, problem, batch, c):
 
     def rank(u, i, j):
         u, i, j = scale(u), scale(i), scale(j)
-        own = np.array([a @ b for a, b in zip(u, i, strict=True)])
+        scores = np.array([a @ b for a, b in zip(u, i, strict=True)])
         if c["ranking"] == "bpr":
-            return bpr(own, np.array([a @ b for a, b in zip(u, j, strict=True)]), weight)
+            return bpr(scores, np.array([a @ b for a, b in zip(u, j, strict=True)]), weight)
         tau = c["score_temperature"]
-        return sampled_softmax(own / tau, u @ j.T / tau, excluded, weight)
+        return sampled_softmax(scores / tau, u @ j.T / tau, excluded, weight)
 
     fused = [fuse(X, w, problem.fusion) for X, w in zip(nodes, chosen, strict=True)]
     learned = [p["user"][user]]

@@ -1,33 +1,33 @@
-"""The equations of MDSRec (arXiv 2412.08103) in slow, obvious NumPy, one sequence at a time.
+"""The equations of MDSRec (arXiv 2412.08103) in slow, plain NumPy, one sequence at a time.
 
-Dense float64 arrays throughout; written from the equations, not from the package. `p` is a dict
-of the parameters of a network. A sequence is a list of items without any padding.
+All arrays are dense float64. The code follows the equations, not the package. `p` is a dict of the
+parameters of a network. A sequence is a list of items without padding.
 """
 
 from math import erf
 
 import numpy as np
 
-from tests.nn.reference import _softmax, symmetric, unit
+from tests.nn.reference import softmax, symmetric, unit
 
-# ------------------------------------------------------------------------------------------- graphs
+# Graphs
 
 
 def behavior(R, max_length=None):
-    """How often two items were met by one person, D^-1/2 C D^-1/2, the largest being one."""
+    """Number of users with both items, normalised by D^-1/2 C D^-1/2, scaled to a maximum of 1."""
     n_items = R.shape[1]
-    people = [row for row in R if max_length is None or sum(row > 0) <= max_length]
+    users = [row for row in R if max_length is None or sum(row > 0) <= max_length]
     C = np.zeros((n_items, n_items))
     for i in range(n_items):
         for j in range(n_items):
             if i != j:
-                C[i, j] = sum(row[i] > 0 and row[j] > 0 for row in people)
+                C[i, j] = sum(row[i] > 0 and row[j] > 0 for row in users)
     C = symmetric(C)
     return C / C.max() if C.any() else C
 
 
 def semantics(F, present=None):
-    """Cosines of the items that have the modality; the others are like nothing."""
+    """Cosines of the items that have the modality; zero for the others."""
     S = np.zeros((len(F), len(F)))
     for i in range(len(F)):
         for j in range(len(F)):
@@ -37,6 +37,7 @@ def semantics(F, present=None):
 
 
 def affinity(R, F, relation, present=None, max_length=None):
+    """MRGC: combine co-occurrence and similarity of items."""
     if relation == "behavior":
         return behavior(R, max_length)
     if relation == "semantic":
@@ -46,7 +47,7 @@ def affinity(R, F, relation, present=None, max_length=None):
 
 
 def nearest(A, n_neighbors):
-    """The largest entries of each row, if positive and not on the diagonal, as a mask."""
+    """Mask of the largest entries of each row that are positive and off the diagonal."""
     keep = np.zeros(A.shape, dtype=bool)
     for i in range(len(A)):
         others = [j for j in range(len(A)) if j != i and A[i, j] > 0]
@@ -55,44 +56,44 @@ def nearest(A, n_neighbors):
 
 
 def relation_graph(A, keep):
-    """MRGC: what is kept of an affinity, and every item with itself."""
+    """MRGC: the kept entries of an affinity plus self-loops, normalised."""
     return symmetric(np.where(keep, A, 0) + np.eye(len(A)))
 
 
-def keep_own(A, count, strength):
-    """Item by item, between its own vector and what the graph makes of it."""
+def mix_with_identity(A, count, strength):
+    """Weight each item's own vector by n / (n + strength) and its row of the graph by the rest."""
     out = np.zeros(A.shape)
     for i, n in enumerate(count):
-        share = n / (n + strength)
-        out[i] = (1 - share) * A[i]
-        out[i, i] += share
+        own_share = n / (n + strength)
+        out[i] = (1 - own_share) * A[i]
+        out[i, i] += own_share
     return out
 
 
-# -------------------------------------------------------------------------------------------- items
+# Items
 
 
-def ids(p, problem):
-    """Learned vectors by modality, (M, I, d); items that nobody met have none."""
+def id_vectors(p, problem):
+    """Learned id vectors by modality, (M, I, d); zero for cold items."""
     n_modalities = max(len(problem.features), 1)
     tables = [p["item"][0 if problem.shared_ids else m] for m in range(n_modalities)]
-    return np.array([np.where(problem.met[:, None], table, 0) for table in tables])
+    return np.array([np.where(problem.has_interactions[:, None], table, 0) for table in tables])
 
 
 def biases(p, problem):
-    """Of every item; those that nobody met have the mean of the others."""
-    known = p["item_bias"][problem.met, 0]
-    return [p["item_bias"][i, 0] if met else known.mean() for i, met in enumerate(problem.met)]
+    """Bias of every item; cold items have the mean of the others."""
+    learned = p["item_bias"][:, 0]
+    return np.where(problem.has_interactions, learned, learned[problem.has_interactions].mean())
 
 
 def item_vectors(p, problem):
     """E_m of every modality, (M, I, d)."""
-    own = ids(p, problem)
+    learned = id_vectors(p, problem)
     if not problem.features:
-        return own
+        return learned
     tables = []
     for m, (F, present) in enumerate(zip(problem.features, problem.present, strict=True)):
-        E = own[m].copy() if problem.graphs is None else problem.graphs[m] @ own[m]
+        E = learned[m].copy() if problem.graphs is None else problem.graphs[m] @ learned[m]
         if problem.project_features:
             for i in np.flatnonzero(present):
                 E[i] += _linear(p, f"projections.{m}", F[i])
@@ -101,7 +102,7 @@ def item_vectors(p, problem):
 
 
 def center_features(E, cluster):
-    """ICA: for each item the mean over the items of its cluster; -1 is no cluster."""
+    """ICA: for each item the mean vector of its cluster; -1 means no cluster."""
     out = np.zeros(E.shape)
     for i, c in enumerate(cluster):
         if c >= 0:
@@ -109,7 +110,7 @@ def center_features(E, cluster):
     return out
 
 
-# ---------------------------------------------------------------------------------------- attention
+# Attention
 
 
 def _linear(p, name, x):
@@ -125,35 +126,35 @@ def _gelu(x):
     return x * (1 + np.vectorize(erf)(x / np.sqrt(2))) / 2
 
 
-def _heads(x, n_heads):
+def _split_heads(x, n_heads):
     return np.split(x, n_heads, axis=1)
 
 
 def item_logits(p, name, x, n_heads):
     """Q K^T / sqrt(d / h) of each head."""
     query, key, _ = np.split(_linear(p, f"{name}.item", x), 3, axis=1)
-    pairs = zip(_heads(query, n_heads), _heads(key, n_heads), strict=True)
+    pairs = zip(_split_heads(query, n_heads), _split_heads(key, n_heads), strict=True)
     return [q @ k.T / np.sqrt(q.shape[1]) for q, k in pairs]
 
 
 def interest_logits(p, name, c, n_heads):
     """Q' K'^T / sqrt(d / h) of each head, from the centers' features."""
     query, key = np.split(_linear(p, f"{name}.interest", c), 2, axis=1)
-    pairs = zip(_heads(query, n_heads), _heads(key, n_heads), strict=True)
+    pairs = zip(_split_heads(query, n_heads), _split_heads(key, n_heads), strict=True)
     return [q @ k.T / np.sqrt(q.shape[1]) for q, k in pairs]
 
 
 def attention(p, name, x, c, n_heads):
-    """Causal: position t looks at 0 to t. The values come from the items alone."""
+    """Causal attention: position t attends to 0 to t. The values come from the items alone."""
     logits = item_logits(p, name, x, n_heads)
     if c is not None:
         pairs = zip(logits, interest_logits(p, name, c, n_heads), strict=True)
-        logits = [own + more for own, more in pairs]
-    value = _heads(np.split(_linear(p, f"{name}.item", x), 3, axis=1)[2], n_heads)
+        logits = [by_item + by_interest for by_item, by_interest in pairs]
+    value = _split_heads(np.split(_linear(p, f"{name}.item", x), 3, axis=1)[2], n_heads)
     rows = []
     for t in range(len(x)):
-        seen = slice(t + 1)
-        row = [_softmax(a[t, seen]) @ v[seen] for a, v in zip(logits, value, strict=True)]
+        past = slice(t + 1)
+        row = [softmax(a[t, past]) @ v[past] for a, v in zip(logits, value, strict=True)]
         rows.append(np.concatenate(row))
     return _linear(p, f"{name}.out", np.array(rows))
 
@@ -166,7 +167,7 @@ def block(p, name, x, c, n_heads):
 
 
 def states(p, problem, sequence):
-    """One sequence to (L, M, d)."""
+    """States of one sequence, (L, M, d)."""
     out = []
     for m, E in enumerate(item_vectors(p, problem)):
         x = np.array([E[i] + p["encoder.position"][m, t] for t, i in enumerate(sequence)])
@@ -180,56 +181,56 @@ def states(p, problem, sequence):
     return np.stack(out, axis=1)
 
 
-# --------------------------------------------------------------------------------- fusion and score
+# Fusion and scores
 
 
 def fusion_weights(p, problem, state):
-    """Of the modalities, for one (M, d) state; without the noise of training."""
+    """Weights of the modalities for one state (M, d), without the noise of training."""
     if problem.fusion == "mean":
         return np.full(len(state), 1 / len(state))
     gates = zip(p["encoder.gate"], p["encoder.gate_bias"], state, strict=True)
-    return _softmax(np.array([gate @ s + bias for gate, bias, s in gates]) / problem.tau)
+    return softmax(np.array([gate @ s + bias for gate, bias, s in gates]) / problem.tau)
 
 
-def scores(p, problem, states, alone=None):
-    """Of every item, for each (M, d) state; `alone` leaves a single modality of the user."""
-    E, own = item_vectors(p, problem), ids(p, problem)
+def scores(p, problem, states, only_modality=None):
+    """Scores of all items for each state (M, d), by all modalities or a single one of the user."""
+    E, learned = item_vectors(p, problem), id_vectors(p, problem)
     out = np.zeros((len(states), E.shape[1]))
-    made_equal = unit if problem.similarity == "cosine" else np.asarray
+    scale = unit if problem.similarity == "cosine" else np.asarray
     for row, state in zip(out, states, strict=True):
         weights = fusion_weights(p, problem, state)
-        if alone is not None:
-            weights = np.arange(len(state)) == alone
+        if only_modality is not None:
+            weights = np.arange(len(state)) == only_modality
         for i in range(len(row)):
             if problem.item_vectors == "modality":
                 pairs = zip(weights, state, E[:, i], strict=True)
-                row[i] = sum(w * made_equal(s) @ made_equal(e) for w, s, e in pairs)
+                row[i] = sum(w * scale(s) @ scale(e) for w, s, e in pairs)
             else:
                 user = np.sum([w * s for w, s in zip(weights, state, strict=True)], axis=0)
-                item = np.mean(own[:, i] if problem.item_vectors == "id" else E[:, i], axis=0)
-                row[i] = made_equal(user) @ made_equal(item)
+                parts = learned[:, i] if problem.item_vectors == "id" else E[:, i]
+                row[i] = scale(user) @ scale(np.mean(parts, axis=0))
     if problem.item_bias:
         out += biases(p, problem)
     return out
 
 
-def next_item_loss(p, problem, sequences, temperature, negatives=None, alone=None):
-    """Cross-entropy of each item but the first, among all items or among those drawn."""
+def next_item_loss(p, problem, sequences, temperature, negatives=None, only_modality=None):
+    """Cross-entropy of each item but the first, among all items or the sampled negatives."""
     losses = []
     for sequence in sequences:
-        logits = scores(p, problem, states(p, problem, sequence[:-1]), alone) / temperature
+        logits = scores(p, problem, states(p, problem, sequence[:-1]), only_modality) / temperature
         for row, target in zip(logits, sequence[1:], strict=True):
-            others = range(len(row)) if negatives is None else negatives
-            drawn = [row[j] for j in others if j != target]
-            losses.append(-np.log(_softmax(np.array([row[target], *drawn]))[0]))
+            candidates = range(len(row)) if negatives is None else negatives
+            others = [row[j] for j in candidates if j != target]
+            losses.append(-np.log(softmax(np.array([row[target], *others]))[0]))
     return np.mean(losses)
 
 
 def modality_loss(p, problem, sequences, temperature, negatives=None):
-    """The same of every modality by itself, added up; nothing where there is one alone."""
+    """Sum of the losses of each single modality; zero with fewer than two modalities."""
     if len(problem.features) < 2:
         return 0
-    parts = range(len(problem.features))
     return sum(
-        next_item_loss(p, problem, sequences, temperature, negatives, alone=m) for m in parts
+        next_item_loss(p, problem, sequences, temperature, negatives, only_modality=m)
+        for m in range(len(problem.features))
     )

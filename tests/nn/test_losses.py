@@ -8,9 +8,9 @@ from tests.nn import reference
 N, D = 7, 4
 RNG = np.random.default_rng(0)
 POSITIVE, NEGATIVE = RNG.normal(size=(2, N))
-OTHERS = RNG.normal(size=(N, 5))
+MATRIX = RNG.normal(size=(N, 5))
 V, T = RNG.normal(size=(2, N, D))
-WEIGHT, OTHER = RNG.random((2, N))
+WEIGHT, SECOND_WEIGHT = RNG.random((2, N))
 IDS = np.array([3, 1, 3, 0, 1, 3, 9])
 
 
@@ -18,7 +18,7 @@ def tensors(*arrays):
     return [torch.as_tensor(array) for array in arrays]
 
 
-# What goes in and is learned; the loss; its reference.
+# Name: (inputs, which all need a gradient; the loss; its reference).
 CASES = {
     "bpr": ((POSITIVE, NEGATIVE), losses.bpr_loss, reference.bpr),
     "bpr, weighted": ((POSITIVE, NEGATIVE, WEIGHT), losses.bpr_loss, reference.bpr),
@@ -33,7 +33,7 @@ CASES = {
         lambda v, t, w: losses.alignment_loss(v, t, w, temperature=0.2),
         lambda v, t, w: reference.alignment(v, t, w, 0.2),
     ),
-    "MSA, nodes twice in the batch": (
+    "MSA, repeated nodes": (
         (V, T, WEIGHT),
         lambda *x: losses.alignment_loss(*x, temperature=0.5, ids=torch.as_tensor(IDS)),
         lambda *x: reference.alignment(*x, 0.5, IDS),
@@ -44,11 +44,11 @@ CASES = {
         lambda v, t: reference.alignment(v, t, 1, 1.0),
     ),
     "NLT": (
-        (WEIGHT, OTHER),
+        (WEIGHT, SECOND_WEIGHT),
         lambda a, b: torch.stack(losses.tradeoff_weights(a, b)),
         lambda a, b: np.stack(reference.tradeoff(a, b)),
     ),
-    "squared norm": ((V, T, OTHERS), losses.squared_norm, reference.squared_norm),
+    "squared norm": ((V, T, MATRIX), losses.squared_norm, reference.squared_norm),
 }
 
 
@@ -77,16 +77,16 @@ def test_extreme_inputs_give_finite_losses_and_gradients(inputs, loss, expected)
 
 def test_extremes_of_difference_and_alignment():
     v = torch.eye(4)
-    assert losses.difference_loss(v, 3 * v) == 0  # the same direction: nothing differs
-    assert losses.difference_loss(v, -v) == -2  # opposite ones: as far apart as on their axis
+    assert losses.difference_loss(v, 3 * v) == 0  # same directions: no difference
+    assert losses.difference_loss(v, -v) == -2  # opposite unit vectors along one axis
     aligned = losses.alignment_loss(v, 3 * v, temperature=0.05)
     assert aligned < 1e-7 < losses.alignment_loss(v, v.roll(1, 0), temperature=0.05)
-    # All rows one node: no negatives, no loss.
+    # All rows are the same node: no negatives, so no loss.
     same = losses.alignment_loss(v, v.roll(1, 0), temperature=0.05, ids=torch.zeros(4))
     assert same == 0
 
 
-def test_tradeoff_of_a_node_that_does_not_care_and_one_that_does():
+def test_tradeoff_of_a_node_with_even_preferences_and_a_node_with_one_modality():
     difference, alignment = losses.tradeoff_weights(
         torch.tensor([0.5, 1.0]), torch.tensor([0.5, 0.0])
     )

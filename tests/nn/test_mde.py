@@ -6,21 +6,23 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from recsk.features import check_item_features, prepare
-from recsk.nn.mde import Graphs, MDENetwork, MDEObjective
+from recsk.features import check_item_features
+from recsk.features.dense import fill_and_standardize
+from recsk.nn.mde import Graphs, MDENetwork
+from recsk.nn.mde_objective import MDEObjective
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
-from recsk.nn.sampling import Batch, InteractionSampler, Met
+from recsk.nn.sampling import Batch, InteractionSampler, SeenNegatives
 from recsk.nn.training import train
 from tests.nn import reference
-from tests.nn.cuda import DEVICES, Watched, assert_close
+from tests.nn.cuda import DEVICES, ForbidSynchronization, assert_close
 
 U, I, D = 6, 8, 3  # noqa: E741
 RNG = np.random.default_rng(0)
 R = (RNG.random((U, I)) < 0.4).astype(float)
-R[4], R[:, 5] = 0, 0  # a user and an item whom nobody met
+R[4], R[:, 5] = 0, 0  # a user and an item without interactions
 FEATURES = [RNG.normal(size=(I, p)) for p in (4, 2, 5)]
-PRESENT = [np.arange(I) % 4 != m for m in range(3)]  # items 0 and 4 lack the first, and so on
+PRESENT = [np.arange(I) % 4 != m for m in range(3)]  # items 0 and 4 lack modality 0, and so on
 WEIGHTS = {
     "score_temperature": 0.3,
     "modality_weight": 0.7,
@@ -34,7 +36,7 @@ WEIGHTS = {
 
 @dataclass
 class Problem:
-    """Everything that the reference and the network both have to know."""
+    """The settings that the reference and the network share."""
 
     n_modalities: int = 2
     id_embedding: str = "none"
@@ -58,7 +60,7 @@ class Problem:
         return PRESENT[: self.n_modalities]
 
     def network(self, device="cpu", seed=0, initial=False):
-        """The network on the reference's graphs, every parameter random unless `initial`."""
+        """A network on the reference's graphs, with random parameters unless `initial`."""
 
         def operator(graph, **options):
             return SparseOperator(sp.csr_array(graph), torch.device(device), **options)
@@ -92,7 +94,7 @@ class Problem:
             fusion=self.fusion,
             similarity=self.similarity,
             id_embedding=self.id_embedding,
-            met=torch.as_tensor(R.any(axis=0)[:, None], dtype=torch.float32),
+            has_interactions=torch.as_tensor(R.any(axis=0)[:, None], dtype=torch.float32),
             preference=torch.as_tensor(fixed / fixed.sum()) if self.preference == "fixed" else None,
             tradeoff=self.tradeoff,
             generator=generator,
@@ -103,21 +105,21 @@ class Problem:
         return network.to(device)
 
 
-def numbers(network):
+def parameters_of(network):
     return {name: x.cpu().double().numpy() for name, x in network.state_dict().items()}
 
 
 def batch_for(ranking, seed=0):
     """Seven interactions in which a user and an item occur more than once.
 
-    The users, the items, the negatives, which of them do not count as such, and weights.
+    Returns user, positive, negative, excluded negatives and weight.
     """
     rng = np.random.default_rng(seed)
     user, positive = np.argwhere(R)[[0, 1, 1, 5, 6, 9, 12]].T
     weight = (1 + user / U).astype(np.float32)
     if ranking == "bpr":
         return user, positive, rng.integers(0, I, 7), None, weight
-    negative = np.array([positive[0], 5, 7, 2])  # shared, one of them met by somebody
+    negative = np.array([positive[0], 5, 7, 2])  # shared; one of them is a positive
     return user, positive, negative, R[user][:, negative] > 0, weight
 
 
@@ -125,23 +127,22 @@ def terms_of(network, ranking="bpr", **weights):
     objective = MDEObjective(network, ranking=ranking, **{**WEIGHTS, **weights})
     device = network.user.device
     user, positive, negative, excluded, weight = batch_for(ranking)
-    met = None
+    seen = None
     if excluded is not None:
-        _, first, owner = np.unique(user, return_index=True, return_inverse=True)
-        met = Met(
-            *(torch.as_tensor(x, device=device) for x in (user[first], owner, excluded[first]))
-        )
-    given = [torch.as_tensor(x, device=device) for x in (user, positive, negative, weight)]
-    return objective(Batch(*given[:3], weight=given[3], met=met))
+        _, first, user_index = np.unique(user, return_index=True, return_inverse=True)
+        arrays = user[first], user_index, excluded[first]
+        seen = SeenNegatives(*(torch.as_tensor(x, device=device) for x in arrays))
+    tensors = [torch.as_tensor(x, device=device) for x in (user, positive, negative, weight)]
+    return objective(Batch(*tensors[:3], weight=tensors[3], seen=seen))
 
 
-def same(actual, expected):
+def assert_same(actual, expected):
     np.testing.assert_allclose(actual.detach().cpu(), expected, rtol=1e-5, atol=1e-5)
 
 
 def variants():
-    """Every combination of the main switches; the others take turns."""
-    turns = {
+    """Every combination of the main switches; the values of the other switches alternate."""
+    alternating = {
         "fusion": ["concat", "sum"],
         "normalize": [True, True, False],
         "hidden": [4, 0, 4, 4, 0],
@@ -158,7 +159,7 @@ def variants():
             ["dot", "cosine"],
         )
     ):
-        others = {name: values[i % len(values)] for name, values in turns.items()}
+        others = {name: values[i % len(values)] for name, values in alternating.items()}
         yield Problem(m, ids, preference, tradeoff, similarity, **others)
     yield Problem(0)
     yield Problem(0, similarity="cosine", user_neighbors=0, normalize=False)
@@ -168,21 +169,20 @@ def describe(problem):
     return "-".join(str(value) for value in vars(problem).values())
 
 
-# ------------------------------------------------------------------------------------ the equations
-
-
 @pytest.mark.parametrize("problem", list(variants()), ids=describe)
 def test_every_equation(problem):
     network = problem.network()
-    p = numbers(network)
-    for given, expected in zip(network(), reference.forward(p, problem), strict=True):
-        same(given, expected)
-    for given, expected in zip(
+    p = parameters_of(network)
+    for actual, expected in zip(network(), reference.forward(p, problem), strict=True):
+        assert_same(actual, expected)
+    for actual, expected in zip(
         network.preferences(), reference.preferences(p, problem), strict=True
     ):
-        same(given, expected)
-    for given, expected in zip(network.embeddings(), reference.embeddings(p, problem), strict=True):
-        same(given, expected)
+        assert_same(actual, expected)
+    for actual, expected in zip(
+        network.embeddings(), reference.embeddings(p, problem), strict=True
+    ):
+        assert_same(actual, expected)
     for ranking in ("bpr", "softmax"):
         terms = terms_of(network, ranking)
         expected = reference.objective(
@@ -190,7 +190,7 @@ def test_every_equation(problem):
         )
         assert terms.keys() == expected.keys()
         for name, term in terms.items():
-            same(term, expected[name])
+            assert_same(term, expected[name])
 
 
 GRADIENTS = [
@@ -208,10 +208,10 @@ GRADIENTS = [
 @pytest.mark.parametrize("ranking", ["bpr", "softmax"])
 @pytest.mark.parametrize("problem", GRADIENTS, ids=describe)
 def test_gradient_of_every_parameter(problem, ranking):
-    """Along a random direction of each, against central differences of the reference."""
+    """Compare with central differences of the reference, along a random direction of each."""
     network = problem.network()
     sum(terms_of(network, ranking).values()).backward()
-    p, rng, step = numbers(network), np.random.default_rng(0), 1e-5
+    p, rng, step = parameters_of(network), np.random.default_rng(0), 1e-5
 
     def loss(p):
         terms = reference.objective(p, problem, batch_for(ranking), WEIGHTS | {"ranking": ranking})
@@ -229,17 +229,14 @@ def test_gradient_of_every_parameter(problem, ranking):
 def test_no_features_and_no_user_graph_is_lightgcn():
     problem = Problem(0, user_neighbors=0, normalize=False)
     network = problem.network()
-    p = numbers(network)
+    p = parameters_of(network)
     nodes = reference.propagate(
         reference.interaction_graph(R), np.concatenate([p["user"], p["item"]]), 2
     )
     users, items = network.embeddings()
-    same(users, nodes[:U])
-    same(items, nodes[U:])
+    assert_same(users, nodes[:U])
+    assert_same(items, nodes[U:])
     assert set(terms_of(network)) == {"ranking", "regularization"}
-
-
-# ------------------------------------------------------------------------------------- the switches
 
 
 @pytest.mark.parametrize(
@@ -251,7 +248,7 @@ def test_no_features_and_no_user_graph_is_lightgcn():
         ("reg_lambda", "regularization"),
     ],
 )
-def test_a_weight_of_zero_leaves_its_term_out_and_others_as_they_are(weight, term):
+def test_a_weight_of_zero_removes_its_term_and_keeps_the_others(weight, term):
     network = Problem(3).network()
     full, without = terms_of(network), terms_of(network, **{weight: 0})
     assert full.keys() - without.keys() == {term}
@@ -264,33 +261,32 @@ def test_a_weight_of_zero_leaves_its_term_out_and_others_as_they_are(weight, ter
 @pytest.mark.parametrize("seed", [0, 1])
 def test_learned_preferences_start_even(seed):
     for preference in Problem(3).network(seed=seed, initial=True).preferences():
-        same(preference, np.full(preference.shape, 1 / 3))
+        assert_same(preference, np.full(preference.shape, 1 / 3))
 
 
 def test_the_seed_decides_the_initial_weights():
     problem = Problem(2, "gate")
-    first, again, other = (numbers(problem.network(seed=s, initial=True)) for s in (1, 1, 2))
+    first, again, other = (parameters_of(problem.network(seed=s, initial=True)) for s in (1, 1, 2))
     for name in first:
         np.testing.assert_array_equal(first[name], again[name])
-        # All but the preferences, which start even.
+        # The preferences start even, whatever the seed.
         assert (first[name] != other[name]).any() or not first[name].any(), name
 
 
-# ------------------------------------------------------------------------------------ missing items
-
-
 def with_features(problem, features, standardize=False):
-    """The network's initial items for raw features with rows of NaN."""
+    """A network with these features, in which NaN rows mark missing items."""
     network = problem.network()
     checked = check_item_features({str(m): F for m, F in enumerate(features)}, I)
     network.modalities = [
         Modality(torch.as_tensor(values), torch.as_tensor(present[:, None]).float())
-        for values, present in (prepare(F, standardize=standardize) for F in checked.values())
+        for values, present in (
+            fill_and_standardize(F, standardize=standardize) for F in checked.values()
+        )
     ]
     return network
 
 
-def raw(missing):
+def features_without(missing):
     features = [F.copy() for F in FEATURES[:2]]
     for m, items in enumerate(missing):
         features[m][items] = np.nan
@@ -300,12 +296,12 @@ def raw(missing):
 @pytest.mark.parametrize("id_embedding", ["none", "add", "gate"])
 def test_missing_items_never_reach_the_initial_vectors_of_others(id_embedding):
     problem = Problem(2, id_embedding)
-    before = with_features(problem, raw([[1], []])).initial_nodes()
-    after = with_features(problem, raw([[1, 3], [3, 6]])).initial_nodes()
+    before = with_features(problem, features_without([[1], []])).initial_nodes()
+    after = with_features(problem, features_without([[1, 3], [3, 6]])).initial_nodes()
     changed = set((before != after).any(dim=1).nonzero().ravel().tolist())
     assert changed == {U + 3, U + 6}
 
-    # What the features of a missing item are is never looked at.
+    # The features of a missing item have no effect.
     network = problem.network()
     before = network.initial_nodes()
     for features, present in network.modalities:
@@ -315,10 +311,10 @@ def test_missing_items_never_reach_the_initial_vectors_of_others(id_embedding):
 
 @pytest.mark.parametrize("problem", GRADIENTS[:6], ids=describe)
 @pytest.mark.parametrize("ranking", ["bpr", "softmax"])
-def test_nan_never_gets_anywhere(problem, ranking):
+def test_missing_features_never_cause_nan(problem, ranking):
     problem = replace(problem, n_modalities=2)
     # Item 5 has neither features nor interactions; items 1 and 2 lack one modality.
-    network = with_features(problem, raw([[1, 5], [2, 5]]), standardize=True)
+    network = with_features(problem, features_without([[1, 5], [2, 5]]), standardize=True)
     for vectors in (*network(), *network.embeddings(), *network.fold_in_parts().values()):
         assert torch.isfinite(vectors).all()
     terms = terms_of(network, ranking)
@@ -328,13 +324,10 @@ def test_nan_never_gets_anywhere(problem, ranking):
         assert parameter.grad is None or torch.isfinite(parameter.grad).all(), name
 
 
-# ------------------------------------------------------------------------------- training, and CUDA
-
-
 @pytest.mark.gpu
 @pytest.mark.parametrize("ranking", ["bpr", "softmax"])
 @pytest.mark.parametrize("problem", GRADIENTS, ids=describe)
-def test_cuda_gives_what_the_cpu_gives(problem, ranking):
+def test_cuda_matches_the_cpu(problem, ranking):
     results = []
     for device in ("cpu", "cuda"):
         network = problem.network(device)
@@ -345,7 +338,7 @@ def test_cuda_gives_what_the_cpu_gives(problem, ranking):
     assert_close(*results)
 
 
-def trained(problem, ranking, device="cpu", watch=lambda batches: batches, **options):
+def fit(problem, ranking, device="cpu", wrap=lambda batches: batches, **options):
     network = problem.network(device, initial=True)
     user, item = (torch.as_tensor(x, device=device) for x in R.nonzero())
     batches = InteractionSampler(
@@ -354,21 +347,21 @@ def trained(problem, ranking, device="cpu", watch=lambda batches: batches, **opt
         n_items=I,
         batch_size=4,
         n_shared=3 if ranking == "softmax" else None,
-        exclude_met=True,
+        exclude_seen=True,
         generator=torch.Generator(device).manual_seed(0),
     )
     objective = MDEObjective(network, ranking=ranking, **WEIGHTS)
-    return network, train(network, watch(batches), objective, learning_rate=0.02, **options)
+    return network, train(network, wrap(batches), objective, learning_rate=0.02, **options)
 
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("ranking", ["bpr", "softmax"])
 @pytest.mark.parametrize("problem", GRADIENTS, ids=describe)
-def test_training_lowers_the_loss_and_can_be_repeated(problem, ranking, device):
-    network, log = trained(problem, ranking, device, max_epochs=8)
+def test_training_lowers_the_loss_and_is_reproducible(problem, ranking, device):
+    network, log = fit(problem, ranking, device, max_epochs=8)
     total = np.sum(list(log.loss_curve.values()), axis=0)
     assert total[-3:].mean() < total[:3].mean()
-    again, _ = trained(problem, ranking, device, max_epochs=8)
+    again, _ = fit(problem, ranking, device, max_epochs=8)
     for name, value in network.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
 
@@ -377,5 +370,5 @@ def test_training_lowers_the_loss_and_can_be_repeated(problem, ranking, device):
 @pytest.mark.parametrize("ranking", ["bpr", "softmax"])
 @pytest.mark.parametrize("problem", GRADIENTS, ids=describe)
 def test_an_epoch_never_waits_for_the_device(problem, ranking):
-    _, log = trained(problem, ranking, "cuda", Watched, max_epochs=3)
+    _, log = fit(problem, ranking, "cuda", ForbidSynchronization, max_epochs=3)
     assert log.n_iter == 3

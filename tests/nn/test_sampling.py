@@ -9,7 +9,7 @@ N_USERS, N_ITEMS = 12, 30
 
 @pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def sampler(request):
-    """A function from options to a sampler of 200 interactions, 20 of them the last user's."""
+    """A factory of samplers of 200 interactions; the last user has 20 of them."""
     R = np.zeros((N_USERS, N_ITEMS), dtype=bool)
     R[-1, :20] = True
     R.reshape(-1)[np.random.default_rng(0).choice(R[:-1].size, 180, replace=False)] = True
@@ -45,7 +45,7 @@ def test_an_epoch_has_every_interaction_once(sampler, batch_size, n_shared):
 
 
 @pytest.mark.parametrize("n_shared", [None, 10])
-def test_the_generator_decides(sampler, n_shared):
+def test_the_seed_of_the_generator_decides_the_draws(sampler, n_shared):
     def flat(seed):
         batches = sampler(seed, n_shared=n_shared)
         return [part.tolist() for _ in range(2) for batch in epoch(batches) for part in batch[:3]]
@@ -53,8 +53,8 @@ def test_the_generator_decides(sampler, n_shared):
     assert flat(1) == flat(1) != flat(2)
 
 
-def test_negatives_are_items_that_the_user_has_not_met(sampler):
-    # With so many redraws a met one is left in (2/3)^51 of the draws of the last user.
+def test_negatives_are_items_that_the_user_has_not_seen(sampler):
+    # After 50 redraws a negative of the last user is a seen item with probability (2/3)^51.
     batches = sampler(n_redraws=50)
     for _ in range(5):
         for user, positive, negative, *_ in epoch(batches):
@@ -62,24 +62,24 @@ def test_negatives_are_items_that_the_user_has_not_met(sampler):
             assert not sampler.R[user, negative].any()
 
 
-def test_how_many_met_ones_the_default_leaves(sampler):
+def test_share_of_seen_negatives_with_the_default_redraws(sampler):
     user = torch.full((20_000,), N_USERS - 1, device=sampler().user.device)
-    left = sampler.R[-1, sampler().negatives(user).cpu()].mean()
+    seen_share = sampler.R[-1, sampler().draw_negatives(user).cpu()].mean()
     share = sampler.R[-1].mean()
-    assert left == pytest.approx(share**5, rel=0.1)  # the first draw and four more
+    assert seen_share == pytest.approx(share**5, rel=0.1)  # one draw and four redraws
 
 
-def test_negatives_are_uniform_over_what_was_not_met(sampler):
+def test_negatives_are_uniform_over_the_unseen_items(sampler):
     batches = sampler(n_redraws=30)
     user = torch.full((20_000,), N_USERS - 1, device=batches.user.device)
-    counts = np.bincount(batches.negatives(user).cpu(), minlength=N_ITEMS)
-    free = np.flatnonzero(~sampler.R[-1])
-    expected = 20_000 / len(free)
-    chi_square = ((counts[free] - expected) ** 2 / expected).sum()
-    assert chi_square < len(free) - 1 + 5 * np.sqrt(2 * (len(free) - 1))
+    counts = np.bincount(batches.draw_negatives(user).cpu(), minlength=N_ITEMS)
+    unseen = np.flatnonzero(~sampler.R[-1])
+    expected = 20_000 / len(unseen)
+    chi_square = ((counts[unseen] - expected) ** 2 / expected).sum()
+    assert chi_square < len(unseen) - 1 + 5 * np.sqrt(2 * (len(unseen) - 1))
 
 
-def test_a_user_who_met_everything(sampler):
+def test_a_user_who_has_seen_all_items(sampler):
     batches = InteractionSampler(
         torch.zeros(3, dtype=torch.int64),
         torch.arange(3),
@@ -96,7 +96,7 @@ def test_a_user_who_met_everything(sampler):
     [
         (10, 30, 10),
         (30, 30, 30),
-        (100, 30, 30),  # never more than there are
+        (100, 30, 30),  # at most the catalogue
         (10, 10_000, 10),
     ],
 )
@@ -110,39 +110,39 @@ def test_shared_negatives(sampler, n_shared, n_items, size):
         assert len({tuple(sorted(negative)) for negative in drawn}) == len(drawn)  # new every batch
 
 
-def test_where_the_item_itself_is_among_the_shared_ones(sampler):
-    n_own = 0
-    for _, positive, negative, own, *_ in epoch(sampler(n_shared=25)):
-        is_own = positive[:, None] == negative
-        np.testing.assert_array_equal(own >= 0, is_own.any(axis=1))
-        np.testing.assert_array_equal(negative[own[own >= 0]], positive[own >= 0])
-        n_own += (own >= 0).sum()
-    assert 0 < n_own < 200
+def test_positive_index_is_the_position_of_the_positive_among_the_shared_negatives(sampler):
+    n_found = 0
+    for _, positive, negative, index, *_ in epoch(sampler(n_shared=25)):
+        matches = positive[:, None] == negative
+        np.testing.assert_array_equal(index >= 0, matches.any(axis=1))
+        np.testing.assert_array_equal(negative[index[index >= 0]], positive[index >= 0])
+        n_found += (index >= 0).sum()
+    assert 0 < n_found < 200
 
 
 @pytest.mark.parametrize("batch_size", [1, 32, 1000])
-def test_which_shared_items_were_met(sampler, batch_size):
-    n_met = 0
-    for batch in sampler(n_shared=25, exclude_met=True, batch_size=batch_size):
-        assert batch.own is None
-        met = [x.cpu().numpy() for x in batch.met]
+def test_batches_give_the_shared_negatives_that_each_user_has_seen(sampler, batch_size):
+    n_seen = 0
+    for batch in sampler(n_shared=25, exclude_seen=True, batch_size=batch_size):
+        assert batch.positive_index is None
+        distinct, user_index, seen = (x.cpu().numpy() for x in batch.seen)
         user, negative = batch.user.cpu().numpy(), batch.negative.cpu().numpy()
-        np.testing.assert_array_equal(met[0], np.unique(user))
-        np.testing.assert_array_equal(met[0][met[1]], user)
-        np.testing.assert_array_equal(met[2], sampler.R[met[0]][:, negative])
-        n_met += met[2].sum()
-    assert n_met > 100
+        np.testing.assert_array_equal(distinct, np.unique(user))
+        np.testing.assert_array_equal(distinct[user_index], user)
+        np.testing.assert_array_equal(seen, sampler.R[distinct][:, negative])
+        n_seen += seen.sum()
+    assert n_seen > 100
 
 
-def test_one_negative_each_needs_no_exclusion(sampler):
-    assert all(batch.own is None and batch.met is None for batch in sampler())
+def test_batches_with_one_negative_per_interaction_exclude_nothing(sampler):
+    assert all(batch.positive_index is None and batch.seen is None for batch in sampler())
 
 
 @pytest.mark.parametrize("n_shared", [None, 10])
-def test_weights_are_those_of_the_users(sampler, n_shared):
+def test_each_interaction_has_the_weight_of_its_user(sampler, n_shared):
     assert all(batch.weight is None for batch in sampler(n_shared=n_shared))
     weight = np.arange(N_USERS, dtype=np.float32)
     batches = sampler(n_shared=n_shared)
     batches.weight = torch.as_tensor(weight, device=batches.user.device)
-    for user, *_, own, _ in epoch(batches):
-        np.testing.assert_array_equal(own, weight[user])
+    for user, *_, batch_weight, _ in epoch(batches):
+        np.testing.assert_array_equal(batch_weight, weight[user])

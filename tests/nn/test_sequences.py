@@ -4,13 +4,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsk.nn.sequences import SequenceSampler, pad
+from recsk.nn.sequences import SequenceSampler, pad_sequences
 
 lengths = st.lists(st.integers(0, 12), max_size=8)
 
 
 def sampler(lengths, *, max_length=5, batch_size=3, seed=0, device="cpu", **options):
-    """Of sequences in which every item occurs once: its id is its place in the flat array."""
+    """A sampler of sequences in which every item occurs once: its id is its flat position."""
     indptr = np.cumsum([0, *lengths])
     return SequenceSampler(
         indptr,
@@ -27,13 +27,13 @@ def windows(batch):
     """Items and targets of every row of a batch, without the padding."""
     items, target = batch.items.numpy(), np.zeros(batch.items.numel(), np.int64)
     filled = np.zeros(items.size, dtype=bool)
-    filled[batch.place] = True
-    target[batch.place] = batch.target
+    filled[batch.position] = True
+    target[batch.position] = batch.target
     rows = zip(items, target.reshape(items.shape), filled.reshape(items.shape), strict=True)
-    for row, following, real in rows:
-        n = real.sum()
-        assert real[:n].all() and not row[n:].any()  # padded at the end, with zeros
-        yield row[:n], following[:n]
+    for row, next_items, is_item in rows:
+        n = is_item.sum()
+        assert is_item[:n].all() and not row[n:].any()  # padded at the end, with zeros
+        yield row[:n], next_items[:n]
 
 
 @given(lengths, st.integers(1, 6), st.integers(1, 4), st.integers(0, 2**32 - 1))
@@ -44,37 +44,37 @@ def test_every_item_but_the_first_is_a_target_once(lengths, max_length, batch_si
     for _ in range(2):
         targets, n_batches, n_windows = [], 0, 0
         for batch in batches:
-            assert batch.negative is None and batch.own is batch.target
+            assert batch.negative is None and batch.target_index is batch.target
             rows = list(windows(batch))
             assert 1 <= len(rows) <= batch_size
             assert max(len(row) for row, _ in rows) == batch.items.shape[1] <= max_length
-            for row, following in rows:
+            for row, next_items in rows:
                 np.testing.assert_array_equal(row, np.arange(row[0], row[0] + len(row)))
-                np.testing.assert_array_equal(following, row + 1)
-                assert not np.isin(following, starts).any()  # of the same sequence
-                targets.extend(following)
+                np.testing.assert_array_equal(next_items, row + 1)
+                assert not np.isin(next_items, starts).any()  # of the same sequence
+                targets.extend(next_items)
             n_batches, n_windows = n_batches + 1, n_windows + len(rows)
         assert sorted(targets) == sorted(set(range(sum(lengths))) - set(starts[starts < ends]))
         assert n_batches == -(-n_windows // batch_size)
-        # A cut sequence may need one window more than `len` reckons with.
+        # A cut sequence may need one window more than `len` counts.
         assert len(batches) <= n_batches <= len(batches) + len(lengths)
 
 
 @given(lengths, st.integers(0, 9))
-def test_what_fits_is_never_cut(lengths, seed):
+def test_a_sequence_of_at_most_max_length_is_never_cut(lengths, seed):
     batches = sampler(lengths, max_length=12, seed=seed)
-    found = [len(row) for batch in batches for row, _ in windows(batch)]
-    assert sorted(found) == sorted(n - 1 for n in lengths if n > 1)
+    window_lengths = [len(row) for batch in batches for row, _ in windows(batch)]
+    assert sorted(window_lengths) == sorted(n - 1 for n in lengths if n > 1)
     assert len(list(batches)) == len(batches)
 
 
 @pytest.mark.parametrize("lengths", [[], [0], [0, 0], [1], [1, 0, 1]])
-def test_nothing_to_predict(lengths):
+def test_no_batches_without_a_next_item_to_predict(lengths):
     batches = sampler(lengths)
     assert list(batches) == [] and len(batches) == 0
 
 
-def test_cuts_are_drawn_anew():
+def test_each_epoch_draws_new_cuts():
     batches = sampler([40], max_length=10, batch_size=100)
     firsts = set()
     for _ in range(200):
@@ -92,7 +92,7 @@ def drawn(batches, n_epochs=2):
 
 
 @pytest.mark.parametrize("n_negatives", [None, 4])
-def test_the_seed_decides(n_negatives):
+def test_the_seed_decides_the_draws(n_negatives):
     lengths = [3, 9, 2, 30, 7, 7, 12, 5]
     first, again, other = (
         drawn(sampler(lengths, seed=seed, n_negatives=n_negatives)) for seed in (1, 1, 2)
@@ -102,7 +102,7 @@ def test_the_seed_decides(n_negatives):
     assert first[:half] != first[half:]
 
 
-def test_global_random_state_is_left_alone():
+def test_the_global_random_state_stays_unchanged():
     def state():
         return [*np.random.get_state()[1], *torch.get_rng_state().tolist()]  # noqa: NPY002
 
@@ -111,62 +111,63 @@ def test_global_random_state_is_left_alone():
     assert state() == before
 
 
-def test_batches_join_what_is_alike_in_length():
+def test_batches_join_sequences_of_similar_length():
     batches = sampler([3, 13] * 32, max_length=20, batch_size=8)
-    n_real = sum(batch.place.numel() for batch in batches)
-    assert n_real == sum(batch.items.numel() for batch in batches) == 32 * (2 + 12)
+    n_items = sum(batch.position.numel() for batch in batches)
+    assert n_items == sum(batch.items.numel() for batch in batches) == 32 * (2 + 12)
     orders = [[batch.items.shape[1] for batch in batches] for _ in range(2)]
-    assert orders[0] != orders[1] and sorted(orders[0]) != orders[0]  # and come in any order
+    assert orders[0] != orders[1] and sorted(orders[0]) != orders[0]  # in random order
 
 
-def test_sequences_change_their_company():
+def test_each_epoch_groups_the_sequences_anew():
     batches = sampler([5] * 40, batch_size=10)
-    company = [{frozenset(batch.items[:, 0].tolist()) for batch in batches} for _ in range(2)]
-    assert company[0] != company[1]
+    groups = [{frozenset(batch.items[:, 0].tolist()) for batch in batches} for _ in range(2)]
+    assert groups[0] != groups[1]
 
 
-def test_negatives_are_drawn_anew_for_each_batch():
+def test_each_batch_draws_new_negatives():
     batches = sampler([5] * 40, batch_size=4, n_negatives=50)
     drawn = [batch for _ in range(10) for batch in batches]
-    for _, _, target, negative, own in drawn:
-        assert len(set(negative.tolist())) == 50  # never one twice
-        place = [negative.tolist().index(i) if i in negative else -1 for i in target]
-        assert own.tolist() == place
+    for _, _, target, negative, target_index in drawn:
+        assert len(set(negative.tolist())) == 50  # all distinct
+        expected = [negative.tolist().index(i) if i in negative else -1 for i in target]
+        assert target_index.tolist() == expected
     negatives = torch.stack([batch.negative for batch in drawn])
     assert negatives.shape == (100, 50) and negatives.dtype == torch.int64
     assert len({tuple(row) for row in negatives.tolist()}) == 100
     counts = np.bincount(negatives.ravel(), minlength=200)
-    # Uniform: 25 of each; a quarter of the catalogue at a time varies less than single draws.
+    # Uniform: 25 of each item. Drawing a quarter of the catalogue at once varies less than
+    # single draws.
     assert len(counts) == 200 and counts.min() > 5 and counts.max() < 50
     assert np.std(counts) == pytest.approx(np.sqrt(25 * 0.75), abs=1)
 
 
 @pytest.mark.parametrize("n_negatives", [None, 10, 15, 90])
-def test_items_in_no_sequence_are_no_negatives(n_negatives):
+def test_items_in_no_sequence_are_never_negatives(n_negatives):
     for batch in sampler([5, 4, 6], n_negatives=n_negatives, n_items=90):
         assert (batch.negative < 15).all()
         assert len(set(batch.negative.tolist())) == min(n_negatives or 15, 15)
         assert all(
-            (batch.negative[own] == target) if own >= 0 else target not in batch.negative
-            for target, own in zip(batch.target, batch.own, strict=True)
+            (batch.negative[index] == target) if index >= 0 else target not in batch.negative
+            for target, index in zip(batch.target, batch.target_index, strict=True)
         )
 
 
-def test_more_negatives_than_items_are_all_items():
+def test_more_negatives_than_items_means_all_items():
     for batch in sampler([5] * 4, n_negatives=27, n_items=20):
-        assert batch.negative is None and batch.own is batch.target
+        assert batch.negative is None and batch.target_index is batch.target
 
 
 @given(st.lists(st.integers(0, 5), max_size=6), st.data())
-def test_pad(lengths, data):
+def test_pad_sequences(lengths, data):
     items = np.arange(1, 21)
     start = np.array([data.draw(st.integers(0, 20 - n)) for n in lengths], dtype=np.int64)
-    padded, place = pad(items, start, np.array(lengths, dtype=np.int64))
+    padded, position = pad_sequences(items, start, np.array(lengths, dtype=np.int64))
     expected = np.zeros((len(lengths), max(lengths, default=0)), np.int64)
     for row, begin, n in zip(expected, start, lengths, strict=True):
         row[:n] = items[begin : begin + n]
     np.testing.assert_array_equal(padded, expected)
-    np.testing.assert_array_equal(place, np.flatnonzero(expected))
+    np.testing.assert_array_equal(position, np.flatnonzero(expected))
 
 
 @pytest.mark.gpu

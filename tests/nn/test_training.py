@@ -11,14 +11,14 @@ class Walker(torch.nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.place = torch.nn.Parameter(torch.zeros(1))
+        self.position = torch.nn.Parameter(torch.zeros(1))
         self.register_buffer("steps", torch.zeros(1))
         self.modes = []
 
     def terms(self, batch):
         self.modes.append(self.training)
         self.steps += 1
-        return {"climb": -self.place.sum(), "batch": torch.tensor(float(batch))}
+        return {"climb": -self.position.sum(), "batch": torch.tensor(float(batch))}
 
 
 def run(network, *, terms=None, batches=(1, 4), max_epochs=5, learning_rate=1.0, **options):
@@ -38,19 +38,19 @@ def walker():
 
 
 def scripted(walker, metrics):
-    """An evaluation with these results, which notes where the walker is."""
-    left = iter(metrics)
+    """An `evaluate` that returns these metrics, one after the other."""
+    remaining = iter(metrics)
 
     def evaluate():
         assert not walker.training
-        return next(left)
+        return next(remaining)
 
     return evaluate
 
 
-def test_the_last_epoch_stays_without_validation(walker):
+def test_without_validation_the_weights_of_the_last_epoch_are_kept(walker):
     log = run(walker)
-    assert walker.place.item() == pytest.approx(10, abs=1e-4)  # two batches, five epochs
+    assert walker.position.item() == pytest.approx(10, abs=1e-4)  # two batches, five epochs
     assert (log.n_iter, log.best_iter, log.stopped_by) == (5, 5, "max_epochs")
     assert log.validation_curve == [] and log.non_finite is None
     assert not walker.training and all(walker.modes)
@@ -69,7 +69,7 @@ def test_loss_curve_is_the_mean_of_every_term_over_the_batches(walker):
         ([0.1, 0.3, 0.2, 0.1, 0.0], 9, 5, 2, "max_epochs"),
         ([0.1, 0.3, 0.2, 0.1, 0.4], 2, 4, 2, "patience"),
         ([0.3, 0.2, 0.4, 0.1, 0.0], 2, 5, 3, "patience"),
-        ([0.3, 0.3, 0.3, 0.3, 0.3], 1, 2, 1, "patience"),  # no better: the first is kept
+        ([0.3, 0.3, 0.3, 0.3, 0.3], 1, 2, 1, "patience"),  # ties: the first is kept
         ([0.0, 0.0, 0.0, 0.0, 0.1], 4, 5, 5, "max_epochs"),
         ([-1.0, -2.0, -3.0, -4.0, -5.0], 9, 5, 1, "max_epochs"),
     ],
@@ -79,53 +79,53 @@ def test_the_best_epoch_is_kept(walker, metrics, patience, n_iter, best, stopped
     assert (log.n_iter, log.best_iter, log.stopped_by) == (n_iter, best, stopped_by)
     assert log.validation_curve == metrics[:n_iter]
     assert len(log.loss_curve["climb"]) == n_iter
-    # Weights and buffers, as they were at the end of that epoch of two steps.
-    assert walker.place.item() == pytest.approx(2 * best, abs=1e-4)
+    # Weights and buffers are those at the end of the best epoch; an epoch has two steps.
+    assert walker.position.item() == pytest.approx(2 * best, abs=1e-4)
     assert walker.steps.item() == 2 * best
 
 
 def test_learning_rate_decays_after_each_epoch(walker):
     run(walker, max_epochs=3, learning_rate=0.1, learning_rate_decay=0.5)
-    assert walker.place.item() == pytest.approx(2 * (0.1 + 0.05 + 0.025), abs=1e-5)
+    assert walker.position.item() == pytest.approx(2 * (0.1 + 0.05 + 0.025), abs=1e-5)
 
 
 @pytest.mark.parametrize("max_epochs", [1, 3, 20])
-def test_the_moving_average_is_kept_and_training_goes_on_without_it(walker, max_epochs):
-    places = []
+def test_the_moving_average_is_kept_and_training_continues_without_it(walker, max_epochs):
+    positions = []
 
     def terms(batch):
-        places.append(walker.place.item())  # where the step before went
+        positions.append(walker.position.item())  # after the step before
         return walker.terms(batch)
 
     run(walker, terms=terms, max_epochs=max_epochs, weight_averaging=0.5)
-    assert places == pytest.approx(range(2 * max_epochs), abs=1e-4)
+    assert positions == pytest.approx(range(2 * max_epochs), abs=1e-4)
     average = 0.0
     for step in range(1, 2 * max_epochs + 1):
         decay = min(0.5, step / (step + 9))
         average = decay * average + (1 - decay) * step
-    assert walker.place.item() == pytest.approx(average, abs=1e-4)
+    assert walker.position.item() == pytest.approx(average, abs=1e-4)
 
 
-def test_the_moving_average_is_what_is_evaluated(walker):
-    seen = []
+def test_the_moving_average_is_evaluated(walker):
+    positions = []
 
     def evaluate():
-        seen.append(walker.place.item())
-        return -abs(seen[-1] - 5)
+        positions.append(walker.position.item())
+        return -abs(positions[-1] - 5)
 
     log = run(walker, evaluate=evaluate, weight_averaging=0.9, n_iter_no_change=9)
-    assert walker.place.item() == seen[log.best_iter - 1]
-    assert seen[0] < 2 - 1e-3
+    assert walker.position.item() == positions[log.best_iter - 1]
+    assert positions[0] < 2 - 1e-3
 
 
-def test_before_epoch(walker):
-    seen = []
-    run(walker, max_epochs=3, before_epoch=lambda: seen.append(walker.steps.item()))
-    assert seen == [0, 2, 4]
+def test_before_epoch_is_called_before_each_epoch(walker):
+    steps = []
+    run(walker, max_epochs=3, before_epoch=lambda: steps.append(walker.steps.item()))
+    assert steps == [0, 2, 4]
 
 
 @pytest.mark.parametrize("steps", [0, 1, 2, 5])
-def test_an_interrupt_keeps_the_best_so_far(walker, steps):
+def test_an_interrupt_keeps_the_best_weights_so_far(walker, steps):
     def terms(batch):
         if walker.steps == steps:
             raise KeyboardInterrupt
@@ -135,11 +135,11 @@ def test_an_interrupt_keeps_the_best_so_far(walker, steps):
     log = run(walker, terms=terms, evaluate=scripted(walker, [0.5, 0.1, 0.1]))
     best = min(finished, 1)
     assert (log.n_iter, log.best_iter, log.stopped_by) == (finished, best, "interrupt")
-    assert walker.place.item() == pytest.approx(2 * best, abs=1e-4)
+    assert walker.position.item() == pytest.approx(2 * best, abs=1e-4)
     assert not walker.training
 
 
-def test_an_interrupt_of_the_evaluation(walker):
+def test_an_interrupt_in_the_evaluation(walker):
     def evaluate():
         if walker.steps == 4:
             raise KeyboardInterrupt
@@ -147,10 +147,10 @@ def test_an_interrupt_of_the_evaluation(walker):
 
     log = run(walker, evaluate=evaluate)
     assert (log.n_iter, log.best_iter, log.stopped_by) == (1, 1, "interrupt")
-    assert walker.place.item() == pytest.approx(2, abs=1e-4)
+    assert walker.position.item() == pytest.approx(2, abs=1e-4)
 
 
-def test_other_errors_are_not_swallowed(walker):
+def test_other_errors_are_raised(walker):
     def terms(batch):
         raise RuntimeError("out of memory")
 
@@ -159,42 +159,42 @@ def test_other_errors_are_not_swallowed(walker):
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_loss_that_is_not_finite_is_named(walker, value):
+def test_the_log_names_a_loss_term_that_is_not_finite(walker, value):
     def terms(batch):
         terms = walker.terms(batch)
-        return terms | {"odd": walker.place.sum() * (value if walker.steps == 6 else 0.0)}
+        return terms | {"bad": walker.position.sum() * (value if walker.steps == 6 else 0.0)}
 
     log = run(walker, terms=terms)
-    assert (log.stopped_by, log.non_finite) == ("non-finite", "odd")
+    assert (log.stopped_by, log.non_finite) == ("non-finite", "bad")
     assert (log.n_iter, log.best_iter) == (2, 2)
-    assert walker.place.item() == pytest.approx(4, abs=1e-4)
+    assert walker.position.item() == pytest.approx(4, abs=1e-4)
     assert {len(curve) for curve in log.loss_curve.values()} == {2}
 
 
-def test_a_loss_that_is_not_finite_stops_at_once_where_that_costs_nothing(walker):
+def test_on_the_cpu_training_stops_at_the_first_loss_that_is_not_finite(walker):
     def terms(batch):
         good = walker.terms(batch)
-        return {**good, "odd": torch.tensor(math.nan if walker.steps == 7 else 0.0)}
+        return {**good, "bad": torch.tensor(math.nan if walker.steps == 7 else 0.0)}
 
     log = run(walker, terms=terms, batches=range(4))
-    assert (log.n_iter, log.stopped_by, log.non_finite) == (1, "non-finite", "odd")
-    assert walker.modes == 7 * [True]  # the third batch of the second epoch, and no more
+    assert (log.n_iter, log.stopped_by, log.non_finite) == (1, "non-finite", "bad")
+    assert walker.modes == 7 * [True]  # it stops at the third batch of the second epoch
 
 
-def test_a_first_loss_that_is_not_finite_says_nothing_else(walker, recwarn):
-    log = run(walker, terms=lambda batch: {"odd": walker.place.sum() * math.nan})
-    assert (log.n_iter, log.best_iter, log.non_finite) == (0, 0, "odd")
+def test_a_first_loss_that_is_not_finite_causes_no_warning(walker, recwarn):
+    log = run(walker, terms=lambda batch: {"bad": walker.position.sum() * math.nan})
+    assert (log.n_iter, log.best_iter, log.non_finite) == (0, 0, "bad")
     assert not recwarn.list
 
 
-def test_a_validation_metric_that_is_nan_is_never_the_best(walker):
+def test_a_validation_metric_of_nan_is_never_the_best(walker):
     metrics = [math.nan, 0.2, math.nan, math.nan, 0.1]
     log = run(walker, evaluate=scripted(walker, metrics))
-    assert log.best_iter == 2 and walker.place.item() == pytest.approx(4, abs=1e-4)
+    assert log.best_iter == 2 and walker.position.item() == pytest.approx(4, abs=1e-4)
 
 
 @pytest.mark.parametrize("verbose", [False, True])
-def test_verbose(walker, verbose, capfd):
+def test_verbose_shows_a_progress_bar(walker, verbose, capfd):
     run(walker, verbose=verbose, evaluate=scripted(walker, [0.25] * 5))
     out, err = capfd.readouterr()
     assert out == "" and bool(err) == verbose

@@ -1,0 +1,114 @@
+"""Checkpoints: files from which an interrupted training resumes."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from recsk.storage.atomic import replace_file
+
+__all__ = ["Checkpoint"]
+
+_VERSION = 1
+
+
+class Checkpoint:
+    """A file with the state of a training.
+
+    Parameters
+    ----------
+    path : Path
+        The file. It exists from the first save until the training is done.
+    every : int
+        Epochs between two saves.
+    training : str
+        Fingerprint of this training; a file of another training is rejected.
+    random_states : sequence of torch.Generator or RandomState
+        All that the training draws from.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        every: int,
+        training: str,
+        random_states: Sequence[torch.Generator | np.random.RandomState],
+    ) -> None:
+        self.path = path
+        self.every = every
+        self.training = training
+        self.random_states = random_states
+
+    def is_due(self, epoch: int) -> bool:
+        """Whether to save after this epoch, counted from 1."""
+        return epoch % self.every == 0
+
+    def save(self, state: dict[str, Any]) -> None:
+        """Write a state of tensors, numbers and strings; it replaces an earlier one."""
+        file = io.BytesIO()
+        torch.save(
+            {
+                "version": _VERSION,
+                "training": self.training,
+                "random": [_get(random) for random in self.random_states],
+                "state": state,
+            },
+            file,
+        )
+        replace_file(self.path, file.getvalue())
+
+    def load(self) -> dict[str, Any] | None:
+        """Read the last saved state, on the CPU, and restore the random states.
+
+        Returns
+        -------
+        dict or None
+            None without a file.
+
+        Raises
+        ------
+        ValueError
+            If the file is not from this training.
+        """
+        if not self.path.exists():
+            return None
+        try:
+            # Tensors and plain values only: no code from a file is run.
+            content = torch.load(self.path, map_location="cpu", weights_only=True)
+            version, training = content["version"], content["training"]
+        except Exception as error:  # torch raises many types for damaged files
+            raise ValueError(f"checkpoint={str(self.path)!r} cannot be read: {error}") from error
+        if (version, training) != (_VERSION, self.training):
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} is of another fit, with other data, parameters or "
+                "versions: remove the file, or name another one"
+            )
+        for random, state in zip(self.random_states, content["random"], strict=True):
+            _set(random, state)
+        return content["state"]
+
+    def remove(self) -> None:
+        """Delete the file: the training is done."""
+        self.path.unlink(missing_ok=True)
+
+
+def _get(random: torch.Generator | np.random.RandomState) -> Any:
+    if isinstance(random, torch.Generator):
+        return random.get_state()
+    state: Any = random.get_state(legacy=True)
+    name, keys, *rest = state
+    return [name, torch.as_tensor(keys.astype(np.int64)), *rest]
+
+
+def _set(random: torch.Generator | np.random.RandomState, state: Any) -> None:
+    if isinstance(random, torch.Generator):
+        random.set_state(state)
+    else:
+        name, keys, *rest = state
+        random.set_state((name, keys.numpy().astype(np.uint32), *rest))

@@ -1,0 +1,39 @@
+"""The device that a fit runs on."""
+
+from __future__ import annotations
+
+import torch
+
+__all__ = ["resolve_device"]
+
+
+def resolve_device(device: str) -> torch.device:
+    """Resolve the parameter `device` to a torch device.
+
+    Parameters
+    ----------
+    device : str
+        ``"auto"`` uses CUDA where available, else the CPU; ``"cpu"``, ``"cuda"`` or ``"cuda:1"``
+        choose.
+
+    Raises
+    ------
+    ValueError
+        If it is none of these, or the device does not exist.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+    except RuntimeError:
+        resolved = None
+    if resolved is None or resolved.type not in ("cpu", "cuda"):
+        raise ValueError(
+            f"device must be 'auto', 'cpu' or 'cuda' (or 'cuda:1' ...); got {device!r}"
+        )
+    if resolved.type == "cuda" and (resolved.index or 0) >= torch.cuda.device_count():
+        raise ValueError(
+            f"device={device!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA "
+            "devices; device='auto' uses one where available"
+        )
+    return resolved

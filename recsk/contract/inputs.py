@@ -1,0 +1,157 @@
+"""What users pass to a recommender, checked and brought into one form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from sklearn.utils import Tags, check_array
+from sklearn.utils.validation import validate_data
+
+from recsk.contract.fitted import FittedState
+from recsk.data.checks import check_ids, describe
+from recsk.data.interactions import Interactions
+from recsk.data.labels import check_one_row_per_user, check_same_labels, get_labels
+from recsk.data.matrices import interaction_matrix
+
+__all__ = ["InputChecks"]
+
+# Formats and types that scikit-learn's checks pass on unchanged. Other formats have no duplicates,
+# and other types are widened to float64 first, so that no sum of duplicates overflows.
+_FORMATS = ["csr", "csc", "coo", "bsr", "dia"]
+_DTYPES = [np.float64, np.float32, np.int64, np.int32]
+
+
+class InputChecks(FittedState):
+    """Checks of interactions, histories and ids against the users and items of the fit."""
+
+    def _check_interactions(self, X: Any, *, reset: bool, name: str = "X") -> Interactions:
+        """Return `X` as interactions; with `reset` it sets the space of users and items."""
+        if reset:
+            # A fit that fails must not leave part of an earlier model behind.
+            self.__dict__.pop("item_embedding_", None)
+            self._labels = get_labels(X) if isinstance(X, Interactions) else {}
+        if isinstance(X, Interactions):
+            if reset:
+                self.n_features_in_ = X.n_items
+                # Column names of an earlier fit on a data frame must not stay.
+                self.__dict__.pop("feature_names_in_", None)
+            interactions = _without_zeros(X, name)
+        else:
+            checks: dict[str, Any] = {"accept_sparse": _FORMATS, "dtype": _DTYPES}
+            try:
+                if name == "X":
+                    matrix = validate_data(self, X, reset=reset, **checks)
+                else:  # scikit-learn's message about columns would name X
+                    matrix = check_array(X, input_name=name, **checks)
+            except (TypeError, ValueError) as error:
+                if re.search(rf"\b{name}\b", str(error)):
+                    raise
+                raise type(error)(f"{name}: {error}") from error
+            matrix = matrix if sp.issparse(matrix) else sp.csr_array(matrix)
+            interactions = self._from_matrix(matrix, name)
+        if not reset:
+            if interactions.n_items != self.n_features_in_:
+                raise ValueError(
+                    f"{name} has {interactions.n_items} items (columns), but "
+                    f"{type(self).__name__} was fitted with {self.n_features_in_}; {name} is "
+                    "n_users x n_items"
+                )
+            if interactions.n_users > self.n_users_:
+                raise ValueError(
+                    f"{name} has {interactions.n_users} users (rows), but "
+                    f"{type(self).__name__} was fitted with {self.n_users_}; {name} is n_users x "
+                    "n_items"
+                )
+            if isinstance(X, Interactions):
+                check_same_labels(X, getattr(self, "_labels", {}), name)
+            elif name == "X":
+                check_one_row_per_user(interactions.n_users, self.n_users_, name)
+        if not len(interactions):
+            raise ValueError(
+                f"{name} has no interactions: {interactions.n_users} users x "
+                f"{interactions.n_items} items and no entry that is not zero"
+            )
+        return interactions
+
+    def _from_matrix(self, matrix: Any, name: str) -> Interactions:
+        """Read a sparse matrix; sequence models read its values as the order."""
+        return Interactions.from_csr(interaction_matrix(matrix, name), values_as=None)
+
+    def _check_users(self, user_ids: npt.ArrayLike | None) -> tuple[np.ndarray, bool]:
+        if user_ids is None:
+            return np.arange(self.n_users_), False
+        users = check_ids(user_ids, "user_ids", self.n_users_, "users", (0, 1))
+        return users.reshape(-1), users.ndim == 0
+
+    def _check_items(
+        self,
+        items: npt.ArrayLike,
+        name: str,
+        dimensions: Iterable[int] = (1,),
+    ) -> np.ndarray:
+        return check_ids(items, name, self.n_features_in_, "items", dimensions)
+
+    def _check_histories(self, user_items: Any) -> Interactions:
+        """Return the histories of new users as interactions with the items of the fit."""
+        n_items = self.n_features_in_
+        if isinstance(user_items, Interactions) or sp.issparse(user_items):
+            if len(user_items.shape) != 2:
+                raise ValueError(
+                    "user_items must have 2 axes, n x n_items, also for one user, such as X[[0]]; "
+                    f"got {describe(user_items)}"
+                )
+            if user_items.shape[1] != n_items:
+                raise ValueError(
+                    f"user_items has {user_items.shape[1]} items (columns), but "
+                    f"{type(self).__name__} was fitted with {n_items}"
+                )
+            if isinstance(user_items, Interactions):
+                known = getattr(self, "_labels", {})
+                check_same_labels(user_items, known, "user_items", ["item"])
+                return _without_zeros(user_items, "user_items")
+            return self._from_matrix(user_items, "user_items")
+        if not isinstance(user_items, list | tuple) or any(
+            not isinstance(history, Sequence | np.ndarray) or isinstance(history, str)
+            for history in user_items
+        ):
+            raise TypeError(
+                "user_items must be a sparse matrix of shape (n, n_items), Interactions, or a "
+                f"list with one list of item ids per user, such as [[3, 17]]; got "
+                f"{describe(user_items)}"
+            )
+        histories = [
+            check_ids(history, f"user_items[{row}]", n_items, "items", (1,))
+            for row, history in enumerate(user_items)
+        ]
+        lengths = [len(history) for history in histories]
+        flat = np.concatenate(histories) if histories else np.empty(0, dtype=np.int64)
+        return Interactions(
+            np.repeat(np.arange(len(histories)), lengths),
+            flat,
+            timestamp=np.arange(len(flat)),
+            n_users=len(histories),
+            n_items=n_items,
+        )
+
+    def __sklearn_tags__(self) -> Tags:
+        """Declare that X may be sparse and must not be negative."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.positive_only = True
+        tags.target_tags.required = False
+        return tags
+
+
+def _without_zeros(interactions: Interactions, name: str) -> Interactions:
+    """Remove interactions with value 0: they are none, as in a matrix."""
+    value = interactions.value
+    if value is None or value.min(initial=1) > 0:
+        return interactions
+    if (low := value.min()) < 0:
+        raise ValueError(f"{name} holds {low:g}; values of interactions must not be negative")
+    return interactions[value > 0]

@@ -1,0 +1,175 @@
+"""The first step of a fit: parameters and data checked, split and brought into one form."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from sklearn.utils import check_random_state
+
+from recsk.contract.device import resolve_device
+from recsk.contract.recommender import BaseRecommender
+from recsk.contract.validation import parse_metric
+from recsk.data.interactions import Interactions
+from recsk.features.dense import Features, fill_and_standardize
+from recsk.features.item_features import check_item_features
+
+__all__ = ["FitPreparation", "Prepared"]
+
+T = TypeVar("T")
+_LARGE = 10_000  # interactions from which "auto" stops early
+
+
+@dataclass(frozen=True)
+class Prepared(Generic[T]):
+    """What a fit learns from.
+
+    Attributes
+    ----------
+    interactions : Interactions
+        All of X.
+    train_set : T
+        X without what is held out, in the form that the network trains on.
+    held_out : csr_matrix of shape (n_users, n_items) or None
+        What early stopping watches.
+    features : dict of str to Features
+        By modality.
+    rng : RandomState
+    seed : int
+        Of everything that does not draw from `rng`.
+    device : torch.device
+    """
+
+    interactions: Interactions
+    train_set: T
+    held_out: sp.csr_matrix | None
+    features: dict[str, Features]
+    rng: np.random.RandomState
+    seed: int
+    device: torch.device
+
+    @property
+    def modalities(self) -> list[Features]:
+        """The features without their names."""
+        return list(self.features.values())
+
+
+class FitPreparation(BaseRecommender):
+    """Turns the arguments of ``fit`` into `Prepared`; nothing is trained before it succeeds."""
+
+    def _prepare(
+        self, X: Any, item_features: Mapping[str, Any] | None, eval_set: Any
+    ) -> Prepared[Any]:
+        """Check parameters and data, and split off what early stopping watches."""
+        device = self._check_fit_parameters()
+        interactions = self._check_interactions(X, reset=True)
+        checked = self._check_features(item_features, interactions.n_items)
+        rng = check_random_state(self.random_state)
+        train_set, held_out = self._split(interactions, eval_set, rng)
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        features = self._prepare_features(checked)
+        return Prepared(interactions, train_set, held_out, features, rng, seed, device)
+
+    @abstractmethod
+    def _training_set(self, interactions: Interactions) -> Any:
+        """Return interactions in the form that the network trains on."""
+
+    @abstractmethod
+    def _hold_out(
+        self, train_set: Any, n_items: int, rng: np.random.RandomState
+    ) -> tuple[Any, sp.csr_matrix | None]:
+        """Split a training set into the part to train on and the part to watch."""
+
+    def _check_fit_parameters(self) -> torch.device:
+        """Reject parameters that are wrong for any data, and find the device."""
+        self._validate_params()
+        parse_metric(self.eval_metric)
+        if self.checkpoint is not None:
+            if not isinstance(self.random_state, Integral):
+                raise ValueError(
+                    "checkpoint needs an int as random_state, so that a fit can be resumed; "
+                    f"got random_state={self.random_state!r}"
+                )
+            path = Path(self.checkpoint)
+            if path.is_dir() or not path.parent.is_dir():
+                raise ValueError(
+                    f"checkpoint must name a file in a folder that exists; got {str(path)!r}"
+                )
+        return resolve_device(self.device)
+
+    def _check_features(
+        self, item_features: Mapping[str, Any] | None, n_items: int
+    ) -> dict[str, np.ndarray]:
+        return check_item_features(item_features, n_items)
+
+    def _prepare_features(self, features: Mapping[str, np.ndarray]) -> dict[str, Features]:
+        return {
+            name: fill_and_standardize(values, standardize=self.standardize)
+            for name, values in features.items()
+        }
+
+    def _split(
+        self, interactions: Interactions, eval_set: Any, rng: np.random.RandomState
+    ) -> tuple[Any, sp.csr_matrix | None]:
+        """Return what to train on, and what to watch."""
+        train_set = self._training_set(interactions)
+        if eval_set is not None:
+            held_out = self._check_eval_set(eval_set, interactions.to_csr())
+            return train_set, held_out if self.early_stopping else None
+        stops_early = self.early_stopping
+        if stops_early == "auto":
+            stops_early = len(interactions) >= _LARGE
+        if not stops_early:
+            return train_set, None
+        train_set, held_out = self._hold_out(train_set, interactions.n_items, rng)
+        if held_out is not None and held_out.nnz:
+            return train_set, held_out
+        if self.early_stopping is True:
+            warnings.warn(
+                f"early_stopping=True holds out validation_fraction={self.validation_fraction}, "
+                "which is nothing of the histories in X: training runs for all "
+                f"{self.max_epochs} epochs. Give an eval_set, or a larger fraction",
+                stacklevel=4,
+            )
+        return train_set, None
+
+    def _check_eval_set(self, eval_set: Any, X: sp.csr_matrix) -> sp.csr_matrix:
+        """Return the interactions of `eval_set` whose users have some in `X`."""
+        known = np.diff(X.indptr) > 0
+        self.n_users_ = len(known)  # what it is checked against
+        interactions = self._check_interactions(eval_set, reset=False, name="eval_set")
+        if not isinstance(eval_set, Interactions) and interactions.n_users < len(known):
+            raise ValueError(
+                f"eval_set has {interactions.n_users} users (rows), but X has {len(known)}: one "
+                "row for each user of X is expected. (The searches of scikit-learn cut a matrix "
+                "that has as many rows as X has interactions: leave it out there.)"
+            )
+        # A user without interactions gets the most popular items, whatever is learned.
+        watched = interactions[known[interactions.user]].to_csr()
+        watched.resize((len(known), interactions.n_items))
+        if not watched.nnz:
+            raise ValueError(
+                f"eval_set has {len(interactions)} interactions, all of them of users who have "
+                "none in X: there is nothing to watch"
+            )
+        n_seen = watched.multiply(X).nnz if self._score_excludes_seen() else 0
+        if n_seen == watched.nnz:
+            raise ValueError(
+                f"eval_set: all its {n_seen} interactions are in X as well, and what a user has "
+                "seen is never recommended again; leave them out of X"
+            )
+        if n_seen > watched.nnz / 2:
+            warnings.warn(
+                f"{n_seen} of the {watched.nnz} interactions of eval_set are in X as well, and "
+                "count as never found; were they to be left out of X?",
+                stacklevel=5,
+            )
+        return watched

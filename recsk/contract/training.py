@@ -1,0 +1,211 @@
+"""The base class of recommenders that train a network in epochs."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import joblib
+import numpy as np
+import torch
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from recsk.contract.checkpoint import Checkpoint
+from recsk.contract.preparation import FitPreparation, Prepared
+from recsk.contract.recommender import BaseRecommender
+from recsk.data.interactions import Interactions
+from recsk.nn.training import TrainingLog, train
+from recsk.storage.state import StateReader
+
+__all__ = ["TrainedRecommender", "warn_if_unfinished"]
+
+
+class TrainedRecommender(FitPreparation):
+    """A recommender whose vectors come out of a network that PyTorch trains.
+
+    The ``fit`` of a subclass has four steps, each of which takes the result of the one before:
+    `_prepare` checks and splits the data (a subclass provides `_training_set` and `_hold_out`),
+    `_build` makes graphs and network, `_train` calls `_train_network`, and `_keep` ends with
+    `_keep_log` and `_set_fitted`. :doc:`/contributing/add_an_estimator` writes a whole one.
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **BaseRecommender._parameter_constraints,
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
+        "weight_averaging": [Interval(Real, 0, 1, closed="left")],
+        "early_stopping": [StrOptions({"auto"}), "boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
+        "eval_metric": [str],
+        "device": [str],
+        "checkpoint": [str, os.PathLike, None],
+        "checkpoint_epochs": [Interval(Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    # Parameters whose value in the paper is not the default.
+    _paper: ClassVar[dict[str, Any]]
+    # Parameters that the memory of a fit grows with, the first one the first to lower.
+    _sizes: ClassVar[tuple[str, ...]]
+
+    @classmethod
+    def paper(cls, **params: Any) -> Self:
+        """Make an estimator with the settings of its paper in place of the defaults.
+
+        Parameters
+        ----------
+        **params
+            Parameters that differ from the paper's settings.
+
+        Returns
+        -------
+        estimator
+            Not fitted.
+
+        Examples
+        --------
+        >>> from recsk import MDERecommender, MDSRecRecommender
+        >>> MDERecommender.paper(alpha=0.3).loss
+        'bpr'
+        >>> MDSRecRecommender.paper().item_vectors
+        'mean'
+        """
+        return cls(**{**cls._paper, **params})
+
+    @contextmanager
+    def _explain_memory_errors(self, interactions: Interactions) -> Iterator[None]:
+        """Name the parameters to lower where the memory is not enough."""
+        try:
+            yield
+        except (MemoryError, RuntimeError) as error:
+            sizes = ", ".join(f"{name}={getattr(self, name)}" for name in self._sizes)
+            if isinstance(error, torch.OutOfMemoryError):
+                raise torch.OutOfMemoryError(
+                    f"the memory of device={self.device!r} was not enough for this fit: lower one "
+                    f"of {sizes}, or choose device='cpu'"
+                ) from error
+            if not isinstance(error, MemoryError) and "allocate memory" not in str(error):
+                raise
+            users, items = (len(np.unique(x)) for x in (interactions.user, interactions.item))
+            raise MemoryError(
+                f"the memory was not enough for this fit: lower one of {sizes}. X has "
+                f"{interactions.n_users} users x {interactions.n_items} items, of whom {users} "
+                f"and {items} have interactions; ids with gaps lose them by "
+                "Interactions.from_frame"
+            ) from error
+
+    def _train_network(
+        self,
+        prepared: Prepared[Any],
+        network: torch.nn.Module,
+        batches: Any,
+        loss_terms: Callable[[Any], dict[str, torch.Tensor]],
+        *,
+        evaluate: Callable[[], float] | None,
+        before_epoch: Callable[[], None] | None = None,
+        random_states: Sequence[torch.Generator | np.random.RandomState],
+    ) -> TrainingLog:
+        """Train as the parameters say; `random_states` is all that the training draws from."""
+        return train(
+            network,
+            batches,
+            loss_terms,
+            max_epochs=int(self.max_epochs),
+            learning_rate=self.learning_rate,
+            learning_rate_decay=self.learning_rate_decay,
+            weight_averaging=self.weight_averaging,
+            before_epoch=before_epoch,
+            evaluate=evaluate,
+            n_iter_no_change=int(self.n_iter_no_change),
+            checkpoint=self._make_checkpoint(prepared, random_states),
+            verbose=bool(self.verbose),
+        )
+
+    def _make_checkpoint(
+        self,
+        prepared: Prepared[Any],
+        random_states: Sequence[torch.Generator | np.random.RandomState],
+    ) -> Checkpoint | None:
+        """Return the checkpoint of this training, or None without the parameter."""
+        if self.checkpoint is None:
+            return None
+        params = self.get_params(deep=False)
+        for name in ("checkpoint", "checkpoint_epochs", "verbose"):
+            del params[name]
+        data = prepared.train_set, prepared.held_out, prepared.modalities
+        # Random states of one type of device do not fit another.
+        training = [type(self).__name__, params, data, prepared.device.type]
+        return Checkpoint(
+            Path(self.checkpoint),
+            every=int(self.checkpoint_epochs),
+            training=joblib.hash(training),
+            random_states=random_states,
+        )
+
+    def _keep_log(self, prepared: Prepared[Any], log: TrainingLog) -> None:
+        """Keep the course of the training."""
+        self.modality_names_ = list(prepared.features)
+        self.loss_curve_, self.validation_curve_ = log.loss_curve, log.validation_curve
+        self.n_iter_, self.best_iter_ = log.n_iter, log.best_iter
+
+    def _set_fitted(
+        self,
+        interactions: Interactions,
+        user_embedding: np.ndarray,
+        item_embedding: np.ndarray,
+    ) -> None:
+        if not (np.isfinite(user_embedding).all() and np.isfinite(item_embedding).all()):
+            raise ValueError(
+                "training diverged: the vectors of users or items are not finite; lower "
+                f"learning_rate={self.learning_rate}, or scale down very large item_features"
+            )
+        super()._set_fitted(interactions, user_embedding, item_embedding)
+
+    def _get_state(self) -> dict[str, Any]:
+        return {
+            **super()._get_state(),
+            "modality_names_": self.modality_names_,
+            "user_preference_": self.user_preference_,
+            "n_iter_": self.n_iter_,
+            "best_iter_": self.best_iter_,
+            "validation_curve_": np.array(self.validation_curve_, dtype=np.float64),
+            "loss_terms": list(self.loss_curve_),
+            "loss_curve_": {
+                term: np.array(curve, dtype=np.float64) for term, curve in self.loss_curve_.items()
+            },
+        }
+
+    def _set_state(self, state: StateReader) -> None:
+        super()._set_state(state)
+        self.modality_names_ = state.strings("modality_names_")
+        n_modalities = max(len(self.modality_names_), 1)
+        self.user_preference_ = state.array("user_preference_", (self.n_users_, n_modalities))
+        self.n_iter_ = state.integer("n_iter_", 0)
+        self.best_iter_ = state.integer("best_iter_", 0, self.n_iter_)
+        self.validation_curve_ = state.curve("validation_curve_")
+        curves = state.part("loss_curve_")
+        self.loss_curve_ = {term: curves.curve(term) for term in state.strings("loss_terms")}
+
+
+def warn_if_unfinished(log: TrainingLog) -> None:
+    """Warn where training ended before its time."""
+    if log.stopped_by == "interrupt":
+        reason = "fit was interrupted"
+    elif log.stopped_by == "non-finite":
+        reason = f"the loss term {log.non_finite!r} was not finite (try a lower learning_rate)"
+    elif log.stopped_by == "no-batches":
+        reason = "no user in X has two items, so that there is no next item to learn"
+    else:
+        return
+    state = f"the weights of epoch {log.best_iter}" if log.best_iter else "its initial weights"
+    warnings.warn(f"{reason}; the estimator keeps {state}", ConvergenceWarning, stacklevel=3)

@@ -1,0 +1,86 @@
+"""The metric that early stopping watches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from recsk.metrics.evaluation import METRICS, evaluate
+from recsk.ranking.exact import top_k
+from recsk.ranking.seen import top_k_with_seen
+
+__all__ = ["Validation", "parse_metric"]
+
+
+def parse_metric(eval_metric: str) -> tuple[str, int]:
+    """Split a name such as ``"recall@20"`` into the metric and its cut-off.
+
+    Raises
+    ------
+    ValueError
+        If the metric is unknown or the cut-off no positive integer.
+    """
+    metric, at, k = eval_metric.partition("@")
+    if metric not in METRICS or not at or not k.isdecimal() or int(k) < 1:
+        raise ValueError(
+            f"eval_metric must be a metric and its cut-off, such as 'recall@20', with one of "
+            f"{', '.join(METRICS)}; got {eval_metric!r}"
+        )
+    return metric, int(k)
+
+
+class Validation:
+    """A metric on held-out interactions, for the current vectors of a network.
+
+    Parameters
+    ----------
+    seen : csr_matrix of shape (n_users, n_items)
+        Interactions of the training set.
+    held_out : csr_matrix of shape (n_users, n_items)
+        Interactions to be found.
+    eval_metric : str
+        Such as ``"recall@20"``.
+    exclude_seen : bool, default=True
+        Whether the rankings leave `seen` out.
+    """
+
+    def __init__(
+        self,
+        seen: sp.csr_matrix,
+        held_out: sp.csr_matrix,
+        eval_metric: str,
+        *,
+        exclude_seen: bool = True,
+    ) -> None:
+        self.seen, self.held_out = seen, held_out
+        self.exclude_seen = exclude_seen
+        self.metric, self.k = parse_metric(eval_metric)
+
+    def __call__(
+        self, users: np.ndarray, items: np.ndarray, *, seen_width: int | None = None
+    ) -> float:
+        """Rank by the inner products of these vectors, and compute the metric.
+
+        Where seen items are ranked too, only the first `seen_width` columns count for them.
+        """
+        width = items.shape[1] if seen_width is None else seen_width
+        ranker = _Ranker(users, items, self.seen, width)
+        measured = evaluate(
+            ranker, self.held_out, self.metric, self.k, exclude_seen=self.exclude_seen
+        )
+        return measured[f"{self.metric}@{self.k}"]
+
+
+class _Ranker:
+    def __init__(
+        self, users: np.ndarray, items: np.ndarray, seen: sp.csr_matrix, seen_width: int
+    ) -> None:
+        self.users, self.items, self.seen, self.seen_width = users, items, seen, seen_width
+
+    def recommend(self, user_ids: np.ndarray, k: int, *, exclude_seen: bool) -> Any:
+        users, seen = self.users[user_ids], self.seen[user_ids]
+        if exclude_seen:
+            return top_k(users, self.items, k, exclude=seen)
+        return top_k_with_seen(users, self.items, k, seen=seen, seen_width=self.seen_width)

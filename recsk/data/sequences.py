@@ -1,0 +1,97 @@
+"""Ordered interaction histories of all users, packed into two arrays."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from recsk.data.interactions import Interactions
+
+__all__ = ["Sequences", "check_ordered"]
+
+
+class Sequences(NamedTuple):
+    """Ordered items of all users; user u has the items ``items[indptr[u]:indptr[u + 1]]``.
+
+    Attributes
+    ----------
+    indptr : ndarray of shape (n_users + 1,), int64
+    items : ndarray of shape (n_interactions,), int64
+        Oldest first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from recsk.data.sequences import Sequences
+    >>> sequences = Sequences(np.array([0, 2, 3]), np.array([4, 1, 0]))
+    >>> sequences.select(np.array([1]))
+    Sequences(indptr=array([0, 1]), items=array([0]))
+    >>> sequences.to_csr(n_items=5).toarray()
+    array([[0., 1., 0., 0., 1.],
+           [1., 0., 0., 0., 0.]], dtype=float32)
+    """
+
+    indptr: npt.NDArray[np.int64]
+    items: npt.NDArray[np.int64]
+
+    def select(self, users: npt.NDArray[np.int64]) -> Sequences:
+        """Return the sequences of the given users, in the order of `users`."""
+        lengths = np.diff(self.indptr)[users]
+        new_indptr = np.concatenate([[0], np.cumsum(lengths)])
+        shift = np.repeat(self.indptr[users] - new_indptr[:-1], lengths)
+        return Sequences(new_indptr, self.items[shift + np.arange(new_indptr[-1])])
+
+    def to_csr(self, n_items: int) -> sp.csr_matrix:
+        """Return the binary users x items matrix, float32."""
+        ones = np.ones(len(self.items), np.float32)
+        shape = (len(self.indptr) - 1, n_items)
+        matrix = sp.csr_matrix((ones, self.items, self.indptr), shape=shape)
+        matrix.sum_duplicates()
+        matrix.data.fill(1)
+        return matrix
+
+
+def check_ordered(interactions: Interactions, name: str, *, ties: bool = False) -> Interactions:
+    """Check that interactions have an order in time and return them.
+
+    Parameters
+    ----------
+    interactions : Interactions
+    name : str
+        Name of the argument in error messages.
+    ties : bool, default=False
+        Whether all interactions of every user may have the same time.
+
+    Returns
+    -------
+    interactions : Interactions
+        The input.
+
+    Raises
+    ------
+    ValueError
+        If there are no timestamps. Without `ties` also if no user has two different times.
+    """
+    time = interactions.timestamp
+    if time is None:
+        raise ValueError(
+            f"{name} has no timestamps, and the order of the interactions matters here; if they "
+            f"already are in order: Interactions({name}.user, {name}.item, "
+            f"timestamp=np.arange(len({name})), n_users={name}.n_users, n_items={name}.n_items)"
+        )
+    if ties:
+        return interactions
+    by_user = np.argsort(interactions.user, kind="stable")
+    user, time = interactions.user[by_user], time[by_user]
+    same_user = user[1:] == user[:-1]
+    if same_user.any() and not (same_user & (time[1:] != time[:-1])).any():
+        raise ValueError(
+            f"{name} has the same value for all interactions of each user ({time[0]:g} for user "
+            f"{user[0]}), and the order of the interactions matters here: the values of a matrix "
+            "must be times or ranks, larger is later. "
+            "From columns in order: Interactions(user, item, timestamp=np.arange(len(user)))"
+        )
+    return interactions

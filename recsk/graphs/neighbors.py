@@ -1,0 +1,147 @@
+"""Nearest neighbours and the largest entries of each row, computed block by block.
+
+No dense users x users or items x items array is ever in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import scipy.sparse as sp
+
+from recsk.ranking.exact import similar
+from recsk.ranking.vectors import unit_rows
+
+__all__ = [
+    "cosine_neighbors",
+    "normalize_rows",
+    "top_k_by_blocks",
+    "top_k_per_row",
+    "top_k_products",
+    "unit_features",
+]
+
+# Products held at once. Finding the largest takes about 50 bytes for each of them.
+_MAX_PRODUCTS = 4_000_000
+
+
+def cosine_neighbors(
+    features: np.ndarray, present: np.ndarray | None, n_neighbors: int
+) -> sp.coo_array:
+    """Find the most similar items of each item by cosine; only positive cosines are kept."""
+    shape = (len(features), len(features))
+    unit, members = unit_features(features, present)
+    if not len(members) or n_neighbors < 1:
+        return sp.coo_array(shape, dtype=np.float32)
+    nearest, cosine = similar(unit, np.arange(len(members)), min(n_neighbors, len(members)))
+    row, rank = np.nonzero(cosine > 0)
+    columns = members[nearest[row, rank]]
+    return sp.coo_array((cosine[row, rank], (members[row], columns)), shape=shape)
+
+
+def top_k_by_blocks(
+    affinity: Callable[[np.ndarray], np.ndarray], n: int, n_neighbors: int, *, block_size: int
+) -> sp.coo_array:
+    """Find the largest positive entries of each row of an n x n affinity matrix.
+
+    `affinity` takes row indices and returns these rows as a new dense array, which is then
+    changed in place. The diagonal is ignored.
+    """
+    n_neighbors = min(n_neighbors, n - 1)
+    if n_neighbors < 1:
+        return sp.coo_array((n, n), dtype=np.float32)
+    columns = np.empty((n, n_neighbors), dtype=np.int64)
+    weights = np.empty((n, n_neighbors), dtype=np.float32)
+    for start in range(0, n, block_size):
+        rows = np.arange(start, min(start + block_size, n))
+        block = affinity(rows)
+        block[rows - start, rows] = -np.inf
+        nearest = np.argpartition(block, -n_neighbors, axis=1)[:, -n_neighbors:]
+        columns[rows] = nearest
+        weights[rows] = np.take_along_axis(block, nearest, axis=1)
+    row, rank = np.nonzero(weights > 0)
+    return sp.coo_array((weights[row, rank], (row, columns[row, rank])), shape=(n, n))
+
+
+def top_k_products(
+    left: sp.csr_array,
+    right: sp.csr_array | None,
+    n_neighbors: int,
+    *,
+    max_degree: int | None,
+    block_size: int,
+) -> sp.csr_array:
+    """Keep the largest entries of every row of ``left @ right.T``.
+
+    If `right` is None, it is `left` itself and the diagonal is ignored. Ties go to the lower
+    column. Columns of `right` with more than `max_degree` entries are ignored; None keeps all.
+    A block has `block_size` rows, or fewer if the products of so many rows do not fit in memory.
+    """
+    target = left if right is None else right
+    if max_degree is not None:
+        degree = np.bincount(target.indices, minlength=target.shape[1])
+        if (degree > max_degree).any():
+            keep = sp.diags_array((degree <= max_degree).astype(np.float32))
+            target = sp.csr_array(target @ keep)
+            target.eliminate_zeros()
+    transposed = sp.csr_array(target.T)
+    blocks = []
+    for rows in _split_rows(_max_products_per_row(left, transposed), block_size):
+        block = sp.csr_array(left[rows] @ transposed)
+        offset = rows.start if right is None else None
+        blocks.append(top_k_per_row(block, n_neighbors, diagonal_offset=offset))
+    return sp.csr_array(sp.vstack(blocks, format="csr", dtype=np.float32))
+
+
+def _max_products_per_row(left: sp.csr_array, right: sp.csr_array) -> np.ndarray:
+    """Bound the number of entries in each row of ``left @ right`` from above."""
+    row_sizes = np.diff(right.indptr)[left.indices]
+    total = np.concatenate([[0], np.cumsum(row_sizes, dtype=np.int64)])
+    return np.minimum(np.diff(total[left.indptr]), right.shape[1])
+
+
+def _split_rows(sizes: np.ndarray, block_size: int) -> Iterator[slice]:
+    """Split rows into blocks of at most `_MAX_PRODUCTS` products; a single row may have more."""
+    total = np.concatenate([[0], np.cumsum(sizes)])
+    start = 0
+    while start < len(sizes):
+        fitting = int(np.searchsorted(total, total[start] + _MAX_PRODUCTS, side="right")) - 1
+        stop = min(max(fitting, start + 1), start + block_size)
+        yield slice(start, min(stop, len(sizes)))
+        start = stop
+
+
+def top_k_per_row(
+    matrix: sp.csr_array, n_largest: int, *, diagonal_offset: int | None
+) -> sp.csr_array:
+    """Keep the largest entries of every row; ties go to the lower column.
+
+    The entry of row i in column ``diagonal_offset + i`` is ignored. None ignores no entry.
+    """
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    columns, values = matrix.indices.astype(np.int64), matrix.data
+    if diagonal_offset is not None:
+        off_diagonal = columns != rows + diagonal_offset
+        rows, columns, values = rows[off_diagonal], columns[off_diagonal], values[off_diagonal]
+    order = np.lexsort((columns, -values, rows))
+    starts = np.searchsorted(rows, np.arange(matrix.shape[0]))  # rows were sorted already
+    order = order[np.arange(len(rows)) - starts[rows] < n_largest]
+    largest = sp.coo_array((values[order], (rows[order], columns[order])), shape=matrix.shape)
+    graph = sp.csr_array(largest)
+    graph.sort_indices()
+    return graph
+
+
+def unit_features(
+    features: np.ndarray, present: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features of items that have them, scaled to length one, and the item indices."""
+    members = np.arange(len(features)) if present is None else np.flatnonzero(present)
+    return unit_rows(np.asarray(features[members], dtype=np.float32)), members
+
+
+def normalize_rows(histories: sp.csr_array | sp.csr_matrix) -> sp.csr_array:
+    """Scale every row of a binary matrix to length one; empty rows stay empty."""
+    count = np.maximum(np.diff(histories.indptr), 1)
+    return sp.csr_array(sp.diags_array((count**-0.5).astype(np.float32)) @ histories)

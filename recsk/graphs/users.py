@@ -1,0 +1,109 @@
+"""Graphs between users: by items in common and by similar histories."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from recsk.graphs.neighbors import normalize_rows, top_k_products
+
+__all__ = ["similar_histories", "user_cooccurrence_graph"]
+
+
+def user_cooccurrence_graph(
+    interactions: sp.csr_array,
+    n_neighbors: int,
+    *,
+    others: sp.csr_array | None = None,
+    max_degree: int | None = 1000,
+    block_size: int = 4096,
+) -> sp.csr_array:
+    r"""Link every user to the users with the most items in common (MDE, Eq. 4).
+
+    Parameters
+    ----------
+    interactions : csr_array of shape (n_users, n_items)
+        One where a user interacted with an item.
+    n_neighbors : int
+        Links per user, to the users with the highest counts. Ties go to the lower id.
+    others : csr_array of shape (n_others, n_items), default=None
+        Histories of the users to link to. None links the users among each other, and a user is
+        never their own neighbour.
+    max_degree : int or None, default=1000
+        Items with more users than this are not counted: they show little about which users are
+        similar, and an item with :math:`g` users costs :math:`g^2` operations. None counts all.
+    block_size : int, default=4096
+        Users whose counts are held at once, as a sparse block. Blocks are smaller if so many
+        users have too many counts.
+
+    Returns
+    -------
+    csr_array of shape (n_users, n_others), float32
+        Rows sum to one (softmax over the counts of the kept neighbours) or are empty.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> from recsk.graphs import user_cooccurrence_graph
+    >>> interactions = sp.csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    >>> user_cooccurrence_graph(interactions, n_neighbors=1).toarray()
+    array([[0., 1.],
+           [1., 0.]], dtype=float32)
+    """
+    counts = top_k_products(
+        sp.csr_array(interactions, dtype=np.float32),
+        None if others is None else sp.csr_array(others, dtype=np.float32),
+        n_neighbors,
+        max_degree=max_degree,
+        block_size=block_size,
+    )
+    rows = np.repeat(np.arange(counts.shape[0]), np.diff(counts.indptr))
+    if len(rows):
+        # Subtract the largest count of each row, so that the exponential does not overflow.
+        starts = counts.indptr[:-1][np.diff(counts.indptr) > 0]
+        peaks = np.maximum.reduceat(counts.data, starts)
+        counts.data -= np.repeat(peaks, np.diff(np.append(starts, counts.nnz)))
+        counts.data = np.exp(counts.data)
+        counts.data /= np.bincount(rows, weights=counts.data)[rows].astype(np.float32)
+    return counts
+
+
+def similar_histories(
+    histories: sp.csr_array,
+    others: sp.csr_array,
+    n_neighbors: int,
+    *,
+    max_degree: int | None = 1000,
+    block_size: int = 4096,
+) -> sp.csr_array:
+    """Link every history to the most similar histories of other users by cosine.
+
+    Parameters
+    ----------
+    histories : csr_array of shape (n, n_items)
+        One where a user interacted with an item.
+    others : csr_array of shape (n_others, n_items)
+        Histories of the users to link to.
+    n_neighbors, max_degree, block_size : int
+        As in `user_cooccurrence_graph`.
+
+    Returns
+    -------
+    csr_array of shape (n, n_others), float32
+        Cosines in (0, 1].
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> from recsk.graphs import similar_histories
+    >>> others = sp.csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    >>> similar_histories(sp.csr_array([[1.0, 1.0, 0.0]]), others, n_neighbors=2).toarray().round(2)
+    array([[1. , 0.5]], dtype=float32)
+    """
+    return top_k_products(
+        normalize_rows(histories),
+        normalize_rows(others),
+        n_neighbors,
+        max_degree=max_degree,
+        block_size=block_size,
+    )

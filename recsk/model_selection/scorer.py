@@ -1,0 +1,104 @@
+"""Ranking scorers for ``scoring=`` of scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator
+
+from recsk.data.checks import check_positive_int
+from recsk.metrics.evaluation import check_metric, evaluate
+
+__all__ = ["RankingScorer", "make_ranking_scorer"]
+
+
+def make_ranking_scorer(metric: str, k: int = 10, *, exclude_seen: bool = True) -> RankingScorer:
+    """Make a scorer for ``scoring=`` of scikit-learn from a ranking metric.
+
+    Parameters
+    ----------
+    metric : {"recall", "ndcg", "precision", "map", "mrr", "hit_rate", "coverage"}
+        Defined in :mod:`recsk.metrics`. Higher is better for all of them.
+    k : int, default=10
+        Length of the lists, 1 or more.
+    exclude_seen : bool, default=True
+        Whether to exclude training items from the lists. Scores on the training set are then 0.
+        False also allows hits on interactions that repeat training interactions.
+
+    Returns
+    -------
+    scorer : RankingScorer
+        Call it as ``scorer(estimator, X, y=None)`` with held-out interactions `X`. It can be
+        pickled and cloned. It works with metadata routing and requests no metadata.
+
+    Raises
+    ------
+    ValueError
+        If `metric` is unknown or `k` is below 1.
+    TypeError
+        If `k` is not an integer, or `exclude_seen` is not a bool.
+
+    Examples
+    --------
+    >>> from recsk.model_selection import make_ranking_scorer
+    >>> make_ranking_scorer("recall", k=20)
+    RankingScorer(k=20, metric='recall')
+    """
+    if not isinstance(exclude_seen, bool | np.bool_):
+        raise TypeError(f"exclude_seen must be a bool; got {exclude_seen!r}")
+    return RankingScorer(check_metric(metric), check_positive_int(k), exclude_seen=exclude_seen)
+
+
+class RankingScorer(BaseEstimator):
+    """Scorer that :func:`~recsk.model_selection.make_ranking_scorer` returns.
+
+    Parameters
+    ----------
+    metric : str
+        A metric of :mod:`recsk.metrics`.
+    k : int, default=10
+        Length of the lists.
+    exclude_seen : bool, default=True
+        Whether to exclude training items from the lists.
+
+    Examples
+    --------
+    >>> from recsk import MDERecommender
+    >>> from recsk.datasets import make_multimodal
+    >>> from recsk.model_selection import RandomHoldout, make_ranking_scorer
+    >>> X = make_multimodal(n_users=40, n_items=30, random_state=0).interactions
+    >>> train, test = next(RandomHoldout(random_state=0).split(X))
+    >>> model = MDERecommender(n_factors=8, max_epochs=1, random_state=0).fit(X[train])
+    >>> scorer = make_ranking_scorer("ndcg", k=5)
+    >>> 0 < scorer(model, X[test]) < 1
+    True
+    """
+
+    def __init__(self, metric: str, k: int = 10, *, exclude_seen: bool = True) -> None:
+        self.metric = metric
+        self.k = k
+        self.exclude_seen = exclude_seen
+
+    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+        """Return the metric of a fitted estimator on held-out interactions.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            Anything with ``recommend``, or a search or pipeline that ends with it.
+        X : Interactions, or sparse matrix or array of shape (n_users, n_items)
+            Held-out interactions.
+        y : object
+            Ignored, exists for API compatibility.
+
+        Returns
+        -------
+        value : float
+            Higher is better.
+        """
+        check_metric(self.metric)
+        values = evaluate(
+            estimator, X, metrics=self.metric, k=self.k, exclude_seen=self.exclude_seen
+        )
+        return values[f"{self.metric}@{self.k}"]

@@ -1,0 +1,5 @@
+"""MDERecommender: graph collaborative filtering on several modalities."""
+
+from recsk.models.mde.estimator import MDERecommender
+
+__all__ = ["MDERecommender"]

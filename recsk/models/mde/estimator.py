@@ -1,0 +1,373 @@
+"""MDERecommender: graph collaborative filtering that amplifies and aligns modality differences."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal
+
+import numpy.typing as npt
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from recsk.contract.training import TrainedRecommender, warn_if_unfinished
+from recsk.models.mde.steps import MDESteps
+from recsk.storage.registry import register_estimator
+
+__all__ = ["MDERecommender"]
+
+
+@register_estimator
+class MDERecommender(MDESteps):
+    r"""Graph collaborative filtering that amplifies and aligns modality differences (MDE).
+
+    Users and items have a vector in every modality. A learned encoder makes the items' vectors
+    from their features; the users' vectors are learned. Both are propagated on the graph of
+    interactions, then on a graph of users with common items and, for each modality, on a graph of
+    similar items. Every user and item has a preference for the modalities. The preference weighs
+    the modalities in the fused vector that scores items. It also sets how strongly the modalities
+    of this user or item are pushed apart (difference) or pulled together (alignment).
+
+    .. math:: L = L_{rank} + w \sum_m L_{rank}^m + \alpha L_{MDA} + \beta L_{MSA}
+              + \frac{\lambda}{2} \|\Theta\|^2
+
+    The defaults are the settings that are best on real data (see the benchmarks in the docs). Some
+    of them differ from the paper; `MDERecommender.paper()` has the paper's settings.
+
+    Parameters
+    ----------
+    n_factors : int, default=64
+        Width d of a vector in one modality.
+    n_layers : int, default=2
+        Propagation steps L on the user-item graph. The result is the mean of the layers 0 to L
+        (Eq. 3).
+    user_neighbors : int, default=0
+        Links per user in the user-user graph (Eq. 4): the users with the most items in common.
+        0 leaves the graph out. Paper: 40.
+    item_neighbors : int, default=10
+        Links per item and modality in the item-item graphs (Eq. 4), by cosine of the features.
+        0 leaves the graphs out.
+    max_degree : int or None, default=1000
+        The user-user graph ignores items with more users than this: such items say little about
+        similarity, and one costs the square of its users. None ignores no item.
+    hidden_factor : int, default=0
+        Width of the encoder's hidden layer as a multiple of `n_factors`. 0 is a linear encoder.
+        Paper: 4 (our choice; the text leaves it open).
+    standardize : bool, default=True
+        Scale every feature column to mean 0 and standard deviation 1. Paper: False.
+    normalize : bool, default=True
+        Scale the initial vectors of users and items to length one before propagation.
+    id_embedding : {"none", "add", "gate"}, default="add"
+        Whether an item also has a learned vector: "add" adds it to the encoded features, "gate"
+        multiplies it by a gate computed from them (as MGCN purifies features). Cold items have
+        none; with "gate" only their neighbours represent them. Paper: "none".
+    fusion : {"concat", "sum"}, default="concat"
+        How the weighted modalities are joined (Eq. 5).
+    preference : "learned" or array-like of shape (n_modalities,), default="learned"
+        Learn a preference for every user and item, or give all of them the same fixed weights,
+        which are scaled to sum to 1 (variant A of the paper's study).
+    tradeoff : {"preference", "uniform", "independent"}, default="preference"
+        Weights of difference and alignment for each user and item. "preference":
+        :math:`w_d = |w_v - w_t|` and :math:`w_s = 1 - w_d` from the preference (NLT, Eq. 8).
+        "uniform": one for all (without NLT). "independent": two free weights each (variant B).
+    alpha : float, default=0.01
+        Weight of the difference loss MDA (Eq. 6). 0 leaves it out. Paper: tuned, from 0.1.
+    beta : float, default=0.01
+        Weight of the alignment loss MSA (Eq. 7). 0 leaves it out. Paper: tuned, from 0.1.
+    reg_lambda : float, default=1e-4
+        Weight of half the squared norm of the learned vectors in a batch, per interaction
+        (Eq. 11).
+    temperature : float, default=0.2
+        Temperature of the alignment loss.
+    max_alignment : int, default=512
+        Users and items of a batch that serve as each other's negatives in the alignment loss.
+    modality_weight : float, default=0.0
+        Weight of the ranking loss on each modality alone (Eq. 10). 0 leaves it out. Paper: 1.
+    loss : {"softmax", "bpr"}, default="softmax"
+        Ranking loss: cross-entropy against `n_negatives` items that a batch shares, or BPR with
+        one negative per interaction. Paper: "bpr".
+    n_negatives : int, default=1024
+        Negatives of the softmax, drawn uniformly from the catalogue.
+    exclude_seen_negatives : bool, default=True
+        Leave items that the user has seen out of the negatives of the softmax.
+    user_balance : float, default=0.5
+        Balance b between interactions and users in the ranking losses, from 0 to 1: an interaction
+        of a user with n interactions weighs :math:`n^{-b}`. 0 weighs all interactions equally, 1
+        all users, as the metrics do. Paper: 0.
+    similarity : {"cosine", "dot"}, default="cosine"
+        The score of a user and an item. Paper: "dot".
+    score_temperature : float, default=0.2
+        Divides scores in the softmax loss.
+    edge_dropout : float, default=0.0
+        Share of the interactions left out of the graph, drawn anew every epoch. Every user keeps
+        at least one. Paper: 0.
+    learning_rate : float, default=1e-3
+        Of Adam.
+    learning_rate_decay : float, default=1.0
+        Factor of the learning rate after every epoch. Paper: 1.
+    weight_averaging : float, default=0.99
+        Decay per step of a moving average of the weights; the model keeps the average. 0 keeps
+        the weights of the last step. Paper: 0.
+    batch_size : int, default=4096
+        Interactions per step. Paper: 2048.
+    max_epochs : int, default=100
+        Maximum number of passes over the interactions.
+    early_stopping : bool or "auto", default="auto"
+        Whether to stop when `eval_metric` on held-out interactions no longer improves, and keep
+        the best epoch. "auto" does so with an `eval_set` or at least 10,000 interactions.
+    validation_fraction : float, default=0.1
+        Share of the interactions held out for early stopping without an `eval_set`. They still
+        count as seen: they are not recommended unless asked for.
+    n_iter_no_change : int, default=20
+        Epochs without improvement before training stops.
+    eval_metric : str, default="recall@20"
+        Metric of early stopping: a metric of `recsk.metrics` and its cut-off.
+    score_k : int, default=10
+        Cut-off of the NDCG that `score` returns.
+    device : str, default="auto"
+        "auto" uses CUDA where available; "cpu", "cuda" or "cuda:1" choose.
+    checkpoint : str, path-like or None, default=None
+        File that lets an interrupted fit resume: the same call with the same data and parameters
+        ends at the same model. A finished fit removes it. Do not share one file between fits, as
+        a search would. Needs an int as `random_state`.
+    checkpoint_epochs : int, default=1
+        Epochs between two writes of the checkpoint.
+    random_state : int, RandomState or None, default=None
+        An int gives the same model every time on the same type of device.
+    verbose : bool or int, default=False
+        Show a progress bar.
+
+    Attributes
+    ----------
+    user_embedding_ : ndarray of shape (n_users, width), float32
+        Fused vectors; a score is the inner product with an item's vector. The width is
+        n_modalities * n_factors, or n_factors with ``fusion="sum"``. Zero for users without
+        interactions.
+    item_embedding_ : ndarray of shape (n_items, width), float32
+        Fused vectors of the items.
+    item_popularity_ : ndarray of shape (n_items,), float32
+        Interactions of each item, relative to the most popular item.
+    user_preference_, item_preference_ : ndarray of shape (n, n_modalities), float32
+        Weight of each modality for every user and item; rows sum to 1. Without features there is
+        one column, of ones.
+    modality_names_ : list of str
+        Modalities in the order of the preferences; empty without features.
+    loss_curve_ : dict of str to list of float
+        Weighted mean of every loss term by epoch.
+    validation_curve_ : list of float
+        `eval_metric` by epoch; empty without early stopping.
+    n_iter_, best_iter_ : int
+        Epochs run, and the epoch whose weights were kept, counted from 1.
+    n_users_, n_features_in_ : int
+        Rows and columns of X: users and items.
+    interactions_ : csr_matrix of shape (n_users, n_items)
+        Interactions of the fit, one per pair.
+
+    Notes
+    -----
+    The features of a cold item rank it. A user without interactions gets the most popular items,
+    and so does an empty history in ``recommend(user_items=...)``. New users are folded in without
+    training: what reaches a user through the graphs is computed as for a known user, and a
+    regression on the known users estimates what training would have learned for this user alone.
+
+    An item without a modality (a row of NaN) has in that modality its learned vector, if there is
+    one, and what reaches it through the graph of interactions.
+
+    References
+    ----------
+    MDE: Modality Discrimination Enhancement for Multi-modal Recommendation, arXiv 2502.18481.
+
+    Examples
+    --------
+    >>>     >>> from scipy.sparse import random_array
+    >>> from recsk import MDERecommender
+    >>> rng = np.random.default_rng(0)
+    >>> X = random_array((30, 20), density=0.2, rng=rng).tocsr()
+    >>> image = rng.normal(size=(20, 8))
+    >>> model = MDERecommender(n_factors=8, max_epochs=3, random_state=0)
+    >>> ids, scores = model.fit(X, item_features={"image": image}).recommend([0, 3], k=5)
+    >>> ids.shape, scores.dtype
+    ((2, 5), dtype('float32'))
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **TrainedRecommender._parameter_constraints,
+        "n_factors": [Interval(Integral, 1, None, closed="left")],
+        "n_layers": [Interval(Integral, 0, None, closed="left")],
+        "user_neighbors": [Interval(Integral, 0, None, closed="left")],
+        "item_neighbors": [Interval(Integral, 0, None, closed="left")],
+        "max_degree": [Interval(Integral, 1, None, closed="left"), None],
+        "hidden_factor": [Interval(Integral, 0, None, closed="left")],
+        "standardize": ["boolean"],
+        "normalize": ["boolean"],
+        "id_embedding": [StrOptions({"none", "add", "gate"})],
+        "fusion": [StrOptions({"concat", "sum"})],
+        "preference": [StrOptions({"learned"}), "array-like"],
+        "tradeoff": [StrOptions({"preference", "uniform", "independent"})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "beta": [Interval(Real, 0, None, closed="left")],
+        "reg_lambda": [Interval(Real, 0, None, closed="left")],
+        "temperature": [Interval(Real, 0, None, closed="neither")],
+        "max_alignment": [Interval(Integral, 2, None, closed="left")],
+        "modality_weight": [Interval(Real, 0, None, closed="left")],
+        "loss": [StrOptions({"bpr", "softmax"})],
+        "n_negatives": [Interval(Integral, 1, None, closed="left")],
+        "exclude_seen_negatives": ["boolean"],
+        "user_balance": [Interval(Real, 0, 1, closed="both")],
+        "similarity": [StrOptions({"dot", "cosine"})],
+        "score_temperature": [Interval(Real, 0, None, closed="neither")],
+        "edge_dropout": [Interval(Real, 0, 1, closed="left")],
+    }
+
+    _paper: ClassVar[dict[str, Any]] = {
+        "modality_weight": 1.0,
+        "user_neighbors": 40,
+        "hidden_factor": 4,
+        "alpha": 0.1,
+        "beta": 0.1,
+        "standardize": False,
+        "id_embedding": "none",
+        "loss": "bpr",
+        "user_balance": 0.0,
+        "similarity": "dot",
+        "max_alignment": 2048,
+        "weight_averaging": 0.0,
+        "batch_size": 2048,
+    }
+
+    _sizes = ("batch_size", "n_negatives", "n_factors", "user_neighbors")
+
+    def __init__(
+        self,
+        *,
+        n_factors: int = 64,
+        n_layers: int = 2,
+        user_neighbors: int = 0,
+        item_neighbors: int = 10,
+        max_degree: int | None = 1000,
+        hidden_factor: int = 0,
+        standardize: bool = True,
+        normalize: bool = True,
+        id_embedding: Literal["none", "add", "gate"] = "add",
+        fusion: Literal["concat", "sum"] = "concat",
+        preference: Literal["learned"] | npt.ArrayLike = "learned",
+        tradeoff: Literal["preference", "uniform", "independent"] = "preference",
+        alpha: float = 0.01,
+        beta: float = 0.01,
+        reg_lambda: float = 1e-4,
+        temperature: float = 0.2,
+        max_alignment: int = 512,
+        modality_weight: float = 0.0,
+        loss: Literal["bpr", "softmax"] = "softmax",
+        n_negatives: int = 1024,
+        exclude_seen_negatives: bool = True,
+        user_balance: float = 0.5,
+        similarity: Literal["dot", "cosine"] = "cosine",
+        score_temperature: float = 0.2,
+        edge_dropout: float = 0.0,
+        learning_rate: float = 1e-3,
+        learning_rate_decay: float = 1.0,
+        weight_averaging: float = 0.99,
+        batch_size: int = 4096,
+        max_epochs: int = 100,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.1,
+        n_iter_no_change: int = 20,
+        eval_metric: str = "recall@20",
+        score_k: int = 10,
+        device: str = "auto",
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_epochs: int = 1,
+        random_state: Any = None,
+        verbose: bool | int = False,
+    ) -> None:
+        self.n_factors = n_factors
+        self.n_layers = n_layers
+        self.user_neighbors = user_neighbors
+        self.item_neighbors = item_neighbors
+        self.max_degree = max_degree
+        self.hidden_factor = hidden_factor
+        self.standardize = standardize
+        self.normalize = normalize
+        self.id_embedding = id_embedding
+        self.fusion = fusion
+        self.preference = preference
+        self.tradeoff = tradeoff
+        self.alpha = alpha
+        self.beta = beta
+        self.reg_lambda = reg_lambda
+        self.temperature = temperature
+        self.max_alignment = max_alignment
+        self.modality_weight = modality_weight
+        self.loss = loss
+        self.n_negatives = n_negatives
+        self.exclude_seen_negatives = exclude_seen_negatives
+        self.user_balance = user_balance
+        self.similarity = similarity
+        self.score_temperature = score_temperature
+        self.edge_dropout = edge_dropout
+        self.learning_rate = learning_rate
+        self.learning_rate_decay = learning_rate_decay
+        self.weight_averaging = weight_averaging
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.eval_metric = eval_metric
+        self.score_k = score_k
+        self.device = device
+        self.checkpoint = checkpoint
+        self.checkpoint_epochs = checkpoint_epochs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        item_features: Mapping[str, Any] | None = None,
+        eval_set: Any = None,
+    ) -> MDERecommender:
+        """Learn vectors of users and items from interactions and item features.
+
+        Parameters
+        ----------
+        X : sparse matrix of shape (n_users, n_items) or Interactions
+            Interactions. All values above zero count the same; zeros are no interactions.
+        y : None
+            Ignored; exists for scikit-learn.
+        item_features : dict of str to array-like of shape (n_items, n_columns), default=None
+            Features of every item by modality, dense or sparse. A row of NaN means that the item
+            lacks the modality. Without features (None or an empty dict) ids alone are learned.
+        eval_set : sparse matrix of shape (n_users, n_items) or Interactions, default=None
+            Held-out interactions for early stopping, in place of a share of `X`. A matrix has a
+            row for every user of `X`. Leave it out in searches: scikit-learn splits every argument
+            that has as many rows as `X` has interactions.
+
+        Returns
+        -------
+        MDERecommender
+            Itself.
+
+        Raises
+        ------
+        TypeError
+            If `item_features` is no dict of arrays of numbers.
+        ValueError
+            If a parameter, a shape or a value is wrong. It is raised before training starts.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If Ctrl-C or a loss that is not finite ends the fit early. The estimator keeps the best
+            state so far.
+        """
+        prepared = self._prepare(X, item_features, eval_set)
+        with self._explain_memory_errors(prepared.interactions):
+            built = self._build(prepared)
+            log = self._train(built)
+            self._keep(built, log)
+        warn_if_unfinished(log)
+        return self

@@ -1,0 +1,211 @@
+"""Vectors of new users, from their histories."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+
+from recsk.graphs.neighbors import normalize_rows
+from recsk.graphs.users import similar_histories, user_cooccurrence_graph
+from recsk.storage.state import StateReader, matrix_state
+
+__all__ = ["FoldIn", "fuse"]
+
+# Chosen on TikTok and ML-100K: known users are folded in, with and without their own history among
+# the similar ones, and their lists are compared with those of the fit.
+_N_SIMILAR = 50
+_SHARPNESS = 8
+_SHRINKAGE = 0.1
+_ARRAYS = ("messages", "items", "propagated_users", "coefficients", "residuals")
+
+
+def fuse(nodes: np.ndarray, preference: np.ndarray, *, fusion: str, similarity: str) -> np.ndarray:
+    """Join the modalities of users or items in NumPy, as the network does.
+
+    Parameters
+    ----------
+    nodes : ndarray of shape (n, n_modalities * n_factors)
+    preference : ndarray of shape (n, n_modalities)
+    fusion : {"concat", "sum"}
+    similarity : {"dot", "cosine"}
+
+    Returns
+    -------
+    ndarray of shape (n, width), float32
+    """
+    weighted = nodes.reshape(*preference.shape, -1) * preference[:, :, None]
+    fused = weighted.reshape(len(nodes), -1) if fusion == "concat" else weighted.sum(axis=1)
+    if similarity == "cosine":
+        fused = fused / np.maximum(np.linalg.norm(fused, axis=1, keepdims=True), 1e-12)
+    return fused.astype(np.float32)
+
+
+class FoldIn:
+    r"""Vectors of new users from a trained graph model, without retraining.
+
+    What reaches a user through the graphs is exact for a new user too:
+
+    .. math:: x_u = \frac{1}{L + 1} \Big( x_u^{(0)} + \sum_{i \in H} \frac{1}{\sqrt{|H| g_i}}
+              \sum_{l < L} x_i^{(l)} \Big)
+
+    and then the step on the user-user graph. What training would have learned for the user alone,
+    :math:`x_u^{(0)}` and the preference, is estimated. A ridge regression on the known users
+    predicts both from the items of the history. The residuals of the known users with the most
+    similar histories, weighted by a power of the cosine, correct the prediction.
+
+    Parameters
+    ----------
+    interactions : csr_matrix of shape (n_users, n_items)
+        Interactions of the training set.
+    initial_users : ndarray of shape (n_users, width)
+        :math:`x_u^{(0)}`, all modalities side by side.
+    preference_logits : ndarray of shape (n_users, n_modalities)
+        Their softmax is the preference.
+    item_layers : ndarray of shape (n_items, width)
+        :math:`\sum_{l < L} x_i^{(l)}`.
+    items : ndarray of shape (n_items, width)
+        Items after all propagation, another input of the regression.
+    propagated_users : ndarray of shape (n_users, width)
+        Users before the step on the user-user graph; kept only with that graph.
+    n_layers, user_neighbors, max_degree, normalize
+        Parameters of the model.
+    """
+
+    def __init__(
+        self,
+        interactions: sp.csr_matrix,
+        *,
+        initial_users: np.ndarray,
+        preference_logits: np.ndarray,
+        item_layers: np.ndarray,
+        items: np.ndarray,
+        propagated_users: np.ndarray,
+        n_layers: int,
+        user_neighbors: int,
+        max_degree: int | None,
+        normalize: bool,
+    ) -> None:
+        self.interactions = interactions
+        self.width = initial_users.shape[1]
+        self.n_layers = n_layers
+        self.user_neighbors = user_neighbors
+        self.max_degree = max_degree
+        self.normalize = normalize
+        degree = np.bincount(interactions.indices, minlength=interactions.shape[1])
+        scale = np.maximum(degree, 1)[:, None] ** -0.5
+        self.messages = (item_layers * scale).astype(np.float32)
+        self.items = items
+        # Only the user-user graph reads them.
+        self.propagated_users = propagated_users if user_neighbors else propagated_users[:0]
+        known = np.diff(interactions.indptr) > 0
+        learned = np.hstack([initial_users, preference_logits])
+        inputs = self._inputs(interactions)
+        self.coefficients = _ridge(inputs[known], learned[known])
+        self.residuals = (learned - inputs @ self.coefficients).astype(np.float32)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return all arrays and settings, as a dict of arrays, numbers and dicts."""
+        return {
+            "interactions": matrix_state(self.interactions),
+            "n_layers": self.n_layers,
+            "user_neighbors": self.user_neighbors,
+            "max_degree": self.max_degree,
+            "normalize": self.normalize,
+            **{name: getattr(self, name) for name in _ARRAYS},
+        }
+
+    @classmethod
+    def from_state(
+        cls, state: StateReader, shape: tuple[int, int], width: int, n_modalities: int
+    ) -> FoldIn:
+        """Make a fold-in from the dict that `get_state` returned.
+
+        Parameters
+        ----------
+        state : StateReader
+        shape : tuple of int
+            Shape of the interactions.
+        width : int
+            Width of all modalities side by side.
+        n_modalities : int
+
+        Raises
+        ------
+        ValueError
+            If anything is missing or does not fit the rest.
+        """
+        n_users, n_items = shape
+        if width % n_modalities:
+            raise ValueError(f"{n_modalities} modalities do not share a width of {width}")
+        fold = cls.__new__(cls)
+        fold.interactions = state.matrix("interactions", shape)
+        fold.width = width
+        fold.n_layers = state.integer("n_layers", 0)
+        fold.user_neighbors = state.integer("user_neighbors", 0)
+        fold.max_degree = state.optional_integer("max_degree", 1)
+        fold.normalize = state.flag("normalize")
+        fold.messages = state.array("messages", (n_items, width))
+        fold.items = state.array("items", (n_items, width))
+        n_propagated = n_users if fold.user_neighbors else 0
+        fold.propagated_users = state.array("propagated_users", (n_propagated, width))
+        fold.coefficients = state.array("coefficients", (2 * width + 1, width + n_modalities))
+        fold.residuals = state.array("residuals", (n_users, width + n_modalities))
+        return fold
+
+    def __call__(self, histories: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
+        """Compute vectors and preferences of new users.
+
+        Parameters
+        ----------
+        histories : csr_matrix of shape (n, n_items)
+
+        Returns
+        -------
+        users : ndarray of shape (n, width), float32
+            All modalities side by side.
+        preference_logits : ndarray of shape (n, n_modalities), float32
+        """
+        estimate = self._estimate(histories)
+        n_modalities = estimate.shape[1] - self.width
+        initial = estimate[:, : self.width].reshape(len(estimate), n_modalities, -1)
+        if self.normalize:
+            initial /= np.maximum(np.linalg.norm(initial, axis=2, keepdims=True), 1e-12)
+        users = (initial.reshape(len(estimate), -1) + self._received(histories)) / (
+            self.n_layers + 1
+        )
+        if self.user_neighbors:
+            near = user_cooccurrence_graph(
+                histories, self.user_neighbors, others=self.interactions, max_degree=self.max_degree
+            )
+            users = users + near @ self.propagated_users
+        return users.astype(np.float32), estimate[:, self.width :].astype(np.float32)
+
+    def _estimate(self, histories: sp.csr_matrix) -> np.ndarray:
+        """Estimate what training would have learned for these users alone."""
+        near = similar_histories(
+            histories, self.interactions, _N_SIMILAR, max_degree=self.max_degree
+        )
+        near.data **= _SHARPNESS
+        total = np.asarray(near.sum(axis=1)).reshape(-1, 1) + _SHRINKAGE
+        return self._inputs(histories) @ self.coefficients + (near @ self.residuals) / total
+
+    def _received(self, histories: sp.csr_matrix) -> np.ndarray:
+        if not self.n_layers:
+            return np.zeros((histories.shape[0], self.width), dtype=np.float32)
+        return np.asarray(normalize_rows(histories) @ self.messages)
+
+    def _inputs(self, histories: sp.csr_matrix) -> np.ndarray:
+        scaled = normalize_rows(histories)
+        ones = np.ones((histories.shape[0], 1), dtype=np.float32)
+        return np.hstack([scaled @ self.messages, scaled @ self.items, ones])
+
+
+def _ridge(inputs: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    # A small penalty, which only keeps the system from being singular.
+    inputs = inputs.astype(np.float64)
+    gram = inputs.T @ inputs
+    penalty = 1e-3 * np.trace(gram) / len(gram) + 1e-12
+    gram[np.diag_indices_from(gram)] += penalty
+    return np.linalg.solve(gram, inputs.T @ targets).astype(np.float32)

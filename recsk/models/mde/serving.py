@@ -1,0 +1,56 @@
+"""What a fitted MDE does beside ranking: new users, and its state in files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+
+from recsk.contract.training import TrainedRecommender
+from recsk.data.interactions import Interactions
+from recsk.models.mde.fold_in import FoldIn, fuse
+from recsk.storage.state import StateReader
+
+__all__ = ["MDEServing"]
+
+
+class MDEServing(TrainedRecommender):
+    """Fold-in of new users, and the state that `recsk.save` stores."""
+
+    _fold: FoldIn
+    _fuse_state: dict[str, Any]  # how the modalities of a vector are joined
+
+    def _get_state(self) -> dict[str, Any]:
+        return {
+            **super()._get_state(),
+            "item_preference_": self.item_preference_,
+            "fuse": self._fuse_state,
+            "fold": self._fold.get_state(),
+        }
+
+    def _set_state(self, state: StateReader) -> None:
+        super()._set_state(state)
+        n_modalities = max(len(self.modality_names_), 1)
+        self.item_preference_ = state.array("item_preference_", (self.n_features_in_, n_modalities))
+        fuse_state = state.part("fuse")
+        self._fuse_state = {
+            "fusion": fuse_state.choice("fusion", ("concat", "sum")),
+            "similarity": fuse_state.choice("similarity", ("dot", "cosine")),
+        }
+        # Vectors of the fold-in hold all modalities side by side; `fuse` joins them.
+        width = self.user_embedding_.shape[1]
+        if self._fuse_state["fusion"] == "sum":
+            width *= n_modalities
+        self._fold = FoldIn.from_state(
+            state.part("fold"), self.interactions_.shape, width, n_modalities
+        )
+
+    def _has_modality_parts(self) -> bool:
+        return self._fuse_state["fusion"] == "concat"
+
+    def _fold_in(self, histories: Interactions) -> np.ndarray:
+        matrix = histories.to_csr()
+        nodes, logits = self._fold(matrix)
+        preference = softmax(logits, axis=1)
+        return fuse(nodes, preference, **self._fuse_state)

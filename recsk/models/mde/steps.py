@@ -1,0 +1,208 @@
+"""The steps of a fit of MDE: graphs and network, training, what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from recsk.contract.hold_out import hold_out
+from recsk.contract.preparation import Prepared
+from recsk.contract.validation import Validation
+from recsk.data.checks import as_int_or_none
+from recsk.data.interactions import Interactions
+from recsk.graphs.items import item_similarity_graph
+from recsk.graphs.user_item import interaction_graph
+from recsk.graphs.users import user_cooccurrence_graph
+from recsk.models.mde.fold_in import FoldIn
+from recsk.models.mde.serving import MDEServing
+from recsk.nn.mde import Graphs, MDENetwork
+from recsk.nn.mde_objective import MDEObjective
+from recsk.nn.modality import Modality
+from recsk.nn.propagation import SparseOperator
+from recsk.nn.sampling import InteractionSampler
+from recsk.nn.training import TrainingLog
+
+__all__ = ["Built", "MDESteps"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A network that is ready to be trained, and its data."""
+
+    prepared: Prepared[sp.csr_matrix]
+    network: MDENetwork
+
+
+class MDESteps(MDEServing):
+    """The steps of ``fit``, by the parameters of `recsk.MDERecommender`."""
+
+    def _training_set(self, interactions: Interactions) -> sp.csr_matrix:
+        return interactions.to_csr()
+
+    def _hold_out(
+        self, train_set: sp.csr_matrix, n_items: int, rng: np.random.RandomState
+    ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
+        return hold_out(train_set, self.validation_fraction, rng)
+
+    def _check_features(
+        self, item_features: Mapping[str, Any] | None, n_items: int
+    ) -> dict[str, np.ndarray]:
+        features = super()._check_features(item_features, n_items)
+        self._fixed_preference(len(features))  # for its checks
+        return features
+
+    def _build(self, prepared: Prepared[sp.csr_matrix]) -> Built:
+        """Make the graphs and the network."""
+        train_set, device = prepared.train_set, prepared.device
+        n_users, n_items = train_set.shape
+        preference = self._fixed_preference(len(prepared.features))
+        has_interactions = np.bincount(train_set.indices, minlength=n_items) > 0
+        network = MDENetwork(
+            [Modality.from_arrays(*part, device) for part in prepared.modalities],
+            self._build_graphs(prepared),
+            n_users=n_users,
+            n_items=n_items,
+            n_factors=int(self.n_factors),
+            n_layers=int(self.n_layers),
+            hidden=int(self.hidden_factor) * int(self.n_factors),
+            normalize=self.normalize,
+            fusion=self.fusion,
+            similarity=self.similarity,
+            id_embedding=self.id_embedding,
+            has_interactions=torch.as_tensor(has_interactions[:, None], dtype=torch.float32),
+            preference=None if preference is None else torch.as_tensor(preference),
+            tradeoff=self.tradeoff,
+            generator=torch.Generator().manual_seed(prepared.seed),
+        )
+        return Built(prepared, network.to(device))
+
+    def _build_graphs(self, prepared: Prepared[sp.csr_matrix]) -> Graphs:
+        train_set, device = prepared.train_set, prepared.device
+        users = items = None
+        if self.user_neighbors:
+            graph = user_cooccurrence_graph(
+                train_set, int(self.user_neighbors), max_degree=as_int_or_none(self.max_degree)
+            )
+            users = SparseOperator(graph, device)
+        if self.item_neighbors and prepared.features:
+            n_neighbors = int(self.item_neighbors)
+            items = [
+                SparseOperator(item_similarity_graph(values, n_neighbors, present=present), device)
+                for values, present in prepared.modalities
+            ]
+        interaction = SparseOperator(interaction_graph(train_set), device, symmetric=True)
+        return Graphs(interaction, users, items)
+
+    def _train(self, built: Built) -> TrainingLog:
+        """Train the network in place."""
+        prepared, network = built.prepared, built.network
+        train_set, device = prepared.train_set, prepared.device
+        user, item = train_set.nonzero()
+        generator = torch.Generator(device).manual_seed(prepared.seed)
+        batches = InteractionSampler(
+            torch.as_tensor(user, dtype=torch.int64, device=device),
+            torch.as_tensor(item, dtype=torch.int64, device=device),
+            n_items=train_set.shape[1],
+            batch_size=int(self.batch_size),
+            n_shared=int(self.n_negatives) if self.loss == "softmax" else None,
+            exclude_seen=self.exclude_seen_negatives,
+            weight=self._user_weights(train_set, device),
+            generator=generator,
+        )
+        objective = MDEObjective(
+            network,
+            ranking=self.loss,
+            score_temperature=self.score_temperature,
+            modality_weight=self.modality_weight,
+            alpha=self.alpha,
+            beta=self.beta,
+            reg_lambda=self.reg_lambda,
+            temperature=self.temperature,
+            max_alignment=int(self.max_alignment),
+        )
+        whole_graph = network.graphs
+
+        def drop_edges() -> None:
+            kept, _ = hold_out(train_set, self.edge_dropout, prepared.rng)
+            graph = SparseOperator(interaction_graph(kept), device, symmetric=True)
+            network.graphs = whole_graph._replace(interaction=graph)
+
+        def evaluate() -> float:
+            network.graphs = whole_graph
+            assert validation is not None
+            return validation(*_to_numpy(*network.embeddings()))
+
+        validation = None
+        if prepared.held_out is not None:
+            validation = Validation(train_set, prepared.held_out, self.eval_metric)
+        log = self._train_network(
+            prepared,
+            network,
+            batches,
+            objective,
+            evaluate=None if validation is None else evaluate,
+            before_epoch=drop_edges if self.edge_dropout else None,
+            random_states=(generator, prepared.rng),
+        )
+        network.graphs = whole_graph
+        return log
+
+    def _user_weights(self, train_set: sp.csr_matrix, device: torch.device) -> torch.Tensor | None:
+        """Weight of each user's interactions, with a mean of one over all interactions."""
+        if not self.user_balance:
+            return None
+        length = np.diff(train_set.indptr)
+        weight = np.maximum(length, 1) ** -float(self.user_balance)
+        weight *= length.sum() / (weight * length).sum()
+        return torch.as_tensor(weight, dtype=torch.float32, device=device)
+
+    def _keep(self, built: Built, log: TrainingLog) -> None:
+        """Take out of the network what recommending needs, as arrays."""
+        prepared, network = built.prepared, built.network
+        self._keep_log(prepared, log)
+        with torch.no_grad():
+            user_vectors, item_vectors = _to_numpy(*network.embeddings())
+            self.user_preference_, self.item_preference_ = _to_numpy(*network.preferences())
+        parts = network.fold_in_parts()
+        self._fuse_state = {"fusion": self.fusion, "similarity": self.similarity}
+        self._fold = FoldIn(
+            prepared.train_set,
+            **dict(zip(parts, _to_numpy(*parts.values()), strict=True)),
+            preference_logits=np.log(np.maximum(self.user_preference_, 1e-12)),
+            n_layers=int(self.n_layers),
+            user_neighbors=int(self.user_neighbors),
+            max_degree=as_int_or_none(self.max_degree),
+            normalize=self.normalize,
+        )
+        self._set_fitted(prepared.interactions, user_vectors, item_vectors)
+
+    def _fixed_preference(self, n_modalities: int) -> np.ndarray | None:
+        """Weights of a fixed preference, scaled to sum to one, or None for a learned one."""
+        if isinstance(self.preference, str):
+            return None
+        n_modalities = max(n_modalities, 1)
+        try:
+            weights = np.asarray(self.preference, dtype=np.float32)
+        except (TypeError, ValueError):
+            weights = np.empty(0, dtype=np.float32)  # not numbers: rejected just below
+        if weights.shape != (n_modalities,) or not np.isfinite(weights).all():
+            raise ValueError(
+                f"preference must be 'learned' or {n_modalities} finite weights, one per "
+                f"modality; got {self.preference!r}"
+            )
+        if (weights < 0).any() or not weights.sum() > 0:
+            raise ValueError(
+                "preference must have weights that are not negative and not all zero; got "
+                f"{self.preference!r}"
+            )
+        return weights / weights.sum()
+
+
+def _to_numpy(*tensors: torch.Tensor) -> list[np.ndarray]:
+    # A copy: on the CPU the arrays would otherwise keep the network's memory alive.
+    return [tensor.detach().cpu().numpy().copy() for tensor in tensors]

@@ -1,0 +1,173 @@
+"""A trained sequence encoder as plain arrays."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recsk.nn.encoder import ItemInterests, ItemTables, SequenceEncoder, encode_sequences
+from recsk.storage.state import StateReader
+
+__all__ = ["StoredEncoder", "StoredInterests"]
+
+
+class StoredInterests(NamedTuple):
+    """`ItemInterests` as arrays."""
+
+    centers: npt.NDArray[np.float32]
+    cluster: npt.NDArray[np.int64]
+
+
+class StoredEncoder:
+    """A trained sequence encoder as CPU arrays; it encodes new sequences on any machine.
+
+    Parameters
+    ----------
+    encoder : SequenceEncoder
+        Trained.
+    tables : ItemTables
+        Of its network, after training.
+    """
+
+    def __init__(self, encoder: SequenceEncoder, tables: ItemTables) -> None:
+        self.settings = encoder.settings
+        self.weights = {name: _array(value) for name, value in encoder.state_dict().items()}
+        self.items = _array(tables.items)
+        self.interests = None
+        if tables.interests is not None:
+            self.interests = StoredInterests(*map(_array, tables.interests))
+
+    def get_state(self) -> dict[str, Any]:
+        """Return all arrays and settings, as a dict of arrays, numbers, strings and dicts."""
+        state = {"settings": self.settings, "weights": self.weights, "items": self.items}
+        return state if self.interests is None else {**state, **self.interests._asdict()}
+
+    @property
+    def width(self) -> int:
+        """Columns of a user vector that come from the modalities."""
+        parts = self.settings["n_modalities"] if self.settings["concatenate"] else 1
+        return int(parts * self.settings["n_factors"])
+
+    @classmethod
+    def from_state(
+        cls, state: StateReader, n_modalities: int, n_items: int, width: int
+    ) -> StoredEncoder:
+        """Make an encoder from the dict that `get_state` returned.
+
+        Parameters
+        ----------
+        state : StateReader
+        n_modalities, n_items : int
+        width : int
+            Width of the user vectors.
+
+        Raises
+        ------
+        ValueError
+            If anything is missing or does not fit the rest.
+        """
+        stored = cls.__new__(cls)
+        stored.items = state.array("items", (n_modalities, n_items, None))
+        weights = state.part("weights")
+        stored.weights = {name: weights.array(name, None) for name in weights.names()}
+        n_factors = stored.items.shape[2]
+        stored.settings = _settings(state.part("settings"), stored.weights, n_factors)
+        expected = {n: tuple(v.shape) for n, v in _empty(stored.settings).state_dict().items()}
+        if {name: weight.shape for name, weight in stored.weights.items()} != expected:
+            raise ValueError("the weights of the encoder do not fit its settings")
+        if stored.settings["n_modalities"] != n_modalities:
+            raise ValueError(f"the encoder is not for {n_modalities} modalities")
+        if width != stored.width + stored.settings["item_bias"]:
+            raise ValueError(f"the encoder does not give vectors of width {width}")
+        stored.interests = None
+        if stored.settings["with_interests"]:
+            stored.interests = _interests(state, stored.items.shape)
+        return stored
+
+    @torch.no_grad()
+    def __call__(
+        self, indptr: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Encode sequences on the CPU.
+
+        Parameters
+        ----------
+        indptr : ndarray of shape (n + 1,)
+        items : ndarray of shape (n_interactions,)
+            Sequence u is ``items[indptr[u]:indptr[u + 1]]``, oldest first.
+
+        Returns
+        -------
+        users : ndarray of shape (n, width), float32
+            Meaningless for empty sequences.
+        weights : ndarray of shape (n, n_modalities), float32
+            Weight of each modality.
+        """
+        encoder = _empty(self.settings)
+        weights = {name: _tensor(value) for name, value in self.weights.items()}
+        encoder.load_state_dict(weights, assign=True)
+        encoder.eval()
+        interests = None
+        if self.interests is not None:
+            centers, cluster = self.interests
+            interests = ItemInterests(_tensor(centers), _tensor(cluster))
+        tables = ItemTables(_tensor(self.items), interests)
+        states = encode_sequences(encoder, tables, indptr, items)
+        return encoder.user_vectors(states).numpy(), encoder.fusion_weights(states).numpy()
+
+
+def _empty(settings: dict[str, Any]) -> SequenceEncoder:
+    """Make an encoder whose weights take no memory."""
+    with torch.device("meta"):  # else initial weights would be drawn from the global random state
+        return SequenceEncoder(**settings)
+
+
+def _settings(
+    state: StateReader, weights: dict[str, npt.NDArray[np.float32]], n_factors: int
+) -> dict[str, Any]:
+    """Read the arguments of an encoder that is no larger than these weights."""
+    position = weights.get("position")
+    if position is None or position.ndim != 3 or position.shape[2] != n_factors:
+        raise ValueError(f"the weights of the encoder need positions of width {n_factors}")
+    n_modalities, max_length, _ = position.shape
+    settings: dict[str, Any] = {
+        "n_modalities": state.integer("n_modalities", n_modalities, n_modalities),
+        "n_factors": state.integer("n_factors", n_factors, n_factors),
+        "max_length": state.integer("max_length", max_length, max_length),
+        "n_blocks": state.integer("n_blocks", 1),
+        "n_heads": state.integer("n_heads", 1),
+        "dropout": state.number("dropout", 0, 1),
+        "with_interests": state.flag("with_interests"),
+        "fusion": state.choice("fusion", ("gumbel", "softmax", "mean")),
+        "tau": state.number("tau", np.nextafter(0, 1)),
+        "concatenate": state.flag("concatenate"),
+        "similarity": state.choice("similarity", ("cosine", "dot")),
+        "item_bias": state.flag("item_bias"),
+    }
+    if n_factors % settings["n_heads"]:
+        raise ValueError(f"{settings['n_heads']} heads do not share a width of {n_factors}")
+    if 12 * n_modalities * settings["n_blocks"] > len(weights):  # a block has at least so many
+        raise ValueError(f"{len(weights)} weights do not make {settings['n_blocks']} blocks")
+    return settings
+
+
+def _interests(state: StateReader, shape: tuple[int, int, int]) -> StoredInterests:
+    """Read the centers of the clusters, and the cluster of each item."""
+    n_modalities, n_items, n_factors = shape
+    centers = state.array("centers", (n_modalities, None, n_factors))
+    cluster = state.array("cluster", (n_modalities, n_items), np.int64)
+    if cluster.min(initial=0) < 0 or cluster.max(initial=0) >= centers.shape[1]:
+        raise ValueError(f"encoder.cluster goes beyond the {centers.shape[1]} centers")
+    return StoredInterests(centers, cluster)
+
+
+def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:
+    return tensor.detach().cpu().numpy().copy()
+
+
+def _tensor(array: npt.NDArray[Any]) -> torch.Tensor:
+    # torch warns about read-only arrays, such as memory maps; nothing here writes to them.
+    return torch.as_tensor(array if array.flags.writeable else array.copy())

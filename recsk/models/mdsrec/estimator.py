@@ -1,0 +1,396 @@
+"""MDSRecRecommender: the next item, by relations and interests in every modality."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from numbers import Integral, Real
+from typing import Any, ClassVar, Literal
+
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from recsk.contract.training import TrainedRecommender, warn_if_unfinished
+from recsk.models.mdsrec.steps import MDSRecSteps
+from recsk.nn.dropout import seeded_dropout
+from recsk.storage.registry import register_estimator
+
+__all__ = ["MDSRecRecommender"]
+
+
+@register_estimator
+class MDSRecRecommender(MDSRecSteps):
+    r"""Next-item recommendation by relations and interests in every modality (MDSRec).
+
+    Every item has a learned vector in each modality. The vectors are propagated along a relation
+    graph (MRGC), which links items that occur together in histories or have similar features; a
+    projection of the item's features is added. Causal transformer blocks, one stack per modality,
+    read the sequences of these vectors. Their attention compares items and also interests, which
+    are clusters of the features (ICA). The states at the end of a sequence, weighted by the user's
+    preference for each modality, are compared with the items. When items are ranked, the relations
+    of unseen items to the last items of the sequence are added to the score.
+
+    .. math:: L = L(s) + \omega \sum_m L(s_m), \qquad L(s) = -\frac{1}{n} \sum_{u, t} \log
+              \frac{\exp(s(u_t, i_{t+1}) / \tau_s)}{\sum_j \exp(s(u_t, j) / \tau_s)}
+
+    with j over the items that have interactions, :math:`s_m` the score by modality m alone and
+    :math:`\omega` the `modality_weight`. Without features it is SASRec; ``similarity="dot",
+    score_temperature=1, item_bias=False, weight_averaging=0`` give SASRec's plain scores. The
+    defaults are the settings that are best on real data (see the benchmarks in the docs). Some of
+    them differ from the paper; `MDSRecRecommender.paper()` has the paper's settings.
+
+    Parameters
+    ----------
+    n_factors : int, default=64
+        Width d of a vector in one modality.
+    max_length : int, default=50
+        Number of most recent items of a history that the network reads.
+    n_blocks : int, default=2
+        Transformer blocks per modality.
+    n_heads : int, default=2
+        Attention heads; must divide `n_factors`.
+    dropout : float, default=0.5
+        Dropout rate of embeddings, attention and layer outputs in training.
+    relation : {"blend", "sum", "product", "semantic", "behavior"} or None, default="blend"
+        How the relation graphs (MRGC) combine co-occurrence in histories and similarity of
+        features, see `recsk.graphs.relation_graph`. None leaves the graphs out. Paper: "sum".
+    behavior_share : float, default=0.25
+        Weight of co-occurrence in the blend, from 0 to 1.
+    n_neighbors : int, default=10
+        Links per item and modality in the relation graphs (the paper's H).
+    max_degree : int or None, default=1000
+        The relation graphs ignore histories with more distinct items than this: n items cost n^2
+        operations and say little about each other. None ignores no history.
+    relation_strength : float or None, default=50.0
+        Number of users s that the relations of an item are worth: an item with n users keeps a
+        share of n / (n + s) of its own learned vector and takes the rest from the relation graph.
+        None takes all from the graph. Paper: None.
+    relation_weight : float, default=0.4
+        Weight of the relations that are added to the scores of unseen items when items are
+        ranked: co-occurrence with the last items of the history and similarity to them, half each
+        ("behavior" and "semantic" use one of them), see `recsk.graphs.RecentRelations`. They are
+        not part of training, whose histories they are counted on. 0 leaves them out, as do
+        ``relation=None`` and a fit without features. Paper: 0.
+    relation_window : int, default=10
+        Largest distance in a history at which two items count as co-occurring, and number of last
+        items that are used; at most `max_length`.
+    relation_factors : int, default=128
+        Width of the vectors that store these relations.
+    shared_ids : bool, default=False
+        Learn one vector per item for all modalities in place of one for each. Paper: True.
+    project_features : bool, default=True
+        Add a linear projection of the features to the vectors of the items. Paper: False.
+    standardize : bool, default=True
+        Scale every feature column to mean 0 and standard deviation 1. In any case, each modality
+        is then scaled by one factor, so that its rows have a mean length of one. Paper: False.
+    n_interests : int, default=16
+        Clusters of items per modality that attention compares (ICA, the paper's k). 0 leaves them
+        out.
+    fusion : {"gumbel", "softmax", "mean"}, default="gumbel"
+        Weights of the modalities in a user: Gumbel-Softmax (random in training only), softmax, or
+        equal weights.
+    tau : float, default=1.0
+        Temperature of these weights.
+    item_vectors : {"modality", "mean", "id"}, default="modality"
+        Item vectors that users are compared with. "modality": each modality of the user with the
+        same modality of the item; the score is the weighted sum. "mean", "id": the weighted sum of
+        the user's modalities with one vector per item, the mean over the modalities or the mean
+        of the learned parts. Paper: "mean".
+    similarity : {"cosine", "dot"}, default="cosine"
+        How vectors of users and items are compared, in each modality or as a whole.
+    item_bias : bool, default=True
+        Learn a bias for every item, which is added to its score for all users. Cold items have the
+        mean of the others. Paper: False.
+    score_temperature : float, default=0.1
+        Temperature :math:`\tau_s` of the softmax. Use 1 with ``similarity="dot"``.
+    modality_weight : float, default=0.0
+        Weight of the same loss for every modality alone, for modalities that must also rank alone.
+    n_negatives : int or None, default=None
+        Items that a batch shares as negatives, drawn uniformly from the items with interactions.
+        None uses all of them: better, at a cost that grows with the number of items.
+    learning_rate : float, default=2e-3
+        Of Adam.
+    learning_rate_decay : float, default=1.0
+        Factor of the learning rate after every epoch.
+    weight_averaging : float, default=0.99
+        Decay per step of a moving average of the weights; the model keeps the average. 0 keeps
+        the weights of the last step. Paper: 0.
+    batch_size : int, default=256
+        Sequences per step.
+    max_epochs : int, default=100
+        Maximum number of passes over the sequences.
+    early_stopping : bool or "auto", default="auto"
+        Whether to stop when `eval_metric` on held-out interactions no longer improves, and keep
+        the best epoch. "auto" does so with an `eval_set` or at least 10,000 interactions.
+    validation_fraction : float, default=0.2
+        Share of the users whose last item is held out for early stopping without an `eval_set`.
+        The fitted model's histories include it.
+    n_iter_no_change : int, default=20
+        Epochs without improvement before training stops.
+    eval_metric : str, default="ndcg@10"
+        Metric of early stopping: a metric of `recsk.metrics` and its cut-off.
+    repeats : bool, default=False
+        Whether an item of the history can be the right answer, as where users buy again. Early
+        stopping and `score` then rank seen items too. Otherwise they leave seen items out, and
+        hold out no last item that stands earlier in the history.
+    score_k : int, default=10
+        Cut-off of the NDCG that `score` returns.
+    device : str, default="auto"
+        "auto" uses CUDA where available; "cpu", "cuda" or "cuda:1" choose.
+    checkpoint : str, path-like or None, default=None
+        File that lets an interrupted fit resume: the same call with the same data and parameters
+        ends at the same model. A finished fit removes it. Do not share one file between fits, as
+        a search would. Needs an int as `random_state`.
+    checkpoint_epochs : int, default=1
+        Epochs between two writes of the checkpoint.
+    random_state : int, RandomState or None, default=None
+        An int gives the same model every time on the same type of device.
+    verbose : bool or int, default=False
+        Show a progress bar.
+
+    Attributes
+    ----------
+    user_embedding_ : ndarray of shape (n_users, width), float32
+        Vectors of the users' next items; a score is the inner product with an item's vector. The
+        width is n_modalities * n_factors with ``item_vectors="modality"``, else n_factors.
+        `item_bias` adds one column of ones, `relation_weight` at most `relation_factors` columns,
+        which do not count for seen items. Zero for users without interactions.
+    item_embedding_ : ndarray of shape (n_items, width), float32
+        Vectors of the items: modalities, bias, relations.
+    item_popularity_ : ndarray of shape (n_items,), float32
+        Interactions of each item, relative to the most popular item.
+    user_preference_ : ndarray of shape (n_users, n_modalities), float32
+        Weight of each modality for every user; rows sum to 1. Without features there is one
+        column, of ones.
+    modality_names_ : list of str
+        Modalities in the order of the preferences; empty without features.
+    loss_curve_ : dict of str to list of float
+        Weighted mean of every loss term by epoch.
+    validation_curve_ : list of float
+        `eval_metric` by epoch; empty without early stopping.
+    n_iter_, best_iter_ : int
+        Epochs run, and the epoch whose weights were kept, counted from 1.
+    n_users_, n_features_in_ : int
+        Rows and columns of X: users and items.
+    interactions_ : csr_matrix of shape (n_users, n_items)
+        Interactions of the fit, one per pair.
+
+    Notes
+    -----
+    `similar_items` and `similar_users` compare the columns of the modalities only, without biases
+    and relations.
+
+    ``recommend(user_ids)`` continues the histories of the fit,
+    ``recommend(user_items=[[...], ...])`` continues any others: oldest item first, repeats
+    allowed, cut to the last `max_length`. An empty history, and a user without interactions, get
+    the most popular items. Where users buy again, fit with ``repeats=True`` and recommend with
+    ``exclude_seen=False``.
+
+    References
+    ----------
+    Multimodal Difference Learning for Sequential Recommendation, arXiv 2412.08103.
+
+    Examples
+    --------
+    >>>     >>> from recsk import Interactions, MDSRecRecommender
+    >>> rng = np.random.default_rng(0)
+    >>> user, item = rng.integers(30, size=300), rng.integers(20, size=300)
+    >>> X = Interactions(user, item, timestamp=np.arange(300))
+    >>> image = rng.normal(size=(20, 8))
+    >>> model = MDSRecRecommender(n_factors=8, max_epochs=3, random_state=0)
+    >>> model = model.fit(X, item_features={"image": image})
+    >>> ids, scores = model.recommend(user_items=[[3, 14, 15], [9]], k=5)
+    >>> ids.shape, scores.dtype
+    ((2, 5), dtype('float32'))
+    """
+
+    _parameter_constraints: dict[str, list[Any]] = {
+        **TrainedRecommender._parameter_constraints,
+        "n_factors": [Interval(Integral, 1, None, closed="left")],
+        "max_length": [Interval(Integral, 1, None, closed="left")],
+        "n_blocks": [Interval(Integral, 1, None, closed="left")],
+        "n_heads": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left")],
+        "relation": [StrOptions({"blend", "sum", "product", "semantic", "behavior"}), None],
+        "behavior_share": [Interval(Real, 0, 1, closed="both")],
+        "n_neighbors": [Interval(Integral, 0, None, closed="left")],
+        "max_degree": [Interval(Integral, 1, None, closed="left"), None],
+        "relation_strength": [Interval(Real, 0, None, closed="neither"), None],
+        "relation_weight": [Interval(Real, 0, None, closed="left")],
+        "relation_window": [Interval(Integral, 1, None, closed="left")],
+        "relation_factors": [Interval(Integral, 1, None, closed="left")],
+        "shared_ids": ["boolean"],
+        "project_features": ["boolean"],
+        "standardize": ["boolean"],
+        "n_interests": [Interval(Integral, 0, None, closed="left")],
+        "fusion": [StrOptions({"gumbel", "softmax", "mean"})],
+        "tau": [Interval(Real, 0, None, closed="neither")],
+        "item_vectors": [StrOptions({"modality", "mean", "id"})],
+        "similarity": [StrOptions({"dot", "cosine"})],
+        "item_bias": ["boolean"],
+        "repeats": ["boolean"],
+        "score_temperature": [Interval(Real, 0, None, closed="neither")],
+        "modality_weight": [Interval(Real, 0, None, closed="left")],
+        "n_negatives": [Interval(Integral, 1, None, closed="left"), None],
+    }
+
+    _paper: ClassVar[dict[str, Any]] = {
+        "relation": "sum",
+        "relation_strength": None,
+        "relation_weight": 0.0,
+        "shared_ids": True,
+        "standardize": False,
+        "project_features": False,
+        "item_vectors": "mean",
+        "similarity": "dot",
+        "item_bias": False,
+        "score_temperature": 1.0,
+        "modality_weight": 0.0,
+        "weight_averaging": 0.0,
+    }
+
+    _sizes = ("batch_size", "max_length", "n_factors")
+
+    def __init__(
+        self,
+        *,
+        n_factors: int = 64,
+        max_length: int = 50,
+        n_blocks: int = 2,
+        n_heads: int = 2,
+        dropout: float = 0.5,
+        relation: Literal["blend", "sum", "product", "semantic", "behavior"] | None = "blend",
+        behavior_share: float = 0.25,
+        n_neighbors: int = 10,
+        max_degree: int | None = 1000,
+        relation_strength: float | None = 50.0,
+        relation_weight: float = 0.4,
+        relation_window: int = 10,
+        relation_factors: int = 128,
+        shared_ids: bool = False,
+        project_features: bool = True,
+        standardize: bool = True,
+        n_interests: int = 16,
+        fusion: Literal["gumbel", "softmax", "mean"] = "gumbel",
+        tau: float = 1.0,
+        item_vectors: Literal["modality", "mean", "id"] = "modality",
+        similarity: Literal["cosine", "dot"] = "cosine",
+        item_bias: bool = True,
+        score_temperature: float = 0.1,
+        modality_weight: float = 0.0,
+        n_negatives: int | None = None,
+        learning_rate: float = 2e-3,
+        learning_rate_decay: float = 1.0,
+        weight_averaging: float = 0.99,
+        batch_size: int = 256,
+        max_epochs: int = 100,
+        early_stopping: bool | Literal["auto"] = "auto",
+        validation_fraction: float = 0.2,
+        n_iter_no_change: int = 20,
+        eval_metric: str = "ndcg@10",
+        repeats: bool = False,
+        score_k: int = 10,
+        device: str = "auto",
+        checkpoint: str | os.PathLike[str] | None = None,
+        checkpoint_epochs: int = 1,
+        random_state: Any = None,
+        verbose: bool | int = False,
+    ) -> None:
+        self.n_factors = n_factors
+        self.max_length = max_length
+        self.n_blocks = n_blocks
+        self.n_heads = n_heads
+        self.dropout = dropout
+        self.relation = relation
+        self.behavior_share = behavior_share
+        self.n_neighbors = n_neighbors
+        self.max_degree = max_degree
+        self.relation_strength = relation_strength
+        self.relation_weight = relation_weight
+        self.relation_window = relation_window
+        self.relation_factors = relation_factors
+        self.shared_ids = shared_ids
+        self.project_features = project_features
+        self.standardize = standardize
+        self.n_interests = n_interests
+        self.fusion = fusion
+        self.tau = tau
+        self.item_vectors = item_vectors
+        self.similarity = similarity
+        self.item_bias = item_bias
+        self.score_temperature = score_temperature
+        self.modality_weight = modality_weight
+        self.n_negatives = n_negatives
+        self.learning_rate = learning_rate
+        self.learning_rate_decay = learning_rate_decay
+        self.weight_averaging = weight_averaging
+        self.batch_size = batch_size
+        self.max_epochs = max_epochs
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
+        self.eval_metric = eval_metric
+        self.repeats = repeats
+        self.score_k = score_k
+        self.device = device
+        self.checkpoint = checkpoint
+        self.checkpoint_epochs = checkpoint_epochs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        item_features: Mapping[str, Any] | None = None,
+        eval_set: Any = None,
+    ) -> MDSRecRecommender:
+        """Learn to predict the next item from ordered histories and item features.
+
+        Parameters
+        ----------
+        X : Interactions, or sparse matrix of shape (n_users, n_items)
+            Interactions in order: by timestamp, or by the values of a matrix (times or ranks,
+            larger is later; zeros are no interactions). Interactions at the same time keep the
+            order of the input. `Interactions` may repeat an item of a user.
+        y : None
+            Ignored; exists for scikit-learn.
+        item_features : dict of str to array-like of shape (n_items, n_columns), default=None
+            Features of every item by modality, dense or sparse. A row of NaN means that the item
+            lacks the modality; the features of the ten items most similar in the other modalities
+            replace it. Without features (None or an empty dict) ids alone are learned.
+        eval_set : Interactions, or sparse matrix of shape (n_users, n_items), default=None
+            Next items for early stopping, in place of the last items of some users of `X`. Their
+            order does not matter. A matrix has a row for every user of `X`. Leave it out in
+            searches: scikit-learn splits every argument that has as many rows as `X` has
+            interactions.
+
+        Returns
+        -------
+        MDSRecRecommender
+            Itself.
+
+        Raises
+        ------
+        TypeError
+            If `item_features` is no dict of arrays of numbers.
+        ValueError
+            If a parameter, a shape or a value is wrong, or `X` has no order. It is raised before
+            training starts.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If Ctrl-C or a loss that is not finite ends the fit early. The estimator keeps the best
+            state so far. Also if no user has two items, so that there is no next item to learn.
+        """
+        prepared = self._prepare(X, item_features, eval_set)
+        with (
+            self._explain_memory_errors(prepared.interactions),
+            seeded_dropout(prepared.seed, prepared.device),
+        ):
+            built = self._build(prepared)
+            log = self._train(built)
+            self._keep(built, log)
+        warn_if_unfinished(log)
+        return self

@@ -1,0 +1,229 @@
+"""The steps of a fit of MDSRec: relations and network, training, what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+
+from recsk.contract.hold_out import hold_out_last
+from recsk.contract.preparation import Prepared
+from recsk.contract.validation import Validation
+from recsk.data.checks import as_int_or_none
+from recsk.data.interactions import Interactions
+from recsk.data.sequences import Sequences
+from recsk.features.dense import Features, scale_to_unit_mean_norm
+from recsk.features.missing import fill_missing_modalities
+from recsk.graphs.interests import cluster_items
+from recsk.graphs.items import mix_with_identity, relation_graph
+from recsk.graphs.recent import RecentRelations
+from recsk.models.mdsrec.encoder import StoredEncoder
+from recsk.models.mdsrec.serving import MDSRecServing
+from recsk.nn.encoder import SequenceEncoder, encode_sequences
+from recsk.nn.mdsrec import Interests, MDSRecNetwork, MDSRecObjective
+from recsk.nn.modality import Modality
+from recsk.nn.propagation import SparseOperator
+from recsk.nn.sequences import SequenceSampler
+from recsk.nn.training import TrainingLog
+
+__all__ = ["Built", "MDSRecSteps"]
+
+
+@dataclass(frozen=True)
+class Built:
+    """A network that is ready to be trained, its data, and the relations beside it."""
+
+    prepared: Prepared[Sequences]
+    network: MDSRecNetwork
+    relations: RecentRelations | None
+
+
+class MDSRecSteps(MDSRecServing):
+    """The steps of ``fit``, by the parameters of `recsk.MDSRecRecommender`."""
+
+    def _check_fit_parameters(self) -> torch.device:
+        device = super()._check_fit_parameters()
+        if self.n_factors % self.n_heads:
+            raise ValueError(
+                f"n_factors must be a multiple of n_heads; got n_factors={self.n_factors} and "
+                f"n_heads={self.n_heads}"
+            )
+        return device
+
+    def _training_set(self, interactions: Interactions) -> Sequences:
+        return Sequences(*interactions.sequences(packed=True))
+
+    def _hold_out(
+        self, train_set: Sequences, n_items: int, rng: np.random.RandomState
+    ) -> tuple[Sequences, sp.csr_matrix | None]:
+        return hold_out_last(
+            train_set, self.validation_fraction, rng, n_items=n_items, repeats=self.repeats
+        )
+
+    def _prepare_features(self, features: Mapping[str, np.ndarray]) -> dict[str, Features]:
+        dense = super()._prepare_features(features)
+        filled = fill_missing_modalities(list(dense.values()))
+        return dict(zip(dense, map(scale_to_unit_mean_norm, filled), strict=True))
+
+    def _build(self, prepared: Prepared[Sequences]) -> Built:
+        """Make the relation graphs, the interests and the network."""
+        device, features = prepared.device, prepared.modalities
+        n_items = prepared.interactions.n_items
+        train_matrix = prepared.train_set.to_csr(n_items)
+        count = np.bincount(train_matrix.indices, minlength=n_items)
+        graphs = interests = None
+        if self.relation is not None and features:
+            found = self._relation_graphs(train_matrix, features, count)
+            graphs = [SparseOperator(graph, device) for graph in found]
+        if self.n_interests and features:
+            n_interests = min(int(self.n_interests), n_items)
+            clustered = [cluster_items(part, n_interests, prepared.seed) for part in features]
+            interests = [
+                Interests(SparseOperator(mean, device), torch.as_tensor(cluster, device=device))
+                for mean, cluster in clustered
+            ]
+        encoder = SequenceEncoder(
+            n_modalities=max(len(features), 1),
+            n_factors=int(self.n_factors),
+            max_length=int(self.max_length),
+            n_blocks=int(self.n_blocks),
+            n_heads=int(self.n_heads),
+            dropout=self.dropout,
+            with_interests=interests is not None,
+            fusion=self.fusion,
+            tau=self.tau,
+            concatenate=self.item_vectors == "modality",
+            similarity=self.similarity,
+            item_bias=self.item_bias,
+        )
+        network = MDSRecNetwork(
+            encoder,
+            [Modality.from_arrays(*part, device) for part in features],
+            graphs,
+            interests,
+            n_items=n_items,
+            n_factors=int(self.n_factors),
+            shared_ids=self.shared_ids,
+            project_features=self.project_features,
+            item_vectors=self.item_vectors,
+            has_interactions=torch.as_tensor(count[:, None] > 0, dtype=torch.float32),
+            generator=torch.Generator().manual_seed(prepared.seed),
+        )
+        return Built(prepared, network.to(device), self._recent_relations(prepared))
+
+    def _relation_graphs(
+        self, train_matrix: sp.csr_matrix, features: list[Features], count: np.ndarray
+    ) -> Iterator[sp.csr_array]:
+        """The relation graph of every modality (MRGC)."""
+        assert self.relation is not None
+        behavior = None
+        for values, present in features:
+            build = partial(
+                relation_graph,
+                train_matrix,
+                values,
+                int(self.n_neighbors),
+                present=present,
+                max_length=as_int_or_none(self.max_degree),
+            )
+            if self.relation == "blend" and behavior is None:
+                behavior = build(relation="behavior")
+            graph = build(
+                relation=self.relation, behavior_share=self.behavior_share, behavior=behavior
+            )
+            strength = self.relation_strength
+            yield graph if strength is None else mix_with_identity(graph, count, strength)
+
+    def _recent_relations(self, prepared: Prepared[Sequences]) -> RecentRelations | None:
+        if self.relation is None or not self.relation_weight or not prepared.features:
+            return None
+        behavior_share = {"behavior": 1.0, "semantic": 0.0}.get(self.relation, 0.5)
+        return RecentRelations.from_sequences(
+            *prepared.train_set,
+            prepared.modalities,
+            n_items=prepared.interactions.n_items,
+            n_factors=int(self.relation_factors),
+            window=min(int(self.relation_window), int(self.max_length)),
+            behavior_share=behavior_share,
+            weight=self.relation_weight * self.score_temperature,
+        )
+
+    def _train(self, built: Built) -> TrainingLog:
+        """Train the network in place."""
+        prepared, network = built.prepared, built.network
+        device, rng = prepared.device, prepared.rng
+        batches = SequenceSampler(
+            *prepared.train_set,
+            n_items=prepared.interactions.n_items,
+            max_length=int(self.max_length),
+            batch_size=int(self.batch_size),
+            rng=rng,
+            device=device,
+            n_negatives=as_int_or_none(self.n_negatives),
+        )
+        if not len(batches):
+            network.eval()
+            return TrainingLog(stopped_by="no-batches")
+        draws: list[Any] = [torch.default_generator, rng]
+        if device.type == "cuda":
+            draws.append(torch.cuda.default_generators[device.index or 0])
+        return self._train_network(
+            prepared,
+            network,
+            batches,
+            MDSRecObjective(network, self.score_temperature, self.modality_weight),
+            evaluate=None if prepared.held_out is None else self._evaluation(built),
+            random_states=draws,
+        )
+
+    def _evaluation(self, built: Built) -> Any:
+        """A function that measures the network as it is on what is held out."""
+        prepared, network, relations = built.prepared, built.network, built.relations
+        assert prepared.held_out is not None
+        watched = np.flatnonzero(np.diff(prepared.held_out.indptr))
+        sequences = prepared.train_set.select(watched)
+        validation = Validation(
+            sequences.to_csr(prepared.interactions.n_items),
+            prepared.held_out[watched],
+            self.eval_metric,
+            exclude_seen=self._score_excludes_seen(),
+        )
+        related = None
+        if relations is not None:
+            related = relations.users(*sequences), relations.vectors
+
+        def evaluate() -> float:
+            users, items = _vectors(network, sequences)
+            seen_width = items.shape[1]
+            if related is not None:
+                users, items = np.hstack([users, related[0]]), np.hstack([items, related[1]])
+            return validation(users, items, seen_width=seen_width)
+
+        return evaluate
+
+    def _keep(self, built: Built, log: TrainingLog) -> None:
+        """Take out of the network what recommending needs, as arrays."""
+        prepared, network = built.prepared, built.network
+        self._keep_log(prepared, log)
+        with torch.no_grad():
+            tables = network.item_tables()
+            catalogue = network.item_vectors(tables).cpu().numpy()
+        if built.relations is not None:
+            catalogue = np.hstack([catalogue, built.relations.vectors])
+        self._encoder = StoredEncoder(network.encoder, tables)
+        self._relations = built.relations
+        users, self.user_preference_ = self._encode(prepared.interactions)
+        self._set_fitted(prepared.interactions, users, catalogue)
+
+
+def _vectors(network: MDSRecNetwork, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
+    """Vectors of these sequences and of all items, computed on the device of the network."""
+    with torch.no_grad():
+        tables = network.item_tables()
+        users = network.encoder.user_vectors(encode_sequences(network.encoder, tables, *sequences))
+        return users.cpu().numpy(), network.item_vectors(tables).cpu().numpy()

@@ -1,0 +1,295 @@
+"""The sequence encoder of MDSRec: transformer blocks for each modality.
+
+Shapes use I items, M modalities, width d, and B sequences of at most L items. Sequences are padded
+at the end. Attention is causal: no position sees the padding, so that the causal mask is enough.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from recsk.nn.sequences import pad_sequences
+
+__all__ = ["ItemInterests", "ItemTables", "SequenceEncoder", "encode_sequences"]
+
+
+class ItemInterests(NamedTuple):
+    """The interests (clusters) of items in every modality.
+
+    Attributes
+    ----------
+    centers : Tensor of shape (M, n_interests + 1, d)
+        Centers of the clusters; the last one is zero, for items in no cluster.
+    cluster : Tensor of shape (M, I), int64
+        Cluster of each item.
+    """
+
+    centers: torch.Tensor
+    cluster: torch.Tensor
+
+
+class ItemTables(NamedTuple):
+    """Vectors and interests of all items, which the encoder looks up by item.
+
+    Attributes
+    ----------
+    items : Tensor of shape (M, I, d)
+        Vectors :math:`E_m` of every modality.
+    interests : ItemInterests or None
+    """
+
+    items: torch.Tensor
+    interests: ItemInterests | None = None
+
+
+# Centers of a modality (n_interests + 1, d), and the cluster at each position (B, L).
+_Interest = tuple[torch.Tensor, torch.Tensor]
+
+
+class SequenceEncoder(nn.Module):
+    """Encode sequences to one state per modality, and fuse these states to vectors of users.
+
+    Parameters
+    ----------
+    n_modalities, n_factors, max_length, n_blocks, n_heads : int
+    dropout : float
+    with_interests : bool
+        Whether attention compares interests in addition to items.
+    fusion : {"gumbel", "softmax", "mean"}
+    tau : float
+        Temperature of the fusion weights.
+    concatenate : bool
+        Whether the modalities are concatenated in the vector of a user; otherwise they are summed.
+    similarity : {"cosine", "dot"}
+        How a score compares the vectors of a user and an item.
+    item_bias : bool
+        Whether a bias of each item is added to its score. Vectors of users then end in a one.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_modalities: int,
+        n_factors: int,
+        max_length: int,
+        n_blocks: int,
+        n_heads: int,
+        dropout: float,
+        with_interests: bool,
+        fusion: Literal["gumbel", "softmax", "mean"],
+        tau: float,
+        concatenate: bool,
+        similarity: Literal["cosine", "dot"],
+        item_bias: bool,
+    ) -> None:
+        super().__init__()
+        # All arguments: files store them, to rebuild an encoder from its weights.
+        self.settings: dict[str, Any] = {
+            "n_modalities": n_modalities,
+            "n_factors": n_factors,
+            "max_length": max_length,
+            "n_blocks": n_blocks,
+            "n_heads": n_heads,
+            "dropout": dropout,
+            "with_interests": with_interests,
+            "fusion": fusion,
+            "tau": tau,
+            "concatenate": concatenate,
+            "similarity": similarity,
+            "item_bias": item_bias,
+        }
+        self.max_length = max_length
+        self.fusion, self.tau = fusion, tau
+        self.concatenate, self.similarity = concatenate, similarity
+        self.item_bias = item_bias
+        self.position = nn.Parameter(torch.empty(n_modalities, max_length, n_factors))
+        self.norms = nn.ModuleList(nn.LayerNorm(n_factors) for _ in range(n_modalities))
+        # Means of many vectors are short: without norms, interests would hardly have an effect.
+        self.interest_norms = nn.ModuleList(
+            nn.LayerNorm(n_factors) for _ in range(n_modalities if with_interests else 0)
+        )
+        self.blocks = nn.ModuleList(
+            nn.ModuleList(
+                _Block(n_factors, n_heads, dropout, with_interests) for _ in range(n_blocks)
+            )
+            for _ in range(n_modalities)
+        )
+        self.dropout = _Dropout(dropout)
+        self.gate = nn.Parameter(torch.empty(n_modalities, n_factors))
+        self.gate_bias = nn.Parameter(torch.zeros(n_modalities))
+
+    def forward(
+        self, tables: ItemTables, items: torch.Tensor, selected: torch.Tensor
+    ) -> torch.Tensor:
+        """Encode sequences and return the states at the selected positions.
+
+        Parameters
+        ----------
+        tables : ItemTables
+        items : Tensor of shape (B, L), int64
+            Padded at the end with any item.
+        selected : Tensor of shape (n,), int64
+            Positions in the flattened (B * L,).
+
+        Returns
+        -------
+        Tensor of shape (n, M, d)
+        """
+        states = []
+        for m, blocks in enumerate(self.blocks):
+            x = functional.embedding(items, tables.items[m])
+            x = self.dropout(self.norms[m](x + self.position[m, : items.shape[1]]))
+            interest = None
+            if tables.interests is not None:
+                # Dropout is drawn once per center and step, for all positions of its cluster.
+                centers = self.dropout(self.interest_norms[m](tables.interests.centers[m]))
+                interest = centers, tables.interests.cluster[m][items]
+            for block in cast(nn.ModuleList, blocks):
+                x = block(x, interest)
+            states.append(x.flatten(0, 1)[selected])
+        return torch.stack(states, dim=1)
+
+    def fusion_weights(self, states: torch.Tensor) -> torch.Tensor:
+        """Compute the weights of the modalities, (n, M); noisy in training only."""
+        n_modalities = states.shape[1]
+        if n_modalities == 1 or self.fusion == "mean":
+            return states.new_full(states.shape[:2], 1 / n_modalities)
+        logits = (states * self.gate).sum(dim=2) + self.gate_bias
+        if self.fusion == "gumbel" and self.training:
+            return functional.gumbel_softmax(logits, tau=self.tau, dim=1)
+        return (logits / self.tau).softmax(dim=1)
+
+    def user_vectors(self, states: torch.Tensor) -> torch.Tensor:
+        """Fuse the states of users (n, M, d) to one vector per user, for scoring items."""
+        weights = self.fusion_weights(states)[:, :, None]
+        if self.concatenate:
+            users = (self.to_score_space(states) * weights).flatten(1)
+        else:
+            users = self.to_score_space((states * weights).sum(dim=1))
+        return self.append_bias_input(users)
+
+    def append_bias_input(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Append a one to vectors of users, which multiplies the bias of an item, if any."""
+        return functional.pad(vectors, (0, 1), value=1.0) if self.item_bias else vectors
+
+    def to_score_space(self, vectors: torch.Tensor) -> torch.Tensor:
+        """Scale vectors so that inner products of users and items are scores."""
+        return functional.normalize(vectors, dim=-1) if self.similarity == "cosine" else vectors
+
+
+class _Dropout(nn.Module):
+    """Dropout. On the CPU it compares uniform numbers, in a fraction of PyTorch's time."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if not self.training or not self.p or x.device.type != "cpu":
+            return functional.dropout(x, self.p, self.training)
+        return x * (torch.rand_like(x) >= self.p).to(x.dtype).mul_(1 / (1 - self.p))
+
+
+class _Block(nn.Module):
+    """Causal attention and a feed-forward network, each followed by a residual sum and a norm."""
+
+    def __init__(self, n_factors: int, n_heads: int, dropout: float, with_interests: bool) -> None:
+        super().__init__()
+        self.attention = _Attention(n_factors, n_heads, dropout, with_interests)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(n_factors, 4 * n_factors), nn.GELU(), nn.Linear(4 * n_factors, n_factors)
+        )
+        self.norms = nn.ModuleList([nn.LayerNorm(n_factors), nn.LayerNorm(n_factors)])
+        self.dropout = _Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, interest: _Interest | None) -> torch.Tensor:
+        x = self.norms[0](x + self.dropout(self.attention(x, interest)))
+        return self.norms[1](x + self.dropout(self.feed_forward(x)))
+
+
+class _Attention(nn.Module):
+    r"""Causal attention that compares items and interests (MDSRec, ICA).
+
+    .. math:: \mathrm{softmax}\left( \frac{Q K^T + Q' K'^T}{\sqrt{d / h}} \right) V
+
+    The sum of the two products equals one product of concatenated queries and keys. So one call of
+    PyTorch's attention is enough, whose CUDA kernels are fused.
+    """
+
+    def __init__(self, n_factors: int, n_heads: int, dropout: float, with_interests: bool) -> None:
+        super().__init__()
+        self.n_heads, self.p = n_heads, dropout
+        self.scale = (n_factors / n_heads) ** -0.5
+        self.item = nn.Linear(n_factors, 3 * n_factors)
+        self.interest = nn.Linear(n_factors, 2 * n_factors) if with_interests else None
+        self.out = nn.Linear(n_factors, n_factors)
+
+    def forward(self, x: torch.Tensor, interest: _Interest | None) -> torch.Tensor:
+        query, key, value = (self._split_heads(part) for part in self.item(x).chunk(3, dim=2))
+        if self.interest is not None and interest is not None:
+            centers, cluster = interest
+            # There are fewer centers than positions: project each center once, then look it up.
+            projected = functional.embedding(cluster, self.interest(centers))
+            more_query, more_key = (self._split_heads(part) for part in projected.chunk(2, dim=2))
+            query, key = torch.cat([query, more_query], dim=3), torch.cat([key, more_key], dim=3)
+        attended = functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            is_causal=True,
+            scale=self.scale,
+            dropout_p=self.p if self.training else 0.0,
+        )
+        return self.out(attended.transpose(1, 2).flatten(2))
+
+    def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
+        return x.unflatten(2, (self.n_heads, -1)).transpose(1, 2)
+
+
+@torch.no_grad()
+def encode_sequences(
+    encoder: SequenceEncoder,
+    tables: ItemTables,
+    indptr: npt.NDArray[np.int64],
+    items: npt.NDArray[np.int64],
+    *,
+    batch_size: int = 512,
+) -> torch.Tensor:
+    """Encode sequences, each cut to its last `max_length` items, and return their last states.
+
+    Parameters
+    ----------
+    encoder : SequenceEncoder
+    tables : ItemTables
+    indptr : ndarray of shape (n + 1,)
+    items : ndarray of shape (n_interactions,)
+        Sequence u is ``items[indptr[u]:indptr[u + 1]]``.
+    batch_size : int, default=512
+
+    Returns
+    -------
+    Tensor of shape (n, M, d)
+        Zero for empty sequences.
+    """
+    device = tables.items.device
+    length = np.minimum(np.diff(indptr), encoder.max_length)
+    n_modalities, _, n_factors = tables.items.shape
+    states = torch.zeros(len(length), n_modalities, n_factors, device=device)
+    order = np.argsort(length, kind="stable")  # similar lengths: little padding
+    order = order[length[order] > 0]
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        padded, _ = pad_sequences(items, indptr[rows + 1] - length[rows], length[rows])
+        ends = np.arange(len(rows)) * padded.shape[1] + length[rows] - 1
+        states[torch.as_tensor(rows, device=device)] = encoder(
+            tables,
+            torch.as_tensor(padded, device=device),
+            torch.as_tensor(ends, device=device),
+        )
+    return states

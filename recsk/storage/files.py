@@ -1,0 +1,221 @@
+"""`save` and `load`: files of fitted recommenders that are safe to load."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.utils.validation import check_is_fitted
+
+from recsk.data.checks import describe
+from recsk.storage.atomic import replace_file
+from recsk.storage.format import (
+    FORMAT,
+    MAX_HEADER_BYTES,
+    VERSION,
+    Arrays,
+    compute_checksum,
+    import_safetensors,
+    parse_json,
+    read_arrays,
+    read_document,
+    read_header_length,
+    read_metadata,
+)
+from recsk.storage.params import param_from_json, param_to_json
+from recsk.storage.registry import estimator_class, estimator_names
+from recsk.storage.state import StateReader, flatten_state
+from recsk.storage.version import __version__
+
+__all__ = ["load", "save"]
+
+_DOCUMENT_KEYS = {"format", "version", "recsk", "estimator", "params", "state"}
+# Parameters that a file must not set: `checkpoint` is the path that the next fit writes to.
+_NOT_SAVED = {"checkpoint": None}
+
+
+def save(est: Any, path: str | os.PathLike[str]) -> None:
+    """Save a fitted recommender to a file that `load` reads without running any code.
+
+    The file holds all parameters except `checkpoint`, and everything that `fit` has set. It does
+    not hold attributes that you added or metadata requests. The file is complete or does not
+    appear: an older file with this name stays until the new one is complete and on the disk.
+
+    Parameters
+    ----------
+    est : MDERecommender or MDSRecRecommender
+        A fitted recommender.
+    path : str or path-like
+        Where to write, with any suffix.
+
+    Raises
+    ------
+    ImportError
+        If safetensors is not installed.
+    FileNotFoundError, IsADirectoryError
+        If the folder of `path` does not exist, or `path` is a folder.
+    NotFittedError
+        If `est` is not fitted.
+    TypeError
+        If `est` is of another class, or of a subclass of these classes.
+    ValueError
+        If a file cannot hold a parameter or fitted attribute. The message names it, and nothing
+        is written.
+
+    See Also
+    --------
+    load : Load the file.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> import recsk
+    >>> X = np.eye(6) + np.eye(6, k=1)
+    >>> model = recsk.MDERecommender(n_factors=4, max_epochs=1, random_state=0).fit(X)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.recsk")
+    ...     recsk.save(model, path)
+    ...     again = recsk.load(path)
+    >>> np.array_equal(again.recommend()[0], model.recommend()[0])
+    True
+    """
+    safetensors = import_safetensors()
+    name = type(est).__name__
+    if estimator_class(name) is not type(est):
+        raise TypeError(
+            f"est must be a fitted {estimator_names()}; got "
+            f"{est if isinstance(est, type) else type(est)}"
+        )
+    target = Path(os.path.realpath(path))  # of a link, the file that it points to is replaced
+    check_is_fitted(est)
+    if target.is_dir():
+        raise IsADirectoryError(f"path must be a file, but {str(path)!r} is a folder")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"the folder of path={str(path)!r} does not exist")
+    try:
+        text, arrays = _to_document(est)
+        _to_estimator(parse_json(text), dict(arrays))  # fails if the file could not be loaded
+        metadata = {FORMAT: text, "sha256": compute_checksum(text, arrays)}
+        content = safetensors.numpy.save(arrays, metadata)
+        length = int.from_bytes(content[:8], "little")
+        if length > MAX_HEADER_BYTES:
+            raise ValueError(
+                f"its parameters, names and settings take {length} bytes, but a file can hold at "
+                f"most {MAX_HEADER_BYTES}"
+            )
+    except ValueError as error:
+        raise ValueError(f"this {name} cannot be saved: {error}") from error
+    replace_file(target, content)
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Load a recommender that `save` wrote.
+
+    A file from an unknown source is safe to load: no code from it runs, and loading takes a small
+    multiple of its size in memory, whatever it contains. Its parameters and vectors can still
+    have any values, so its recommendations need not be good.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file to read.
+
+    Returns
+    -------
+    MDERecommender or MDSRecRecommender
+        Fitted, with the parameters that it was saved with.
+
+    Raises
+    ------
+    ImportError
+        If safetensors is not installed.
+    OSError
+        If the file cannot be read, for example FileNotFoundError.
+    ValueError
+        If `save` did not write the file, or it is damaged, has another format version, or
+        contains anything unexpected.
+
+    See Also
+    --------
+    save : Write the file.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import recsk
+    >>> from recsk.datasets import make_multimodal
+    >>> data = make_multimodal(n_users=40, n_items=30, random_state=0)
+    >>> model = recsk.MDERecommender(n_factors=8, max_epochs=1, random_state=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "model.recsk")
+    ...     recsk.save(model.fit(data.interactions), path)
+    ...     loaded = recsk.load(path)
+    >>> loaded.recommend([0], k=5)[0].shape
+    (1, 5)
+    """
+    safetensors = import_safetensors()
+    load_errors = ValueError, OverflowError, RecursionError, safetensors.SafetensorError
+    path = os.fspath(path)
+    with open(path, "rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            length = read_header_length(file.read(8), size)
+            text, checksum = read_metadata(file.read(length), size - 8 - length)
+            document = read_document(text)
+            file.seek(0)
+            content = file.read(size)
+            arrays = read_arrays(safetensors.deserialize(content))
+            del content
+            if compute_checksum(text, arrays) != checksum:
+                raise ValueError("the checksum does not match: the file is damaged or was changed")
+            return _to_estimator(document, arrays)
+        except load_errors as error:
+            raise ValueError(f"{path!r} cannot be loaded: {error}") from error
+
+
+def _to_document(est: Any) -> tuple[str, Arrays]:
+    """Convert an estimator to the JSON text and the arrays of its file."""
+    arrays, values = {}, {}
+    for name, value in flatten_state(est._get_state()).items():
+        if isinstance(value, np.ndarray):
+            arrays[name] = np.ascontiguousarray(value)
+        else:
+            values[name] = value
+    params = est.get_params(deep=False) | _NOT_SAVED
+    document = {
+        "format": FORMAT,
+        "version": VERSION,
+        "recsk": __version__,
+        "estimator": type(est).__name__,
+        "params": {name: param_to_json(name, value) for name, value in params.items()},
+        "state": values,
+    }
+    return json.dumps(document, allow_nan=False), arrays
+
+
+def _to_estimator(document: dict[str, Any], arrays: Arrays) -> Any:
+    """Check everything in a file and make the estimator."""
+    if document.keys() != _DOCUMENT_KEYS:
+        raise ValueError(f"it has unexpected or missing entries: {describe(sorted(document))}")
+    name, params, state = document["estimator"], document["params"], document["state"]
+    cls = estimator_class(name) if isinstance(name, str) else None
+    if cls is None:
+        raise ValueError(f"the estimator must be {estimator_names()}; got {describe(name)}")
+    expected = cls().get_params(deep=False).keys()
+    if not isinstance(params, dict) or params.keys() != expected:
+        different = sorted(expected ^ params.keys()) if isinstance(params, dict) else params
+        raise ValueError(f"the parameters are not those of {name}: {describe(different)}")
+    if not isinstance(state, dict) or state.keys() & arrays.keys():
+        raise ValueError("the state must be an object that has every name once")
+    if is_set := [key for key, value in _NOT_SAVED.items() if params[key] != value]:
+        raise ValueError(f"the parameter {is_set[0]!r} must be {_NOT_SAVED[is_set[0]]!r}")
+    est = cls(**{key: param_from_json(key, value) for key, value in params.items()})
+    est._validate_params()
+    reader = StateReader({**state, **arrays})
+    est._set_state(reader)
+    reader.check_all_read()
+    return est

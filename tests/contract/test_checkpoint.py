@@ -1,0 +1,132 @@
+import numpy as np
+import pytest
+import torch
+
+from recsk.contract.checkpoint import Checkpoint
+from recsk.nn.training import train
+
+
+class Killed(BaseException):
+    """What a process does not survive."""
+
+
+class Problem:
+    """A regression whose batches, weights and dropout all are drawn."""
+
+    def __init__(self, path, *, every=1, training="this", n_steps_to_live=None):
+        self.rng = np.random.RandomState(0)
+        self.generator = torch.Generator().manual_seed(0)
+        self.network = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 1))
+        for parameter in self.network.parameters():
+            torch.nn.init.uniform_(parameter, generator=torch.Generator().manual_seed(1))
+        self.n_steps_to_live = n_steps_to_live
+        draws = [self.rng, self.generator]
+        self.checkpoint = Checkpoint(path, every=every, training=training, random_states=draws)
+
+    def __len__(self):
+        return 3
+
+    def __iter__(self):
+        for _ in range(3):
+            if self.n_steps_to_live is not None:
+                if self.n_steps_to_live == 0:
+                    raise Killed
+                self.n_steps_to_live -= 1
+            noise = torch.as_tensor(self.rng.normal(size=(8, 4)), dtype=torch.float32)
+            yield noise + torch.randn(8, 4, generator=self.generator)
+
+    def terms(self, batch):
+        return {"error": (self.network(batch)[:, 0] - batch.sum(dim=1)).square().mean()}
+
+    def train(self, **options):
+        return train(
+            self.network,
+            self,
+            self.terms,
+            max_epochs=9,
+            learning_rate=0.01,
+            learning_rate_decay=0.9,
+            weight_averaging=0.9,
+            evaluate=lambda: float(self.rng.random_sample()),
+            n_iter_no_change=20,
+            checkpoint=self.checkpoint,
+            **options,
+        )
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "fit.checkpoint"
+
+
+@pytest.mark.parametrize("every", [1, 2, 4])
+@pytest.mark.parametrize("steps", [0, 2, 3, 13, 26])
+def test_a_killed_training_ends_where_one_that_lives_ends(path, steps, every):
+    whole = Problem(path, every=every)
+    log = whole.train()
+    with pytest.raises(Killed):
+        Problem(path, every=every, n_steps_to_live=steps).train()
+    assert path.exists() == (steps // 3 >= every)
+    again = Problem(path, every=every, n_steps_to_live=27 - 3 * (steps // 3 // every * every))
+    assert again.train() == log
+    for a, b in zip(whole.network.parameters(), again.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert not path.exists() and not list(path.parent.iterdir())
+
+
+def test_killed_again_and_again(path):
+    whole = Problem(path)
+    log = whole.train()
+    for _ in range(8):
+        with pytest.raises(Killed):
+            Problem(path, n_steps_to_live=4).train()
+    last = Problem(path, n_steps_to_live=3)
+    assert last.train() == log
+    assert torch.equal(whole.network[0].weight, last.network[0].weight)
+
+
+def test_an_interrupt_leaves_the_file(path):
+    problem, whole = Problem(path), Problem(path.with_name("other"))
+    log = whole.train()
+
+    def interrupt():
+        if path.exists():
+            raise KeyboardInterrupt
+
+    assert problem.train(before_epoch=interrupt).stopped_by == "interrupt"
+    assert path.exists()
+    assert Problem(path).train() == log
+
+
+def test_the_progress_goes_on_too(path, capfd):
+    with pytest.raises(Killed):
+        Problem(path, n_steps_to_live=13).train()
+    Problem(path).train(verbose=True)
+    err = capfd.readouterr().err
+    assert "4/9" in err and "9/9" in err and "3/9" not in err
+
+
+def test_a_file_of_another_training_is_refused(path):
+    with pytest.raises(Killed):
+        Problem(path, n_steps_to_live=5).train()
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match=r"checkpoint='.*fit.checkpoint' is of another fit"):
+        Problem(path, training="that").train()
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("what", ["text", "nothing", "half", "other tensors", "code"])
+def test_a_file_that_is_none_is_refused(path, what, capfd):
+    with pytest.raises(Killed):
+        Problem(path, n_steps_to_live=5).train()
+    content = path.read_bytes()
+    if what == "code":
+        torch.save({"version": 1, "training": "this", "random": print}, path)
+    elif what == "other tensors":
+        torch.save({"place": torch.zeros(3)}, path)
+    else:
+        path.write_bytes(
+            {"text": b"to whom it may concern", "nothing": b"", "half": content[:999]}[what]
+        )
+    with pytest.raises(ValueError, match="checkpoint='.*' cannot be read"):
+        Problem(path).train()

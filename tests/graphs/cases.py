@@ -1,0 +1,45 @@
+"""Random inputs, comparisons and slow references shared by the tests of graphs."""
+
+import numpy as np
+import scipy.sparse as sp
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from tests.nn.reference import symmetric
+
+interaction_matrices = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 7), st.integers(1, 6)),
+    elements=st.sampled_from([0.0, 1.0]),
+)
+neighbor_counts = st.integers(1, 8)
+seeds = st.integers(0, 2**32 - 1)
+N_ITEMS = 10
+
+
+def check_graph(graph, expected):
+    """Assert that a sparse graph is canonical, without stored zeros and as expected."""
+    assert isinstance(graph, sp.csr_array) and graph.dtype == np.float32
+    assert graph.has_canonical_format and (graph.data != 0).all()
+    np.testing.assert_allclose(graph.toarray(), expected, rtol=1e-5, atol=1e-5)
+
+
+def random_features(seed, n_items=9, n_columns=4):
+    return np.random.default_rng(seed).normal(size=(n_items, n_columns)).astype(np.float32)
+
+
+def pack(histories):
+    """Join histories into one array of items, with the start of each."""
+    indptr = np.cumsum([0, *map(len, histories)])
+    return indptr, np.concatenate([np.asarray(h, np.int64) for h in histories])
+
+
+def window_cooccurrence(histories, window):
+    """Count pairs of items at most `window` places apart, normalised symmetrically."""
+    C = np.zeros((N_ITEMS, N_ITEMS))
+    for history in histories:
+        for s, i in enumerate(history):
+            for t, j in enumerate(history):
+                if i != j and 0 < abs(s - t) <= window:
+                    C[i, j] += 1
+    return symmetric(C)

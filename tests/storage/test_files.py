@@ -1,0 +1,139 @@
+"""`save` and `load`: the model that was saved is loaded, or an error is raised."""
+
+import os
+import pickle
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+import recsk
+from recsk import Interactions, MDERecommender, MDSRecRecommender
+from tests.contract.suite import FEATURES, TEST, TRAIN, as_matrix
+from tests.storage.forging import read_parts
+from tests.storage.models import ITEM_NAMES, SMALL, assert_identical, fitted
+
+
+def test_the_loaded_model_is_the_saved_model(model, path):
+    assert recsk.save(model, path) is None
+    again = recsk.load(path)
+    assert_identical(model, again)
+    X = pd.DataFrame(as_matrix(TEST).toarray(), columns=ITEM_NAMES)
+    X = X if hasattr(model, "feature_names_in_") else TEST
+    assert again.score(X) == model.score(X)
+    if isinstance(model, MDSRecRecommender):
+        histories = [[3, 4], [], [5, 3, 5]]
+        np.testing.assert_array_equal(
+            again.user_modality_weights(histories), model.user_modality_weights(histories)
+        )
+
+
+def test_a_loaded_model_can_be_pickled_cloned_fitted_and_saved(model, path):
+    recsk.save(model, path)
+    again = recsk.load(path)
+    assert_identical(pickle.loads(pickle.dumps(again)), model)
+    with pytest.raises(NotFittedError):
+        clone(again).recommend(0)
+    features = FEATURES if model.modality_names_ else None
+    eval_set = TEST if features is not None else None
+    refitted = clone(again).fit(TRAIN, item_features=features, eval_set=eval_set)
+    np.testing.assert_array_equal(refitted.recommend()[0], model.recommend()[0])
+    recsk.save(again, path)  # over its own file
+    assert_identical(recsk.load(path), model)
+
+
+def test_the_same_model_gives_the_same_file(model_of_each_class, path):
+    recsk.save(model_of_each_class, path)
+    before = path.read_bytes()
+    recsk.save(recsk.load(path), path)
+    document, arrays = read_parts(path.read_bytes())
+    assert document == read_parts(before)[0] and arrays.keys() == read_parts(before)[1].keys()
+
+
+@pytest.mark.parametrize("form", [str, Path])
+def test_paths_are_strings_or_path_objects(form, path):
+    recsk.save(fitted("MDE"), form(path))
+    assert_identical(recsk.load(form(path)), fitted("MDE"))
+    for wrong in (3, None):
+        with pytest.raises(TypeError):
+            recsk.load(wrong)
+        with pytest.raises(TypeError):
+            recsk.save(fitted("MDE"), wrong)
+
+
+def test_a_memory_mapped_model_can_be_saved(tmp_path, path):
+    joblib.dump(fitted("MDSRec"), tmp_path / "model.joblib")
+    recsk.save(joblib.load(tmp_path / "model.joblib", mmap_mode="r"), path)
+    assert_identical(recsk.load(path), fitted("MDSRec"))
+
+
+@pytest.mark.filterwarnings("ignore:no user in X has two items")
+def test_empty_rows_and_single_interactions_can_be_saved(path):
+    """The first and last rows are empty, or there is only one interaction."""
+    for user, item in (([1], [2]), ([1, 1, 3], [0, 4, 0]), ([0], [0])):
+        X = Interactions(user, item, timestamp=np.arange(len(user)), n_users=max(user) + 2)
+        for est in (MDERecommender(**SMALL), MDSRecRecommender(**SMALL)):
+            model = clone(est).fit(X)
+            recsk.save(model, path)
+            np.testing.assert_array_equal(recsk.load(path).recommend()[0], model.recommend()[0])
+
+
+def test_only_fitted_recommenders_can_be_saved(path):
+    class Subclass(MDERecommender):
+        pass
+
+    subclass = Subclass(**SMALL).fit(TRAIN)
+    for wrong in (subclass, np.eye(2), None, MDERecommender):
+        with pytest.raises(TypeError, match="fitted MDERecommender or MDSRecRecommender; got"):
+            recsk.save(wrong, path)
+    for est in (MDERecommender(), MDSRecRecommender()):
+        with pytest.raises(NotFittedError, match=type(est).__name__):
+            recsk.save(est, path)
+    assert not path.exists()
+
+
+def test_without_safetensors_the_error_names_the_package(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors", None)
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    for call in (lambda: recsk.save(fitted("MDE"), path), lambda: recsk.load(path)):
+        with pytest.raises(ImportError, match="pip install safetensors"):
+            call()
+
+
+def test_missing_files_and_folders_raise_errors(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        recsk.load(tmp_path / "nothing")
+    with pytest.raises(
+        FileNotFoundError, match="folder of path=.*no folder.model.* does not exist"
+    ):
+        recsk.save(fitted("MDE"), tmp_path / "no folder" / "model")
+    with pytest.raises(IsADirectoryError, match="path must be a file, but .* is a folder"):
+        recsk.save(fitted("MDE"), tmp_path)
+    with pytest.raises(OSError):
+        recsk.load(tmp_path)
+    with pytest.raises(OSError):
+        recsk.save(fitted("MDE"), tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_loading_unpickles_nothing(model, path, monkeypatch):
+    recsk.save(model, path)
+
+    def never(*args, **kwargs):
+        raise AssertionError("a pickle was about to be read")
+
+    for module, names in {
+        pickle: ("load", "loads", "Unpickler", "_Unpickler", "_loads", "_load"),
+        joblib: ("load",),
+        np: ("load",),
+        torch: ("load",),
+    }.items():
+        for name in names:
+            monkeypatch.setattr(module, name, never)
+    assert_identical(recsk.load(path), model)
