@@ -66,7 +66,7 @@ if path := os.environ.get("RECSK_MOVIELENS"):
     data, source = load_movielens(path, min_rating=4), "MovieLens"
 else:
     data, source = synthetic(), "Synthetic data in the shape of MovieLens"
-X, genre = data.interactions, np.nan_to_num(data.item_features["genre"])
+X, genre = data.interactions.without_labels(), np.nan_to_num(data.item_features["genre"])
 print(f"{source}: {X.n_users} users, {X.n_items} films, {len(X)} ratings of 4 or more")
 print(f"half of the films have at least {np.median(np.bincount(X.item)):.0f} of them")
 

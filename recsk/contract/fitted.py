@@ -8,7 +8,8 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from recsk.data.interactions import Interactions
-from recsk.data.labels import Labels
+from recsk.data.matching import FitLabels
+from recsk.storage.labels import labels_state, read_labels
 from recsk.storage.state import StateReader, matrix_state, text_state
 
 __all__ = ["FittedState"]
@@ -16,6 +17,16 @@ __all__ = ["FittedState"]
 
 class FittedState(BaseEstimator):
     """The fitted attributes that all recommenders share, as arrays on the CPU."""
+
+    _labels: FitLabels = {}
+
+    def _set_labels(self, labels: FitLabels) -> None:
+        """Set the labels that this model speaks, in place of those of an earlier fit."""
+        self._labels = dict(labels)
+        for kind in ("user", "item"):
+            self.__dict__.pop(f"{kind}s_", None)
+            if kind in labels:
+                setattr(self, f"{kind}s_", labels[kind].values)
 
     def _set_fitted(
         self,
@@ -42,6 +53,11 @@ class FittedState(BaseEstimator):
             "item_embedding_": self.item_embedding_,
             "item_popularity_": self.item_popularity_,
         }
+        if self._labels:
+            state["labels"] = {
+                kind: labels_state(labels.values, f"{kind}s_")
+                for kind, labels in self._labels.items()
+            }
         if hasattr(self, "feature_names_in_"):
             state["feature_names_in_"] = text_state(self.feature_names_in_)
         return state
@@ -50,7 +66,8 @@ class FittedState(BaseEstimator):
         """Set the state that `_get_state` returned, for `recsk.load`; every value is checked."""
         self.n_users_ = state.integer("n_users_", 1)
         self.n_features_in_ = state.integer("n_features_in_", 1)
-        self._labels: Labels = {}  # files do not store labels
+        sizes = {"user": self.n_users_, "item": self.n_features_in_}
+        self._set_labels(read_labels(state.part("labels"), sizes))
         self.interactions_ = state.matrix("interactions_", (self.n_users_, self.n_features_in_))
         self.user_embedding_ = state.array("user_embedding_", (self.n_users_, None))
         width = self.user_embedding_.shape[1]

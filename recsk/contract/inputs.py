@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,11 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.validation import validate_data
 
 from recsk.contract.fitted import FittedState
-from recsk.data.checks import check_ids, describe
+from recsk.data.checks import describe
 from recsk.data.interactions import Interactions
-from recsk.data.labels import check_one_row_per_user, check_same_labels, get_labels
-from recsk.data.matrices import interaction_matrix
+from recsk.data.matching import get_labels, match_held_out, match_histories
+from recsk.data.matrices import check_one_row_per_user, interaction_matrix
+from recsk.data.names import check_names
 
 __all__ = ["InputChecks"]
 
@@ -34,7 +35,7 @@ class InputChecks(FittedState):
         if reset:
             # A fit that fails must not leave part of an earlier model behind.
             self.__dict__.pop("item_embedding_", None)
-            self._labels = get_labels(X) if isinstance(X, Interactions) else {}
+            self._set_labels(get_labels(X) if isinstance(X, Interactions) else {})
         if isinstance(X, Interactions):
             if reset:
                 self.n_features_in_ = X.n_items
@@ -55,21 +56,23 @@ class InputChecks(FittedState):
             matrix = matrix if sp.issparse(matrix) else sp.csr_array(matrix)
             interactions = self._from_matrix(matrix, name)
         if not reset:
-            if interactions.n_items != self.n_features_in_:
+            matched = interactions
+            if isinstance(X, Interactions):
+                matched = match_held_out(interactions, self._labels, name, stacklevel=4)
+            if matched is interactions and interactions.n_items != self.n_features_in_:
                 raise ValueError(
                     f"{name} has {interactions.n_items} items (columns), but "
                     f"{type(self).__name__} was fitted with {self.n_features_in_}; {name} is "
                     "n_users x n_items"
                 )
-            if interactions.n_users > self.n_users_:
+            if matched.n_users > self.n_users_:
                 raise ValueError(
                     f"{name} has {interactions.n_users} users (rows), but "
                     f"{type(self).__name__} was fitted with {self.n_users_}; {name} is n_users x "
                     "n_items"
                 )
-            if isinstance(X, Interactions):
-                check_same_labels(X, getattr(self, "_labels", {}), name)
-            elif name == "X":
+            interactions = matched
+            if not isinstance(X, Interactions) and name == "X":
                 check_one_row_per_user(interactions.n_users, self.n_users_, name)
         if not len(interactions):
             raise ValueError(
@@ -82,22 +85,34 @@ class InputChecks(FittedState):
         """Read a sparse matrix; sequence models read its values as the order."""
         return Interactions.from_csr(interaction_matrix(matrix, name), values_as=None)
 
-    def _check_users(self, user_ids: npt.ArrayLike | None) -> tuple[np.ndarray, bool]:
+    def _check_users(self, user_ids: Any) -> tuple[np.ndarray, bool]:
         if user_ids is None:
             return np.arange(self.n_users_), False
-        users = check_ids(user_ids, "user_ids", self.n_users_, "users", (0, 1))
+        labels = self._labels.get("user")
+        users = check_names(user_ids, "user_ids", labels, self.n_users_, "users", (0, 1))
         return users.reshape(-1), users.ndim == 0
 
     def _check_items(
         self,
-        items: npt.ArrayLike,
+        items: Any,
         name: str,
-        dimensions: Iterable[int] = (1,),
+        dimensions: tuple[int, ...] = (1,),
     ) -> np.ndarray:
-        return check_ids(items, name, self.n_features_in_, "items", dimensions)
+        labels = self._labels.get("item")
+        return check_names(items, name, labels, self.n_features_in_, "items", dimensions)
 
-    def _check_histories(self, user_items: Any) -> Interactions:
-        """Return the histories of new users as interactions with the items of the fit."""
+    def _check_histories(self, user_items: Any) -> tuple[npt.NDArray[Any], Interactions]:
+        """Return the names of new users, and their histories with the items of the fit."""
+        if isinstance(user_items, Mapping) and not sp.issparse(user_items):  # DOK is a dict
+            names = np.empty(len(user_items), dtype=object)
+            for row, name in enumerate(user_items):  # or NumPy would take tuples apart
+                names[row] = name
+            return names, self._read_histories(list(user_items.values()))
+        histories = self._read_histories(user_items)
+        labels = getattr(user_items, "user_labels", None)
+        return np.arange(histories.n_users) if labels is None else labels, histories
+
+    def _read_histories(self, user_items: Any) -> Interactions:
         n_items = self.n_features_in_
         if isinstance(user_items, Interactions) or sp.issparse(user_items):
             if len(user_items.shape) != 2:
@@ -105,27 +120,27 @@ class InputChecks(FittedState):
                     "user_items must have 2 axes, n x n_items, also for one user, such as X[[0]]; "
                     f"got {describe(user_items)}"
                 )
-            if user_items.shape[1] != n_items:
+            labelled = isinstance(user_items, Interactions) and user_items.item_labels is not None
+            if user_items.shape[1] != n_items and not (labelled and "item" in self._labels):
                 raise ValueError(
                     f"user_items has {user_items.shape[1]} items (columns), but "
                     f"{type(self).__name__} was fitted with {n_items}"
                 )
             if isinstance(user_items, Interactions):
-                known = getattr(self, "_labels", {})
-                check_same_labels(user_items, known, "user_items", ["item"])
-                return _without_zeros(user_items, "user_items")
+                nonzero = _without_zeros(user_items, "user_items")
+                return match_histories(nonzero, self._labels, "user_items")
             return self._from_matrix(user_items, "user_items")
         if not isinstance(user_items, list | tuple) or any(
             not isinstance(history, Sequence | np.ndarray) or isinstance(history, str)
             for history in user_items
         ):
             raise TypeError(
-                "user_items must be a sparse matrix of shape (n, n_items), Interactions, or a "
-                f"list with one list of item ids per user, such as [[3, 17]]; got "
-                f"{describe(user_items)}"
+                "user_items must be a sparse matrix of shape (n, n_items), Interactions, a list "
+                "with one list of items per user, such as [[3, 17]], or a mapping of label to such "
+                f"a list; got {describe(user_items)}"
             )
         histories = [
-            check_ids(history, f"user_items[{row}]", n_items, "items", (1,))
+            self._check_items(history, f"user_items[{row}]")
             for row, history in enumerate(user_items)
         ]
         lengths = [len(history) for history in histories]

@@ -19,6 +19,7 @@ from recsk.contract.device import resolve_device
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.validation import parse_metric
 from recsk.data.interactions import Interactions
+from recsk.features.alignment import align_item_features
 from recsk.features.dense import Features, fill_and_standardize
 from recsk.features.item_features import check_item_features
 
@@ -71,6 +72,14 @@ class FitPreparation(BaseRecommender):
         """Check parameters and data, and split off what early stopping watches."""
         device = self._check_fit_parameters()
         interactions = self._check_interactions(X, reset=True)
+        item_features, labels = align_item_features(
+            item_features, interactions.n_items, self._labels.get("item")
+        )
+        if labels is not None and len(labels) > interactions.n_items:  # rows of new items
+            interactions = interactions.with_labels(item_labels=labels)
+            self.n_features_in_ = interactions.n_items
+        if labels is not None:
+            self._set_labels({**self._labels, "item": labels})
         checked = self._check_features(item_features, interactions.n_items)
         rng = check_random_state(self.random_state)
         train_set, held_out = self._split(interactions, eval_set, rng)
@@ -153,8 +162,10 @@ class FitPreparation(BaseRecommender):
                 "that has as many rows as X has interactions: leave it out there.)"
             )
         # A user without interactions gets the most popular items, whatever is learned.
-        watched = interactions[known[interactions.user]].to_csr()
-        watched.resize((len(known), interactions.n_items))
+        # Items that the fit does not know cannot be found.
+        kept = known[interactions.user] & (interactions.item < X.shape[1])
+        watched = interactions[kept].to_csr()
+        watched.resize(X.shape)
         if not watched.nnz:
             raise ValueError(
                 f"eval_set has {len(interactions)} interactions, all of them of users who have "

@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from abc import ABCMeta, abstractmethod
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 
-from recsk.contract.inputs import InputChecks
+from recsk.contract.answers import ranking_frame
+from recsk.contract.rankings import Rankings
 from recsk.data.checks import check_positive_int
 from recsk.data.interactions import Interactions
 from recsk.metrics.evaluation import evaluate
 from recsk.ranking.approximate import ItemIndex
-from recsk.ranking.exact import similar, top_k
-from recsk.ranking.seen import top_k_with_seen
+from recsk.ranking.exact import similar
 
 __all__ = ["BaseRecommender"]
 
-IdsAndScores = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
+Ranked = tuple[npt.NDArray[Any], npt.NDArray[np.float32]]  # ids or labels, and scores
 
 
-class BaseRecommender(InputChecks, metaclass=ABCMeta):
+class BaseRecommender(Rankings):
     """What all recommenders share: recommendations from a vector for every user and item.
 
     A subclass defines ``fit``, which must end with `_set_fitted`, and `_fold_in`, which computes
@@ -60,96 +58,80 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
         "score_k": [Interval(Integral, 1, None, closed="left")],
     }
 
-    @abstractmethod
-    def _fold_in(self, histories: Interactions) -> np.ndarray:
-        """Compute vectors of shape (histories.n_users, width) for new users."""
-
-    def _score_excludes_seen(self) -> bool:
-        """Whether seen items are left out of the rankings that `score` measures."""
-        return True
-
     def recommend(
         self,
-        user_ids: npt.ArrayLike | None = None,
+        user_ids: Any = None,
         k: int = 10,
         *,
         user_items: Any = None,
         exclude_seen: bool = True,
-        items: npt.ArrayLike | None = None,
-        filter_items: npt.ArrayLike | None = None,
-    ) -> IdsAndScores:
+        items: Any = None,
+        filter_items: Any = None,
+        as_frame: bool = False,
+    ) -> Any:
         """Recommend the items with the highest scores.
+
+        A model fitted on labels takes and returns labels; otherwise users and items are ids.
 
         Parameters
         ----------
-        user_ids : int or array-like of int of shape (n,), default=None
+        user_ids : label, int or array-like of shape (n,), default=None
             Users of the fit. None, without `user_items`, means all users in order.
         k : int, default=10
             Items per user. It may exceed the number of items; the rest is padding.
-        user_items : sparse matrix of shape (n, n_items), Interactions or list of lists, \
-                default=None
-            In place of `user_ids`: histories of new users (lists of item ids, oldest first). They
-            are folded in without retraining. An empty history, like a user of the fit without
-            interactions, gets the most popular items.
+        user_items : sparse matrix of shape (n, n_items), Interactions, list of lists, or mapping \
+                of label to list, default=None
+            Histories of new users (lists of items, oldest first). They are folded in without
+            retraining. An empty history, like a user of the fit without interactions, gets the
+            most popular items. Beside `user_ids`, their rows follow those of the known users.
         exclude_seen : bool, default=True
             Leave out the items of the user's history.
-        items : array-like of int, default=None
+        items : array-like of labels or int, default=None
             Only these items may be recommended.
-        filter_items : array-like of int, default=None
+        filter_items : array-like of labels or int, default=None
             These items may not be recommended.
+        as_frame : bool, default=False
+            Return a long pandas frame with the columns user, item, rank (from 1) and score,
+            without padding. New users have the keys of the mapping, the labels of the
+            `Interactions`, or their position in `user_items`.
 
         Returns
         -------
-        ids : ndarray of shape (n, k), int64
-            Items, best first; -1 where fewer than `k` are allowed. A scalar user gives (k,).
+        items : ndarray of shape (n, k), int64 or object
+            Best first. Where fewer than `k` are allowed, ids end in -1 and labels in None. A
+            scalar user gives (k,).
         scores : ndarray of shape (n, k), float32
-            Their scores; -inf beside an id of -1. Popularities for users without a history.
+            Their scores; -inf for padding. Popularities for users without a history.
 
         Raises
         ------
         IndexError
-            If a user or an item is negative or unknown; the first one is named.
+            If the id of a user or an item is negative or unknown; the first one is named.
+        KeyError
+            If the label of a user or an item is unknown; the first one is named.
         TypeError
             If ids are not integers, or `user_items` is none of the forms above.
         ValueError
-            If `k` is below 1, a shape is wrong, or `user_ids` and `user_items` are both given.
+            If `k` is below 1 or a shape is wrong.
         """
         check_is_fitted(self)
+        for name, value in (("exclude_seen", exclude_seen), ("as_frame", as_frame)):
+            if not isinstance(value, bool | np.bool_):
+                raise TypeError(f"{name} must be a bool, got {value!r}")
         k = check_positive_int(k)
-        if not isinstance(exclude_seen, bool | np.bool_):
-            raise TypeError(f"exclude_seen must be a bool, got {exclude_seen!r}")
         items = None if items is None else self._check_items(items, "items")
         filter_items = (
             None if filter_items is None else self._check_items(filter_items, "filter_items")
         )
-        vectors, seen, scalar = self._resolve_users(user_ids, user_items)
-        chosen: dict[str, Any] = {
-            "items": items,
-            "filter_items": filter_items,
-            "check_finite": False,
-        }
-
-        def rank(users: np.ndarray, catalogue: np.ndarray, exclude: Any = None) -> IdsAndScores:
-            return top_k(users, catalogue, k, exclude=exclude, **chosen)
-
-        if exclude_seen:
-            ids, scores = rank(vectors, self.item_embedding_, exclude=seen)
-        else:
-            ids, scores = top_k_with_seen(
-                vectors,
-                self.item_embedding_,
-                k,
-                seen=seen,
-                seen_width=self._seen_width(),
-                **chosen,
-            )
-        empty = np.diff(seen.indptr) == 0
-        if empty.any():
-            ids[empty], scores[empty] = rank(*self._popularity_vectors())
-        return (ids[0], scores[0]) if scalar else (ids, scores)
+        query = self._resolve_users(user_ids, user_items)
+        ids, scores = self._rank(query.vectors, query.seen, k, exclude_seen, items, filter_items)
+        if as_frame:
+            return ranking_frame(query.names, self._name_items(ids), scores)
+        named = self._name_items(ids)
+        return (named[0], scores[0]) if query.scalar else (named, scores)
 
     def user_vectors(
-        self, user_ids: npt.ArrayLike | None = None, *, user_items: Any = None
+        self, user_ids: Any = None, *, user_items: Any = None
     ) -> npt.NDArray[np.float32]:
         """Compute the vectors whose inner products with `item_embedding_` are the scores.
 
@@ -158,11 +140,11 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
 
         Parameters
         ----------
-        user_ids : int or array-like of int of shape (n,), default=None
+        user_ids : label, int or array-like of shape (n,), default=None
             Users of the fit. None, without `user_items`, means all users in order.
-        user_items : sparse matrix of shape (n, n_items), Interactions or list of lists, \
+        user_items : sparse matrix of shape (n, n_items), Interactions, list of lists or mapping, \
                 default=None
-            In place of `user_ids`: histories of new users, as in `recommend`.
+            Histories of new users, as in `recommend`.
 
         Returns
         -------
@@ -172,12 +154,12 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
 
         Raises
         ------
-        IndexError, TypeError, ValueError
+        IndexError, KeyError, TypeError, ValueError
             As `recommend`.
         """
         check_is_fitted(self)
-        vectors, _, scalar = self._resolve_users(user_ids, user_items)
-        return vectors[0] if scalar else vectors
+        query = self._resolve_users(user_ids, user_items)
+        return query.vectors[0] if query.scalar else query.vectors
 
     def to_ann(
         self,
@@ -224,6 +206,7 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
             n_links=n_links,
             search_width=search_width,
             build_width=build_width,
+            labels=self._labels.get("item"),
         )
 
     def score(self, X: Any, y: Any = None) -> float:
@@ -244,27 +227,28 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
             only if `X` repeats none of them.
         """
         check_is_fitted(self)
-        held_out = self._check_interactions(X, reset=False).to_csr()
-        held_out.resize((self.n_users_, self.n_features_in_))  # the last users may have none
+        held_out = X
+        if not (isinstance(X, Interactions) and self._labels):
+            held_out = self._check_interactions(X, reset=False)
         name = f"ndcg@{self.score_k}"
         measured = evaluate(
             self, held_out, "ndcg", self.score_k, exclude_seen=self._score_excludes_seen()
         )
         return measured[name]
 
-    def rank_items(self, user_ids: npt.ArrayLike, items: npt.ArrayLike) -> IdsAndScores:
+    def rank_items(self, user_ids: Any, items: Any) -> Ranked:
         """Rank given items for each user, seen or not.
 
         Parameters
         ----------
-        user_ids : int or array-like of int of shape (n,)
+        user_ids : label, int or array-like of shape (n,)
             Users of the fit.
-        items : array-like of int of shape (n_candidates,)
+        items : array-like of labels or int, shape (n_candidates,)
             Items to rank, the same for every user; repeats count once.
 
         Returns
         -------
-        ids : ndarray of shape (n, n_candidates), int64
+        items : ndarray of shape (n, n_candidates), int64 or object
             The items, best first. A scalar user gives (n_candidates,).
         scores : ndarray of shape (n, n_candidates), float32
         """
@@ -272,40 +256,46 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
         candidates = np.unique(self._check_items(items, "items"))
         if not candidates.size:
             raise ValueError("items must name at least one item; got none")
-        return self.recommend(user_ids, len(candidates), items=candidates, exclude_seen=False)
+        query = self._resolve_users(user_ids, None)
+        ids, scores = self._rank(
+            query.vectors, query.seen, len(candidates), False, candidates, None
+        )
+        named = self._name_items(ids)
+        return (named[0], scores[0]) if query.scalar else (named, scores)
 
-    def similar_items(self, item_ids: npt.ArrayLike, k: int = 10) -> IdsAndScores:
+    def similar_items(self, item_ids: Any, k: int = 10) -> Ranked:
         """Find the items most similar to given items, by the cosine of their vectors.
 
         Parameters
         ----------
-        item_ids : int or array-like of int of shape (n,)
+        item_ids : label, int or array-like of shape (n,)
         k : int, default=10
 
         Returns
         -------
-        ids : ndarray of shape (n, k), int64
-            Most similar first, without the item itself; -1 as padding. A scalar gives (k,).
+        items : ndarray of shape (n, k), int64 or object
+            Most similar first, without the item itself; -1 or None as padding. A scalar gives (k,).
         scores : ndarray of shape (n, k), float32
         """
         check_is_fitted(self)
         queries = self._check_items(item_ids, "item_ids", (0, 1))
         vectors = self._similarity_vectors(self.item_embedding_)
         ids, scores = similar(vectors, queries.reshape(-1), check_positive_int(k))
-        return (ids[0], scores[0]) if queries.ndim == 0 else (ids, scores)
+        named = self._name_items(ids)
+        return (named[0], scores[0]) if queries.ndim == 0 else (named, scores)
 
-    def similar_users(self, user_ids: npt.ArrayLike, k: int = 10) -> IdsAndScores:
+    def similar_users(self, user_ids: Any, k: int = 10) -> Ranked:
         """Find the users most similar to given users, by the cosine of their vectors.
 
         Parameters
         ----------
-        user_ids : int or array-like of int of shape (n,)
+        user_ids : label, int or array-like of shape (n,)
         k : int, default=10
 
         Returns
         -------
-        ids : ndarray of shape (n, k), int64
-            Most similar first, without the user; -1 as padding. A scalar gives (k,).
+        users : ndarray of shape (n, k), int64 or object
+            Most similar first, without the user; -1 or None as padding. A scalar gives (k,).
         scores : ndarray of shape (n, k), float32
         """
         check_is_fitted(self)
@@ -313,40 +303,5 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
         ids, scores = similar(
             self._similarity_vectors(self.user_embedding_), users, check_positive_int(k)
         )
-        return (ids[0], scores[0]) if scalar else (ids, scores)
-
-    def _similarity_vectors(self, vectors: np.ndarray) -> np.ndarray:
-        """Return the columns of the vectors that similarity compares."""
-        return vectors
-
-    def _has_modality_parts(self) -> bool:
-        """Whether `_similarity_vectors` consist of one part for each modality, side by side."""
-        return False
-
-    def _seen_width(self) -> int:
-        """Return how many of the first columns count for seen items."""
-        return self.item_embedding_.shape[1]
-
-    def _popularity_vectors(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return vectors of one user and of the items whose products are the popularities."""
-        return np.ones((1, 1), dtype=np.float32), self.item_popularity_[:, None]
-
-    def _resolve_users(
-        self, user_ids: npt.ArrayLike | None, user_items: Any
-    ) -> tuple[np.ndarray, sp.csr_matrix, bool]:
-        """Return the vectors of users, their seen items, and whether it is one scalar user."""
-        if user_items is None:
-            users, scalar = self._check_users(user_ids)
-            return self.user_embedding_[users], self.interactions_[users], scalar
-        if user_ids is not None:
-            raise ValueError(
-                "user_ids names users of the fit and user_items brings the histories of new users: "
-                "give one of them, not both"
-            )
-        histories = self._check_histories(user_items)
-        seen = histories.to_csr()
-        if not histories.n_users:
-            return self.user_embedding_[:0], seen, False
-        vectors = self._fold_in(histories)
-        vectors[np.diff(seen.indptr) == 0] = 0
-        return vectors, seen, False
+        named = self._name_users(ids)
+        return (named[0], scores[0]) if scalar else (named, scores)

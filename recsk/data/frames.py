@@ -1,13 +1,14 @@
-"""Columns of data frames from any library, and labels encoded as ids."""
+"""Columns of data frames from any library."""
 
 from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-__all__ = ["IdColumn", "encode_labels", "get_column", "read_ids", "to_indexable", "to_label_array"]
+from recsk.data.labels import Labels, to_label_array
+
+__all__ = ["IdColumn", "get_column", "read_ids", "to_indexable"]
 
 
 class IdColumn(NamedTuple):
@@ -17,14 +18,14 @@ class IdColumn(NamedTuple):
     ----------
     ids : array-like of shape (n_rows,)
         Positions in `labels`, or the unchecked column where `labels` is None.
-    labels : ndarray of shape (n_labels,) or None
+    labels : Labels or None
         The label of each id.
     size : int or None
         Number of users or items; None means the largest id plus one.
     """
 
     ids: Any
-    labels: npt.NDArray[Any] | None
+    labels: Labels | None
     size: int | None
 
 
@@ -34,7 +35,7 @@ def read_ids(
     kind: Literal["user", "item"],
     *,
     encode: bool,
-    labels: npt.ArrayLike | None,
+    labels: Any,
     size: int | None,
 ) -> IdColumn:
     """Read the users or the items of a data frame and encode their labels as ids.
@@ -50,7 +51,8 @@ def read_ids(
     encode : bool
         Whether the column holds labels. If False and `labels` is None, it holds ids.
     labels : array-like of shape (n_labels,) or None
-        Labels to encode with; None means the sorted labels of the column.
+        Labels to encode with. None: those of the column, sorted where possible, else in the order
+        of their first appearance.
     size : int or None
         Number of users or items; allowed only if the column holds ids.
 
@@ -59,16 +61,27 @@ def read_ids(
     ValueError
         If `size` is given for a column of labels, or a label is missing or unknown.
     """
-    ids = get_column(frame, name)
+    column = get_column(frame, name)
     if not encode and labels is None:
-        return IdColumn(ids, None, size)
+        return IdColumn(column, None, size)
     if size is not None:
         raise ValueError(
             f"n_{kind}s={size} needs encode=False and no {kind}_labels: the number of labels "
             f"determines n_{kind}s"
         )
-    codes, known = encode_labels(np.asarray(ids), name, labels)
-    return IdColumn(codes, known, len(known))
+    if labels is None:
+        ids, found = Labels.from_column(column, f"column {name!r}")
+        return IdColumn(ids, found, len(found))
+    known = labels if isinstance(labels, Labels) else Labels(labels, f"{kind}_labels")
+    array = to_label_array(column, f"column {name!r}")
+    ids = known.find(array)
+    if (ids < 0).any():
+        row = int(np.argmax(ids < 0))
+        raise ValueError(
+            f"column {name!r} holds {array.tolist()[row]!r} in row {row}, which is not among the "
+            f"{kind}_labels given; drop such rows first"
+        )
+    return IdColumn(ids, known, len(known))
 
 
 def to_indexable(frame: Any) -> Any:
@@ -124,87 +137,3 @@ def _column_names(frame: Any) -> list[Any]:
         return list(dtype.names or [])
     # `columns` of pyarrow holds the columns themselves
     return list(getattr(frame, "column_names", getattr(frame, "columns", [])))
-
-
-def encode_labels(
-    labels: npt.NDArray[Any], name: str, known: npt.ArrayLike | None
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[Any]]:
-    """Encode labels as their positions in the array of known labels.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (n_rows,)
-        A column of a data frame.
-    name : str
-        Name of the column in error messages.
-    known : array-like of shape (n_known,) or None
-        Labels to encode with, without repeats. None means the sorted distinct `labels`.
-
-    Returns
-    -------
-    codes : ndarray of shape (n_rows,), int64
-        ``known[codes]`` equals `labels`.
-    known : ndarray of shape (n_known,)
-        The labels used to encode.
-
-    Raises
-    ------
-    ValueError
-        If a label is missing or not among `known`, or `known` repeats a label or is not 1-D.
-    TypeError
-        If `known` is None and the labels cannot be sorted.
-    """
-    if labels.dtype.kind == "O":
-        missing = np.fromiter(map(_is_missing, labels), bool, len(labels))
-    elif labels.dtype.kind in "fM":
-        missing = labels != labels  # NaN and NaT differ from themselves
-    else:
-        missing = np.zeros(0, dtype=bool)
-    if missing.any():
-        raise ValueError(f"column {name!r} has no label in row {int(np.argmax(missing))}")
-    if known is None and labels.dtype.kind != "O":
-        known, codes = np.unique(labels, return_inverse=True)
-        return codes.astype(np.int64, copy=False), known
-    # Hashing is several times faster than sorting objects, and an int matches the equal float.
-    values = labels.tolist()
-    if known is None:
-        try:
-            ordered = sorted(set(values))
-        except TypeError as error:
-            raise TypeError(f"labels of column {name!r} cannot be sorted: {error}") from error
-        known = to_label_array(ordered)
-    else:
-        known = np.asarray(known)
-        if known.ndim != 1:
-            raise ValueError(f"labels for column {name!r} must be 1-D; got shape {known.shape}")
-        ordered = known.tolist()
-    lookup = {label: code for code, label in enumerate(ordered)}
-    if len(lookup) < len(ordered):
-        raise ValueError(f"the labels given for column {name!r} repeat")
-    codes = np.fromiter((lookup.get(label, -1) for label in values), np.int64, len(values))
-    if (unknown := codes < 0).any():
-        row = int(np.argmax(unknown))
-        raise ValueError(
-            f"column {name!r} holds {values[row]!r} in row {row}, which is not among the labels "
-            "given; drop such rows first"
-        )
-    return codes, known
-
-
-def to_label_array(labels: list[Any]) -> npt.NDArray[Any]:
-    """Convert labels to an array that keeps them exactly and takes little memory.
-
-    This is an object array where NumPy's fixed-width strings would strip trailing NULs, or would
-    make all strings as long as one very long label.
-    """
-    if labels and all(isinstance(label, str) for label in labels):
-        lengths = [len(label) for label in labels]
-        one_is_long = max(lengths) * len(labels) > 8 * sum(lengths) + 4096
-        if one_is_long or any(label.endswith("\0") for label in labels):
-            return np.array(labels, dtype=object)
-    return np.asarray(labels)
-
-
-def _is_missing(label: Any) -> bool:
-    # pandas.NA has no truth value, not even that of a comparison with itself.
-    return label is None or type(label).__name__ in ("NAType", "NaTType") or bool(label != label)

@@ -11,15 +11,15 @@ import numpy.typing as npt
 from scipy import sparse
 
 from recsk.data.columns import check_index, check_size, convert_columns, read_only_view
-from recsk.data.frames import get_column, read_ids, to_indexable
-from recsk.data.sparse_input import canonical_csr
+from recsk.data.labels import Labels, check_labels
+from recsk.data.readers import InteractionReaders
 
 __all__ = ["Interactions"]
 
 _COLUMNS = ("user", "item", "timestamp", "value")
 
 
-class Interactions:
+class Interactions(InteractionReaders):
     """Interactions of users with items, one sample each.
 
     Use this class for cross-validation. scikit-learn splits a users x items matrix by its rows,
@@ -87,8 +87,8 @@ class Interactions:
     value: npt.NDArray[Any] | None
     n_users: int
     n_items: int
-    user_labels: npt.NDArray[Any] | None
-    item_labels: npt.NDArray[Any] | None
+    _user_labels: Labels | None
+    _item_labels: Labels | None
 
     def __init__(
         self,
@@ -113,16 +113,25 @@ class Interactions:
         *,
         n_users: int,
         n_items: int,
-        user_labels: npt.NDArray[Any] | None = None,
-        item_labels: npt.NDArray[Any] | None = None,
+        user_labels: Labels | None = None,
+        item_labels: Labels | None = None,
     ) -> Interactions:
         """Store checked columns without further checks."""
         for name in _COLUMNS:
             setattr(self, name, read_only_view(columns.get(name)))
         self.n_users, self.n_items = n_users, n_items
-        self.user_labels = read_only_view(user_labels)
-        self.item_labels = read_only_view(item_labels)
+        self._user_labels, self._item_labels = user_labels, item_labels
         return self
+
+    @property
+    def user_labels(self) -> npt.NDArray[Any] | None:
+        """The label of each user id, or None."""
+        return None if self._user_labels is None else self._user_labels.values
+
+    @property
+    def item_labels(self) -> npt.NDArray[Any] | None:
+        """The label of each item id, or None."""
+        return None if self._item_labels is None else self._item_labels.values
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -172,8 +181,8 @@ class Interactions:
             columns,
             n_users=self.n_users,
             n_items=self.n_items,
-            user_labels=self.user_labels,
-            item_labels=self.item_labels,
+            user_labels=self._user_labels,
+            item_labels=self._item_labels,
         )
 
     def __iter__(self) -> Iterator[Interactions]:
@@ -189,134 +198,34 @@ class Interactions:
             {k: read_only_view(v) if isinstance(v, np.ndarray) else v for k, v in state.items()}
         )
 
-    @classmethod
-    def from_csr(
-        cls, X: Any, *, values_as: Literal["value", "timestamp"] | None = "value"
-    ) -> Interactions:
-        """Make interactions from a users x items matrix.
+    def with_labels(self, user_labels: Any = None, item_labels: Any = None) -> Interactions:
+        """Return the same interactions with labels for their ids.
 
         Parameters
         ----------
-        X : sparse matrix or array of shape (n_users, n_items), any format
-            Explicit zeros are dropped and duplicate entries summed, as in scipy. Duplicate
-            timestamps are an error, because the sum of times is not a time.
-        values_as : {"value", "timestamp"} or None, default="value"
-            Meaning of the entries. "value": weights. "timestamp": times or ranks, larger is
-            later; ranks start at 1 because zeros are dropped. None: the entries are ignored.
-
-        Returns
-        -------
-        interactions : Interactions
-            Ordered by user, then item.
-
-        Raises
-        ------
-        TypeError
-            If `X` is not sparse.
-        ValueError
-            If an entry is not finite, `values_as` is unknown, or a user has several timestamps
-            for one item.
-
-        Examples
-        --------
-        >>> from scipy.sparse import csr_array
-        >>> from recsk import Interactions
-        >>> Interactions.from_csr(csr_array([[0, 3, 0], [5, 0, 4]]), values_as="timestamp")
-        Interactions(n_interactions=3, n_users=2, n_items=3, timestamp=int64)
-        """
-        if values_as not in ("value", "timestamp", None):
-            raise ValueError(f"values_as must be 'value', 'timestamp' or None; got {values_as!r}")
-        why_unique = "a sum of times is not a time" if values_as == "timestamp" else None
-        X = canonical_csr(X, "X", why_unique=why_unique)
-        n_users, n_items = X.shape
-        columns = convert_columns(
-            np.repeat(np.arange(n_users), np.diff(X.indptr)),
-            X.indices,
-            timestamp=X.data if values_as == "timestamp" else None,
-            value=X.data if values_as == "value" else None,
-        )
-        return object.__new__(cls)._set(columns, n_users=n_users, n_items=n_items)
-
-    @classmethod
-    def from_frame(
-        cls,
-        frame: Any,
-        *,
-        user: str = "user",
-        item: str = "item",
-        timestamp: str | None = None,
-        value: str | None = None,
-        encode: bool = True,
-        user_labels: npt.ArrayLike | None = None,
-        item_labels: npt.ArrayLike | None = None,
-        n_users: int | None = None,
-        n_items: int | None = None,
-    ) -> Interactions:
-        """Make interactions from the columns of a data frame.
-
-        Parameters
-        ----------
-        frame : DataFrame or mapping
-            Any object with ``frame[name]``: pandas, polars, pyarrow, a dict of arrays, a NumPy
-            structured array. Or any object with ``__dataframe__``, which needs pandas.
-        user, item : str, default="user" and "item"
-            Names of the columns of users and items.
-        timestamp, value : str, default=None
-            Names of the columns of times and weights. ``None``: not read.
-        encode : bool, default=True
-            True: users and items have labels that can be sorted, such as strings or integers
-            with gaps. The sorted labels get the ids 0, 1, ... and are kept as ``user_labels``
-            and ``item_labels``. Integers from 0 without gaps stay the same.
-            False: the columns hold ids.
         user_labels, item_labels : array-like of shape (n_users,) or (n_items,), default=None
-            Labels to encode with, in place of those in the frame. Pass those of the training
-            data to encode a test frame for the same model, or those of a whole catalogue in the
-            order of the rows of its features.
-        n_users, n_items : int, default=None
-            Number of users and items if ``encode=False``; otherwise the number of labels.
-
-        Returns
-        -------
-        interactions : Interactions
-            In the order of the rows.
+            Label of each id. More labels than ids add users or items. None keeps ids as they are.
 
         Raises
         ------
-        KeyError
-            If a column does not exist.
         ValueError
-            If a label is missing, or not among the labels to encode with.
-        TypeError
-            If the labels of a column cannot be sorted.
-
-        Examples
-        --------
-        >>> from recsk import Interactions
-        >>> train = Interactions.from_frame({"user": ["ann", "bob"], "item": [40, 7]})
-        >>> train.user, train.item, train.item_labels
-        (array([0, 1]), array([1, 0]), array([ 7, 40]))
-        >>> test = Interactions.from_frame(
-        ...     {"user": ["bob"], "item": [40]},
-        ...     user_labels=train.user_labels,
-        ...     item_labels=train.item_labels,
-        ... )
-        >>> test
-        Interactions(n_interactions=1, n_users=2, n_items=2)
+            If there are fewer labels than ids, or a label is missing or repeats.
         """
-        frame = to_indexable(frame)
-        users = read_ids(frame, user, "user", encode=encode, labels=user_labels, size=n_users)
-        items = read_ids(frame, item, "item", encode=encode, labels=item_labels, size=n_items)
-        interactions = cls(
-            users.ids,
-            items.ids,
-            timestamp=None if timestamp is None else get_column(frame, timestamp),
-            value=None if value is None else get_column(frame, value),
-            n_users=users.size,
-            n_items=items.size,
+        users = check_labels(user_labels, self._user_labels, self.n_users, "user")
+        items = check_labels(item_labels, self._item_labels, self.n_items, "item")
+        return object.__new__(type(self))._set(
+            {name: getattr(self, name) for name in _COLUMNS},
+            n_users=self.n_users if users is None else len(users),
+            n_items=self.n_items if items is None else len(items),
+            user_labels=users,
+            item_labels=items,
         )
-        interactions.user_labels = read_only_view(users.labels)
-        interactions.item_labels = read_only_view(items.labels)
-        return interactions
+
+    def without_labels(self) -> Interactions:
+        """Return the same interactions with ids only; a model fitted on them speaks ids."""
+        columns = {name: getattr(self, name) for name in _COLUMNS}
+        other = object.__new__(type(self))
+        return other._set(columns, n_users=self.n_users, n_items=self.n_items)
 
     def to_csr(self, *, binary: bool = True) -> sparse.csr_matrix:
         """Return the users x items matrix.

@@ -1,84 +1,213 @@
-"""Labels of users and items: compare those of later data with those of training."""
+"""Labels of users and items: the one class that turns labels into ids, and ids into labels."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recsk.data.interactions import Interactions
+__all__ = ["Labels", "check_labels", "to_label_array"]
 
-__all__ = ["Labels", "check_one_row_per_user", "check_same_labels", "get_labels"]
-
-Labels = Mapping[str, npt.NDArray[Any]]  # the label of each id, under "user" and "item"
+_LONG = 8  # a string this many times as long as the others makes fixed-width arrays wasteful
 
 
-def get_labels(interactions: Interactions) -> Labels:
-    """Return the labels under "user" and "item"; a key is absent where there are none."""
-    labels = {"user": interactions.user_labels, "item": interactions.item_labels}
-    return {kind: known for kind, known in labels.items() if known is not None}
-
-
-def check_same_labels(
-    X: Interactions, train_labels: Labels, name: str, kinds: Sequence[str] = ("user", "item")
-) -> None:
-    """Raise an error if an id has another label than in training.
+class Labels:
+    """Distinct labels; the id of a label is its position.
 
     Parameters
     ----------
-    X : Interactions
-    train_labels : dict of str to ndarray
-        Labels of the training data, under "user" and "item"; absent keys are not compared.
-    name : str
-        Name of `X` in error messages.
-    kinds : sequence of {"user", "item"}, default=("user", "item")
-        Which labels to compare.
+    values : array-like of shape (n,)
+        Hashable labels, none of them missing. A list is read as objects: ``[1, "1"]`` has two
+        labels.
+    name : str, default="labels"
+        Name of `values` in error messages.
+
+    Attributes
+    ----------
+    values : ndarray of shape (n,)
+        Read-only.
 
     Raises
     ------
     ValueError
-        If the label of a user or an item in `X` differs. Nothing is compared where `X` or the
-        training data have no labels.
+        If `values` is not 1-D, or a label is missing (None, NaN, NaT, NA) or repeats.
+    TypeError
+        If a label is not hashable.
+
+    Examples
+    --------
+    >>> from recsk.data.labels import Labels
+    >>> labels = Labels(["ann", "bob"])
+    >>> labels.encode(["bob", "ann", "bob"], "user_ids")
+    array([1, 0, 1])
+    >>> labels.decode([1, -1])
+    array(['bob', None], dtype=object)
     """
-    labels_of_X = get_labels(X)
-    for kind in kinds:
-        labels, expected = labels_of_X.get(kind), train_labels.get(kind)
-        if labels is None or expected is None or labels is expected:
-            continue
-        ids = np.unique(getattr(X, kind))
-        same = ids < len(expected)
-        same[same] = np.asarray(labels[ids[same]] == expected[ids[same]], dtype=bool)
-        if not same.all():
-            first = int(ids[np.argmin(same)])
-            had = f"the label {expected[first]!r}" if first < len(expected) else "no such id"
-            raise ValueError(
-                f"{name} has the label {labels[first]!r} for {kind} {first}, but the training data "
-                f"have {had}: make {name} with Interactions.from_frame(..., {kind}_labels="
-                f"train.{kind}_labels)"
+
+    def __init__(self, values: Any, name: str = "labels") -> None:
+        array = to_label_array(values, name).view()
+        array.flags.writeable = False
+        self.values = array
+        self._ids: dict[Any, int] | None = None
+        self._objects: npt.NDArray[Any] | None = None
+        n_distinct = len(self._lookup(name))
+        if n_distinct < len(array):
+            seen: set[Any] = set()
+            repeated = next(x for x in array.tolist() if x in seen or seen.add(x))  # type: ignore[func-returns-value]
+            raise ValueError(f"{name} repeat the label {repeated!r}")
+
+    @classmethod
+    def from_column(cls, column: Any, name: str) -> tuple[npt.NDArray[np.int64], Labels]:
+        """Encode a column by its own labels, sorted where possible, else by first appearance.
+
+        Returns
+        -------
+        ids : ndarray of shape (n_rows,), int64
+        labels : Labels
+        """
+        array = to_label_array(column, name)
+        if array.dtype.kind != "O":
+            known, ids = np.unique(array, return_inverse=True)
+            return ids.astype(np.int64, copy=False), cls(known, name)
+        values = array.tolist()
+        try:
+            distinct = list(dict.fromkeys(values))
+        except TypeError as error:
+            raise TypeError(f"{name} must hold hashable labels: {error}") from error
+        try:
+            distinct = sorted(distinct)
+        except TypeError:
+            pass  # labels of several types keep the order of their first appearance
+        labels = cls(distinct, name)
+        return labels.find(values), labels
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __contains__(self, label: Any) -> bool:
+        return isinstance(label, Hashable) and label in self._lookup()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"values": self.values, "_ids": None, "_objects": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.values.flags.writeable = False
+
+    def find(self, labels: Any) -> npt.NDArray[np.int64]:
+        """Return the ids of labels, -1 for unknown ones."""
+        lookup = self._lookup()
+        values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+        return np.fromiter((lookup.get(label, -1) for label in values), np.int64, len(values))
+
+    def encode(self, labels: Any, name: str) -> npt.NDArray[np.int64]:
+        """Return the ids of labels.
+
+        Raises
+        ------
+        KeyError
+            If a label is unknown; the first one is named.
+        """
+        ids = self.find(labels)
+        if (ids < 0).any():
+            values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+            raise KeyError(
+                f"{name} has {values[int(np.argmax(ids < 0))]!r}, which is not one of the "
+                f"{len(self)} labels of the fit"
             )
+        return ids
+
+    def decode(self, ids: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return the labels of ids as an object array, None for an id of -1."""
+        if self._objects is None:
+            self._objects = np.empty(len(self) + 1, dtype=object)
+            self._objects[:-1] = self.values.tolist()
+        return self._objects[np.asarray(ids)]
+
+    def extend(self, labels: list[Any]) -> Labels:
+        """Return these labels followed by new ones, the new ones sorted where possible."""
+        try:
+            labels = sorted(labels)
+        except TypeError:
+            pass
+        return Labels(self.values.tolist() + labels)
+
+    def _lookup(self, name: str = "labels") -> dict[Any, int]:
+        if self._ids is None:
+            try:
+                self._ids = {label: i for i, label in enumerate(self.values.tolist())}
+            except TypeError as error:
+                raise TypeError(f"{name} must hold hashable labels: {error}") from error
+        return self._ids
 
 
-def check_one_row_per_user(n_rows: int, n_users: int, name: str) -> None:
-    """Raise an error if a held-out matrix has fewer rows than there are users in training.
-
-    Parameters
-    ----------
-    n_rows, n_users : int
-        Rows of the matrix, and users in training.
-    name : str
-        Name of the matrix in error messages.
+def check_labels(given: Any, known: Labels | None, size: int, kind: str) -> Labels | None:
+    """Return the labels given for `size` users or items, or the known ones without any.
 
     Raises
     ------
     ValueError
-        If there are fewer rows than users.
+        If there are fewer labels than ids.
     """
-    if n_rows < n_users:
-        raise ValueError(
-            f"{name} has {n_rows} users (rows), but the model was fitted with {n_users}: row i "
-            "must hold user i of the training data. scikit-learn splits a matrix by its rows, "
-            "which are users; pass Interactions.from_csr(X) and a splitter of "
-            "recsk.model_selection"
-        )
+    labels = known if given is None else given
+    if labels is not None and not isinstance(labels, Labels):
+        labels = Labels(labels, f"{kind}_labels")
+    if labels is not None and len(labels) < size:
+        raise ValueError(f"{kind}_labels must label all {size} {kind}s; got {len(labels)} labels")
+    return labels
+
+
+def to_label_array(values: Any, name: str = "labels") -> npt.NDArray[Any]:
+    """Convert labels to a 1-D array that keeps them exactly.
+
+    The array has NumPy's own type for arrays of numbers and times and for lists of one type of
+    numbers or of strings. Otherwise it holds the objects themselves: tuples, mixed types, and
+    strings that fixed-width arrays would strip of trailing NULs or pad to one very long string.
+
+    Raises
+    ------
+    ValueError
+        If it is not 1-D, or a label is missing.
+    """
+    if not hasattr(values, "dtype") or not hasattr(values, "__array__"):
+        values = list(values)
+        array = np.empty(len(values), dtype=object)
+        for i, value in enumerate(values):  # or NumPy would take tuples apart
+            array[i] = value.item() if isinstance(value, np.generic) else value
+    else:
+        array = np.asarray(values)
+    if array.ndim != 1:
+        raise ValueError(f"{name} must be 1-D; got shape {array.shape}")
+    if array.dtype.kind == "O":
+        missing = np.fromiter(map(_is_missing, array), bool, len(array))
+    elif array.dtype.kind in "fmM":
+        missing = array != array  # NaN and NaT differ from themselves
+    else:
+        missing = np.zeros(0, dtype=bool)
+    if missing.any():
+        raise ValueError(f"{name} has no label in row {int(np.argmax(missing))}")
+    return _narrow(array) if array.dtype.kind == "O" else array
+
+
+def _narrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return objects of one plain type as an array of NumPy's type, if that keeps them exactly."""
+    kinds = set(map(type, array.tolist()))
+    if kinds == {str}:
+        lengths = [len(label) for label in array]
+        one_is_long = max(lengths) * len(array) > _LONG * sum(lengths) + 4096
+        if not one_is_long and not any(label.endswith("\0") for label in array):
+            return array.astype(str)
+    elif kinds == {int} and -(2**63) <= min(array) and max(array) < 2**63:
+        return array.astype(np.int64)
+    elif kinds == {float}:
+        return array.astype(np.float64)
+    return array
+
+
+def _is_missing(label: Any) -> bool:
+    if label is None or type(label).__name__ in ("NAType", "NaTType"):
+        return True  # pandas.NA has no truth value, not even that of a comparison with itself
+    different = label != label
+    return isinstance(different, bool | np.bool_) and bool(different)

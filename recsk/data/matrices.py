@@ -10,7 +10,7 @@ from scipy import sparse
 from recsk.data.interactions import Interactions
 from recsk.data.sparse_input import canonical_csr
 
-__all__ = ["interaction_matrix"]
+__all__ = ["check_one_row_per_user", "interaction_matrix"]
 
 
 def interaction_matrix(X: Any, name: str = "X") -> sparse.csr_array:
@@ -54,3 +54,27 @@ def interaction_matrix(X: Any, name: str = "X") -> sparse.csr_array:
         )
     ones = np.ones(X.nnz, dtype=np.float32)
     return sparse.csr_array((ones, X.indices, X.indptr), shape=X.shape)
+
+
+def check_one_row_per_user(n_rows: int, n_users: int, name: str) -> None:
+    """Raise an error if a held-out matrix has fewer rows than there are users in training.
+
+    Parameters
+    ----------
+    n_rows, n_users : int
+        Rows of the matrix, and users in training.
+    name : str
+        Name of the matrix in error messages.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer rows than users.
+    """
+    if n_rows < n_users:
+        raise ValueError(
+            f"{name} has {n_rows} users (rows), but the model was fitted with {n_users}: row i "
+            "must hold user i of the training data. scikit-learn splits a matrix by its rows, "
+            "which are users; pass Interactions.from_csr(X) and a splitter of "
+            "recsk.model_selection"
+        )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sklearn.utils import Bunch
 
 from recsk.data.checks import describe
-from recsk.data.frames import to_label_array
+from recsk.data.labels import to_label_array
 from recsk.datasets.selection import EncodedColumn, RatingFilter
 from recsk.datasets.tables import check_path, find_columns, open_text, read_blocks
 

@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import Bunch
 
-from recsk.data.frames import encode_labels
+from recsk.data.labels import Labels
 from recsk.datasets.films import FilmLine, parse_csv, parse_dat, parse_flags, read_films
 from recsk.datasets.selection import EncodedColumn, RatingFilter
 from recsk.datasets.tables import Location, check_path, find_columns, open_text, read_columns
@@ -129,8 +129,8 @@ def load_movielens(
         folder, file_format = _find_data_set(root)
         films = read_films(folder / file_format.films, file_format.parse_films)
         ratings = _read_ratings(folder / file_format.ratings, file_format)
-    user = EncodedColumn(*encode_labels(ratings.pop("user"), "user", None))
-    item = EncodedColumn(*encode_labels(ratings.pop("film"), "film", None))
+    user = _encode(ratings.pop("user"), "user")
+    item = _encode(ratings.pop("film"), "film")
     selected = rating_filter.apply(user, item, ratings["rating"], ratings["timestamp"], path)
 
     item_ids = selected.item_ids.tolist()
@@ -230,3 +230,8 @@ _FORMATS = (
     _Format("ratings.dat", "movies.dat", ":", (0, 2, 4, 6), parse_dat),  # "::" is two delimiters
     _Format("ratings.csv", "movies.csv", ",", None, parse_csv),
 )
+
+
+def _encode(column: npt.NDArray[Any], name: str) -> EncodedColumn:
+    codes, labels = Labels.from_column(column, name)
+    return EncodedColumn(codes, labels.values)

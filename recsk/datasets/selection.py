@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from recsk.data import Interactions
 from recsk.data.checks import check_positive_int
-from recsk.data.columns import read_only_view
 
 __all__ = ["EncodedColumn", "RatingFilter", "SelectedInteractions"]
 
@@ -133,7 +132,5 @@ class RatingFilter:
             value=rating[rows],
             n_users=len(user.labels),
             n_items=len(item.labels),
-        )
-        interactions.user_labels = read_only_view(user.labels)
-        interactions.item_labels = read_only_view(item.labels)
+        ).with_labels(user.labels, item.labels)
         return SelectedInteractions(interactions, user.labels, item.labels, rows)

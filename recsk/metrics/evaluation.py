@@ -11,8 +11,9 @@ import numpy.typing as npt
 
 from recsk.data.checks import check_positive_int
 from recsk.data.interactions import Interactions
-from recsk.data.labels import check_one_row_per_user, check_same_labels
-from recsk.data.matrices import interaction_matrix
+from recsk.data.matching import labels_of_fit, match_held_out
+from recsk.data.matrices import check_one_row_per_user, interaction_matrix
+from recsk.data.names import check_names
 from recsk.metrics.accuracy import hit_rate, precision, recall
 from recsk.metrics.hits import Bools, Floats, check_ranked, find_hits
 from recsk.metrics.ranks import average_precision, mrr, ndcg
@@ -112,16 +113,17 @@ def evaluate(
     if not metrics or not cutoffs:
         raise ValueError(f"metrics and k must not be empty; got metrics={metrics}, k={cutoffs}")
     est = find_recommender(est)
-    truth = interaction_matrix(X_test, "X_test")
+    matched, fit_labels = X_test, labels_of_fit(est)
+    if isinstance(X_test, Interactions):
+        matched = match_held_out(X_test, fit_labels, "X_test")
+    truth = interaction_matrix(matched, "X_test")
     n_items = getattr(est, "n_features_in_", truth.shape[1])
-    if n_items != truth.shape[1]:
+    if n_items != truth.shape[1] and matched is X_test:
         raise ValueError(
             f"X_test (n_users x n_items) has {truth.shape[1]} items, but "
             f"{type(est).__name__} was fitted on {n_items}"
         )
-    if isinstance(X_test, Interactions):
-        check_same_labels(X_test, getattr(est, "_labels", {}), "X_test")
-    elif hasattr(est, "n_users_"):
+    if not isinstance(X_test, Interactions) and hasattr(est, "n_users_"):
         check_one_row_per_user(truth.shape[0], est.n_users_, "X_test")
     n_users = getattr(est, "n_users_", truth.shape[0])
     if truth.shape[0] > n_users:
@@ -132,6 +134,9 @@ def evaluate(
     counts = np.diff(truth.indptr)
     users = np.flatnonzero(counts)
     if eval_users is not None:
+        if "user" in fit_labels:
+            labels = fit_labels["user"]
+            eval_users = check_names(eval_users, "eval_users", labels, n_users, "users", (0, 1))
         users = np.intersect1d(users, _check_users(eval_users, truth.shape[0]))
     if not users.size:
         raise ValueError(
@@ -140,12 +145,13 @@ def evaluate(
         )
 
     _warn_of_unknown_users(est, users)
+    recommend = getattr(est, "_recommend_ids", est.recommend)
     hits = np.empty((len(users), max(cutoffs)), dtype=bool)
     # The best rank of each item over all users gives coverage for every k at once.
     best_rank = np.full(n_items, max(cutoffs))
     for start in range(0, len(users), _BATCH_USERS):
         batch = users[start : start + _BATCH_USERS]
-        ids, _ = est.recommend(batch, k=max(cutoffs), exclude_seen=exclude_seen)
+        ids, _ = recommend(batch, k=max(cutoffs), exclude_seen=exclude_seen)
         ids = check_ranked(ids, n_items, max(cutoffs))
         hits[start : start + len(batch)] = find_hits(ids, truth[batch])
         for rank in reversed(range(max(cutoffs))):

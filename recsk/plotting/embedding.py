@@ -15,6 +15,7 @@ from sklearn.utils import check_random_state
 from recsk.contract import BaseRecommender
 from recsk.data.checks import check_positive_int
 from recsk.features import check_item_features
+from recsk.features.alignment import align_item_features
 from recsk.plotting.drawing import (
     COLORS,
     add_legend,
@@ -48,7 +49,7 @@ class EmbeddingDisplay:
         Coordinates of the items by stage ("before" or "after") and modality, in the order of the
         panels. NaN where an item is missing.
     item_ids : ndarray of shape (n_items_drawn,)
-        The ids of the drawn items.
+        The ids of the drawn items; their labels if the model was fitted on labels.
     labels : ndarray of shape (n_items_drawn,), default=None
         Labels of the items, which determine their colours.
     label_name : str, default="label"
@@ -127,9 +128,10 @@ class EmbeddingDisplay:
             The features that the model was fitted with, for the panels before training. None
             leaves these panels out.
         labels : array-like of shape (n_items,), default=None
-            Labels of the items, which determine their colours. More than 7 different numbers get
-            a colour bar. Of more than 7 other values, the 6 most frequent get a colour and all
-            others are grey. None and NaN mean no label and are drawn pale.
+            Labels that determine the colours of the items. A pandas Series is matched by the
+            labels of the items in its index, where the model was fitted on labels. More than 7
+            different numbers get a colour bar. Of more than 7 other values, the 6 most frequent
+            get a colour and all others are grey. None and NaN mean no label and are drawn pale.
         label_name : str, default="label"
             Title of the legend or the colour bar.
         method : {"pca", "tsne"}, default="pca"
@@ -158,6 +160,8 @@ class EmbeddingDisplay:
         if method not in ("pca", "tsne"):
             raise ValueError(f"method must be 'pca' or 'tsne'; got {method!r}")
         n_items = estimator.n_features_in_
+        fit_labels = estimator._labels.get("item")
+        item_features, _ = align_item_features(item_features, n_items, fit_labels)
         features = check_item_features(item_features, n_items)
         names = get_modality_names(estimator)
         if features and set(features) != set(estimator.modality_names_):
@@ -166,6 +170,8 @@ class EmbeddingDisplay:
                 f"with {sorted(estimator.modality_names_)}"
             )
         if labels is not None:
+            if fit_labels is not None and hasattr(labels, "reindex"):  # a pandas Series by label
+                labels = labels.reindex(fit_labels.values)
             labels = np.asarray(labels)
             if labels.shape != (n_items,):
                 raise ValueError(
@@ -187,7 +193,7 @@ class EmbeddingDisplay:
         projections = {panel: _project(values, method, rng) for panel, values in vectors.items()}
         display = cls(
             points={panel: points for panel, (points, _) in projections.items()},
-            item_ids=item_ids,
+            item_ids=estimator._name_items(item_ids),
             labels=None if labels is None else labels[item_ids],
             label_name=label_name,
             axis_names={panel: axes for panel, (_, axes) in projections.items()},

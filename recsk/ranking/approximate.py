@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from recsk.data.checks import check_excluded, check_finite_vectors, check_positive_int
+from recsk.data.labels import Labels
 from recsk.ranking.exact import top_k
 from recsk.ranking.vectors import unit_rows
 
@@ -49,6 +50,8 @@ class ItemIndex:
         Candidates that are considered for the links of an item. With too few, items that form
         groups are linked only within their group, and searches miss whole lists. More candidates
         make the build slower.
+    labels : array-like of shape (n_items,), default=None
+        Labels that `query` returns in place of ids.
 
     Attributes
     ----------
@@ -95,7 +98,9 @@ class ItemIndex:
         n_links: int = 32,
         search_width: int = 128,
         build_width: int = 200,
+        labels: Any = None,
     ) -> None:
+        self.labels = labels if labels is None or isinstance(labels, Labels) else Labels(labels)
         self.item_vectors = item_vectors = check_finite_vectors(item_vectors, "item_vectors")
         self.popularity = check_finite_vectors(popularity, "popularity", (1,))
         if not len(item_vectors) or len(self.popularity) != len(item_vectors):
@@ -117,7 +122,7 @@ class ItemIndex:
 
     def query(
         self, user_vectors: npt.ArrayLike, k: int = 10, *, exclude: Any = None
-    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
         """Find most of the items with the highest scores.
 
         Parameters
@@ -181,7 +186,8 @@ class ItemIndex:
                 ones, self.popularity[:, None], k, exclude=excluded[np.flatnonzero(~nonzero)]
             )
             ids[~nonzero], scores[~nonzero] = popular
-        return (ids[0], scores[0]) if vectors.ndim == 1 else (ids, scores)
+        named = ids if self.labels is None else self.labels.decode(ids)
+        return (named[0], scores[0]) if vectors.ndim == 1 else (named, scores)
 
     def _search(self, rows: npt.NDArray[np.float32], n_nearest: int) -> npt.NDArray[np.int64]:
         """Find about `n_nearest` items for each row, or fewer if there are fewer; pad with -1."""

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.decomposition import PCA
 
-from recsk import MDERecommender
+from recsk import Interactions, MDERecommender
 from recsk.plotting import EmbeddingDisplay
 from tests.plotting.shared import FEATURES, X
 
@@ -238,3 +238,26 @@ class TestEmbeddingDisplay:
         with pytest.raises(error, match=message):
             EmbeddingDisplay.from_estimator(mde, **kwargs)
         assert not plt.get_fignums()
+
+
+def test_a_model_of_labels():
+    pd = pytest.importorskip("pandas")
+    rng = np.random.default_rng(0)
+    items = [f"sku{i}" for i in range(12)]
+    X = Interactions.from_frame(
+        {"user": rng.integers(9, size=80), "item": rng.choice(items, size=80)}, item_labels=items
+    )
+    vectors = pd.DataFrame(rng.normal(size=(12, 3)), index=items)
+    colours = pd.Series(np.arange(12) % 3, index=items)
+    model = MDERecommender(n_factors=4, max_epochs=1, random_state=0)
+    model.fit(X, item_features={"v": vectors})
+    displays = [
+        EmbeddingDisplay.from_estimator(
+            model, {"v": vectors.iloc[order]}, labels=colours.iloc[order], random_state=0
+        )
+        for order in (slice(None), slice(None, None, -1))
+    ]
+    assert displays[0].item_ids.tolist() == items
+    np.testing.assert_array_equal(displays[0].labels, displays[1].labels)
+    for panel, points in displays[0].points.items():
+        np.testing.assert_array_equal(points, displays[1].points[panel])

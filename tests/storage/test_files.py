@@ -15,7 +15,7 @@ from sklearn.exceptions import NotFittedError
 
 import recsk
 from recsk import Interactions, MDERecommender, MDSRecRecommender
-from tests.contract.suite import FEATURES, TEST, TRAIN, as_matrix
+from tests.contract.suite import FEATURES, N_ITEMS, TEST, TRAIN, as_matrix
 from tests.storage.forging import read_parts
 from tests.storage.models import ITEM_NAMES, SMALL, assert_identical, fitted
 
@@ -137,3 +137,37 @@ def test_loading_unpickles_nothing(model, path, monkeypatch):
         for name in names:
             monkeypatch.setattr(module, name, never)
     assert_identical(recsk.load(path), model)
+
+
+class TestLabels:
+    """Labels in files: what was saved comes back, and nothing else is accepted."""
+
+    def saved(self, labels, tmp_path):
+        model = MDERecommender(n_factors=2, max_epochs=1, random_state=0)
+        recsk.save(
+            model.fit(TRAIN.with_labels(None, labels), item_features=FEATURES), tmp_path / "m"
+        )
+        return recsk.load(tmp_path / "m").items_.tolist()
+
+    @pytest.mark.parametrize(
+        "label",
+        [1, 1.5, True, "a", "a\0", "\N{SNOWMAN}", ("a", 1), ("a", ("b", False)), 2**62, -3, ""],
+        ids=repr,
+    )
+    def test_every_plain_label_comes_back(self, label, tmp_path):
+        labels = [label, *(f"other {i}" for i in range(N_ITEMS - 1))]
+        found = self.saved(labels, tmp_path)
+        assert found == labels and type(found[0]) is type(label)
+
+    def test_many_long_labels_are_no_part_of_the_header(self, tmp_path):
+        labels = [f"{i}" * 60_000 for i in range(10, 10 + N_ITEMS)]
+        assert self.saved(labels, tmp_path) == labels
+
+    @pytest.mark.parametrize("label", [1j, float("inf"), b"x", int], ids=repr)
+    def test_others_are_refused(self, label, tmp_path):
+        with pytest.raises(ValueError, match="items_ has the label .* a file can hold labels"):
+            self.saved([label, *(f"other {i}" for i in range(N_ITEMS - 1))], tmp_path)
+
+    def test_a_huge_integer_is_refused_when_it_is_saved(self, tmp_path):
+        with pytest.raises(ValueError, match="cannot be saved.*20 digits"):
+            self.saved([10**30, *(f"other {i}" for i in range(N_ITEMS - 1))], tmp_path)

@@ -1,0 +1,140 @@
+"""Item features brought into the order of the items, by label where they have labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from recsk.data.checks import describe
+from recsk.data.labels import Labels
+from recsk.features.frames import FeatureFrame, is_frame, read_feature_frame
+
+__all__ = ["align_item_features"]
+
+
+def align_item_features(
+    item_features: Mapping[str, Any] | None, n_items: int, labels: Labels | None, key: str = "item"
+) -> tuple[Mapping[str, Any] | None, Labels | None]:
+    """Return features with one row for each item, in the order of the items.
+
+    Arrays stay as they are: row i belongs to item i. The rows of a data frame are matched by label:
+    by the column named `key`, else by the index of a pandas frame. Their order does not matter. An
+    item without a row lacks the modality. A row whose label is not among `labels` is a new item.
+
+    Parameters
+    ----------
+    item_features : dict of str to array-like or DataFrame, or None
+    n_items : int
+        Columns of X.
+    labels : Labels or None
+        Labels of the items; None if X has ids. A frame is then matched by an index of ids.
+    key : str, default="item"
+        Name of a frame's column of labels.
+
+    Returns
+    -------
+    item_features : dict of str to array-like, or None
+    labels : Labels or None
+        Followed by those of new items.
+
+    Raises
+    ------
+    TypeError
+        If `item_features` is no dict.
+    ValueError
+        If a frame does not name its items, or names one twice.
+    """
+    if item_features is not None and not isinstance(item_features, Mapping):
+        raise TypeError(
+            "item_features must be a dict of modality name to array or data frame: pass "
+            f"item_features={{'image': features}}; got {_short(item_features)}"
+        )
+    if item_features is None or not any(map(is_frame, item_features.values())):
+        return item_features, labels
+    frames = {
+        name: read_feature_frame(features, key, f"item_features[{name!r}]")
+        for name, features in item_features.items()
+        if is_frame(features)
+    }
+    known = Labels(np.arange(n_items)) if labels is None else labels
+    rows: dict[str, Any] = {}
+    unknown: dict[Any, None] = {}
+    for name, frame in frames.items():
+        keys = _check_keys(frame, f"item_features[{name!r}]", known, labels is not None, key)
+        rows[name] = keys
+        if keys is not None:
+            ids = known.find(keys)
+            unknown.update(dict.fromkeys(x for x, i in zip(keys, ids, strict=True) if i < 0))
+    if unknown and labels is None:
+        raise ValueError(
+            f"item_features has rows for the items {list(unknown)[:3]}, but X has the items 0 to "
+            f"{n_items - 1}: give X labels (Interactions.from_frame), or drop these rows"
+        )
+    if unknown:
+        known = known.extend(list(unknown))
+    aligned = {}
+    for name, features in item_features.items():
+        if name not in frames or rows[name] is None:
+            values = frames[name].values if name in frames else features
+            aligned[name] = _pad(values, n_items, len(known)) if unknown else values
+            continue
+        aligned[name] = np.full((len(known), frames[name].values.shape[1]), np.nan, np.float32)
+        aligned[name][known.find(rows[name])] = frames[name].values
+    return aligned, None if labels is None else known
+
+
+def _check_keys(
+    frame: FeatureFrame, name: str, known: Labels, labelled: bool, key: str
+) -> list[Any] | None:
+    """Return the labels of a frame's rows, or None if its rows are in the order of the items."""
+    keys, positional = frame.keys, False
+    if not frame.from_column:
+        # What pandas numbers by itself says nothing about items.
+        positional = keys is None or (
+            type(keys).__name__ == "RangeIndex" and keys.start == 0 and keys.step == 1
+        )
+    if positional and not labelled:
+        return None
+    values = list(keys.tolist() if hasattr(keys, "tolist") else keys) if keys is not None else []
+    found = known.find(values)
+    if (positional and (found[: len(known)] < 0).any()) or keys is None or not (found >= 0).any():
+        raise ValueError(
+            f"{name} does not name the items of its rows: X has labels such as "
+            f"{known.values[0]!r}, and the frame has neither a column {key!r} nor an index with "
+            f"them. Pass frame.set_index('...') (pandas), rename the column to {key!r}, or pass an "
+            "array in the order of the items"
+        )
+    if positional and not np.isin(np.arange(len(known)), found).all():
+        raise ValueError(
+            f"{name} has a default index, which does not name all items of X; pass "
+            "frame.set_index('...') with their labels"
+        )
+    try:
+        distinct = set(values)
+    except TypeError as error:
+        raise ValueError(f"{name} must name items by hashable labels: {error}") from error
+    if len(distinct) < len(values):
+        seen: set[Any] = set()
+        for value in values:
+            if value in seen:
+                raise ValueError(f"{name} has the item {value!r} in several rows; keep one of them")
+            seen.add(value)
+    return values
+
+
+def _pad(values: Any, n_items: int, n_total: int) -> Any:
+    """Return an array with rows of NaN for new items; a wrong length is left to the checks."""
+    array = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+    if array.ndim != 2 or len(array) != n_items or array.dtype.kind not in "fiub":
+        return values
+    padded = np.full((n_total, array.shape[1]), np.nan, dtype=np.float32)
+    padded[:n_items] = array
+    return padded
+
+
+def _short(value: Any) -> str:
+    if is_frame(value):
+        return f"a data frame of shape {getattr(value, 'shape', '?')}"
+    return describe(value)

@@ -1,0 +1,114 @@
+"""Data frames among item features: their columns as numbers, their rows by label."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["FeatureFrame", "is_frame", "read_feature_frame"]
+
+
+class FeatureFrame(NamedTuple):
+    """A data frame of item features.
+
+    Attributes
+    ----------
+    keys : array-like of shape (n_rows,) or None
+        What names the item of each row: a key column or the index; None where there is neither.
+    from_column : bool
+        Whether `keys` is a column, not the index.
+    values : ndarray of shape (n_rows, n_columns), float32
+        Missing entries are NaN.
+    """
+
+    keys: Any
+    from_column: bool
+    values: npt.NDArray[np.float32]
+
+
+def is_frame(features: Any) -> bool:
+    """Whether it is a data frame of pandas, polars, pyarrow or the like."""
+    return hasattr(features, "columns") and not isinstance(features, np.ndarray)
+
+
+def read_feature_frame(frame: Any, key: str, label: str) -> FeatureFrame:
+    """Read the columns of a frame as numbers.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        pandas, polars or pyarrow. Columns of numbers and bools, nullable or not, or one column of
+        vectors.
+    key : str
+        Name of the column that names the item of each row. Without such a column the index of a
+        pandas frame does.
+    label : str
+        What error messages call the frame.
+
+    Raises
+    ------
+    TypeError
+        If a column holds neither numbers nor vectors.
+    ValueError
+        If there is no column of features, or vectors differ in length.
+    """
+    names = list(getattr(frame, "column_names", None) or frame.columns)
+    keys = _to_list(frame[key]) if key in names else None
+    parts = [_numbers(frame[name], name, label) for name in names if name != key]
+    if not parts:
+        raise ValueError(f"{label} has no column of features; its columns are {names}")
+    values = np.hstack(parts)
+    if keys is not None:
+        return FeatureFrame(keys, True, values)
+    index = getattr(frame, "index", None)
+    return FeatureFrame(None if index is None or callable(index) else index, False, values)
+
+
+def _to_list(column: Any) -> list[Any]:
+    for name in ("to_list", "to_pylist", "tolist"):
+        if hasattr(column, name):
+            return list(getattr(column, name)())
+    return list(column)
+
+
+def _numbers(column: Any, name: Any, label: str) -> npt.NDArray[np.float32]:
+    """Return a column as (n_rows, 1), or a column of vectors as (n_rows, length)."""
+    dtype = getattr(column, "dtype", None)
+    if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
+        return np.asarray(column, dtype=np.float32).reshape(-1, 1)
+    cells = _to_list(column)
+    present = [cell for cell in cells if not _is_missing(cell)]
+    if any(isinstance(cell, list | tuple | np.ndarray) for cell in present):
+        return _vectors(cells, name, label)
+    if not all(isinstance(cell, bool | int | float | np.number | np.bool_) for cell in present):
+        wrong = next(
+            c for c in present if not isinstance(c, bool | int | float | np.number | np.bool_)
+        )
+        raise TypeError(
+            f"{label} has the column {name!r} of {dtype or type(column).__name__}, with values "
+            f"such as {wrong!r}: features must be numbers, bools or vectors. Encode it (for "
+            "example by pandas.get_dummies) or drop it"
+        )
+    numbers = [np.nan if _is_missing(cell) else float(cell) for cell in cells]
+    return np.array(numbers, dtype=np.float32).reshape(-1, 1)
+
+
+def _vectors(cells: list[Any], name: Any, label: str) -> npt.NDArray[np.float32]:
+    lengths = {len(cell) for cell in cells if not _is_missing(cell)}
+    if len(lengths) > 1:
+        raise ValueError(
+            f"{label} has vectors of several lengths in the column {name!r}: {sorted(lengths)[:5]}"
+        )
+    values = np.full((len(cells), lengths.pop()), np.nan, dtype=np.float32)
+    for row, cell in enumerate(cells):
+        if not _is_missing(cell):
+            values[row] = cell
+    return values
+
+
+def _is_missing(cell: Any) -> bool:
+    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(cell, float | np.floating) and bool(np.isnan(cell))

@@ -1,0 +1,147 @@
+"""Frames among item features: rows go by label, columns become numbers, or the cure is named."""
+
+import numpy as np
+import pytest
+
+from recsk import Interactions, MDERecommender, MDSRecRecommender
+from recsk.data.labels import Labels
+from recsk.features.alignment import align_item_features
+
+pd = pytest.importorskip("pandas")
+
+ITEMS = Labels(["a", "b", "c", "d"])
+V = np.arange(8.0, dtype=np.float32).reshape(4, 2)
+
+
+def frame(order=(0, 1, 2, 3), values=V):
+    order = list(order)
+    return pd.DataFrame(values[order], index=[ITEMS.values[i] for i in order])
+
+
+def align(features, labels=ITEMS, n_items=4):
+    found, items = align_item_features({"v": features}, n_items, labels)
+    return np.asarray(found["v"]), items
+
+
+def test_rows_are_matched_by_label():
+    for order in ([0, 1, 2, 3], [3, 1, 0, 2]):
+        values, items = align(frame(order))
+        np.testing.assert_array_equal(values, V)
+        assert items is ITEMS or items.values.tolist() == ITEMS.values.tolist()
+
+
+def test_a_missing_row_is_a_missing_modality():
+    values, _ = align(frame([3, 0]))
+    np.testing.assert_array_equal(values[[0, 3]], V[[0, 3]])
+    assert np.isnan(values[[1, 2]]).all()
+
+
+def test_a_row_of_another_item_is_a_new_item():
+    more = pd.concat([frame(), pd.DataFrame(V[:2], index=["zz", "e"])])
+    found, items = align_item_features({"v": more, "t": V}, 4, ITEMS)
+    assert items.values.tolist() == ["a", "b", "c", "d", "e", "zz"]
+    np.testing.assert_array_equal(found["v"], np.vstack([V, V[1], V[0]]))
+    np.testing.assert_array_equal(found["t"][:4], V)
+    assert np.isnan(found["t"][4:]).all()
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow", "pandas"])
+def test_a_key_column_names_items(library):
+    lib = pytest.importorskip(library)
+    columns = {"item": ["c", "a", "d", "b"], "x": V[[2, 0, 3, 1], 0], "y": V[[2, 0, 3, 1], 1]}
+    table = lib.table(columns) if library == "pyarrow" else lib.DataFrame(columns)
+    np.testing.assert_array_equal(align(table)[0], V)
+    without = (
+        table.drop("item")
+        if library == "polars"
+        else table.drop(columns="item")
+        if (library == "pandas")
+        else table.drop_columns(["item"])
+    )
+    with pytest.raises(ValueError, match="neither a column 'item' nor an index"):
+        align(without)
+
+
+def test_columns_of_many_kinds():
+    mixed = pd.DataFrame(
+        {
+            "number": [1, 2, 3, 4],
+            "flag": [True, False, True, True],
+            "nullable": pd.array([1, 2, 3, 4], dtype="Int64"),
+            "nullable_flag": pd.array([True, False, True, False], dtype="boolean"),
+            "object": np.array([1, 2.5, True, 0], dtype=object),
+        },
+        index=ITEMS.values,
+    )
+    expected = [[1, 1, 1, 1, 1], [2, 0, 2, 0, 2.5], [3, 1, 3, 1, 1], [4, 1, 4, 0, 0]]
+    np.testing.assert_array_equal(align(mixed)[0], expected)
+    vectors = pd.DataFrame({"v": [list(row) for row in V]}, index=ITEMS.values)
+    np.testing.assert_array_equal(align(vectors)[0], V)
+    vectors.loc["b", "v"] = None
+    assert np.isnan(align(vectors)[0][1]).all()
+
+
+def test_what_cannot_be_read_is_told_with_the_cure():
+    text = frame().assign(brand=["x", "y", "z", "x"])
+    with pytest.raises(
+        TypeError, match=r"item_features\['v'\] has the column 'brand'.*get_dummies"
+    ):
+        align(text)
+    ragged = pd.DataFrame({"v": [[1, 2], [1], [1, 2], [1, 2]]}, index=ITEMS.values)
+    with pytest.raises(ValueError, match="vectors of several lengths"):
+        align(ragged)
+    twice = pd.concat([frame(), frame([2])])
+    with pytest.raises(ValueError, match="has the item 'c' in several rows"):
+        align(twice)
+    with pytest.raises(ValueError, match="does not name the items of its rows.*set_index"):
+        align(pd.DataFrame(V))
+    with pytest.raises(ValueError, match="does not name the items of its rows.*set_index"):
+        align(pd.DataFrame(V, index=["w", "x", "y", "z"]))
+    for bare in (frame(), V):
+        with pytest.raises(
+            TypeError, match=r"dict of modality.*item_features=\{'image': features\}"
+        ):
+            align_item_features(bare, 4, ITEMS)
+
+
+def test_a_default_index_is_not_taken_for_labels():
+    """Labels 1 to 4 and rows 0 to 3 would be off by one without a word."""
+    with pytest.raises(ValueError, match="set_index"):
+        align(pd.DataFrame(V), Labels([1, 2, 3, 4]))
+    values, _ = align(pd.DataFrame(V), Labels([2, 0, 3, 1]))  # all labels are in the index
+    np.testing.assert_array_equal(values, V[[2, 0, 3, 1]])
+
+
+def test_without_labels_an_index_holds_ids():
+    np.testing.assert_array_equal(align(pd.DataFrame(V), None)[0], V)
+    order = [3, 1, 0, 2]
+    np.testing.assert_array_equal(align(pd.DataFrame(V[order], index=order), None)[0], V)
+    np.testing.assert_array_equal(align(pd.DataFrame(V).iloc[::-1], None)[0], V)
+    with pytest.raises(ValueError, match="X has the items 0 to 3: give X labels"):
+        align(pd.DataFrame(V, index=[0, 1, 2, 9]), None)
+
+
+@pytest.mark.parametrize("cls", [MDERecommender, MDSRecRecommender])
+def test_another_order_is_no_other_model(cls):
+    rng = np.random.default_rng(0)
+    n = 300
+    log = {
+        "user": [f"u{i}" for i in rng.integers(20, size=n)],
+        "item": [f"sku{i}" for i in rng.integers(15, size=n)],
+        "when": np.arange(n),
+    }
+    X = Interactions.from_frame(log, timestamp="when")
+    vectors = pd.DataFrame(rng.normal(size=(17, 3)), index=[f"sku{i}" for i in range(17)])
+    fits = [
+        cls(n_factors=4, max_epochs=2, random_state=0).fit(X, item_features={"v": v})
+        for v in (vectors, vectors.iloc[::-1], vectors.sample(frac=1, random_state=0))
+    ]
+    for other in fits[1:]:
+        np.testing.assert_array_equal(fits[0].item_embedding_, other.item_embedding_)
+        np.testing.assert_array_equal(fits[0].items_, other.items_)
+    assert fits[0].n_features_in_ == 17
+    # New items are part of the catalogue, and can be recommended.
+    assert set(vectors.index) == set(fits[0].items_.tolist())
+    assert fits[0].recommend(items=["sku16"], k=1, exclude_seen=False)[0][0, 0] == "sku16"
+    # Held-out data of the log alone still fit.
+    assert 0 <= fits[0].score(X[:50]) <= 1
