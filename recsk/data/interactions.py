@@ -12,6 +12,7 @@ from scipy import sparse
 
 from recsk.data.columns import check_index, check_size, convert_columns, read_only_view
 from recsk.data.frames import get_column, read_ids, to_indexable
+from recsk.data.repeats import RepeatsMixin
 from recsk.data.sparse_input import canonical_csr
 
 __all__ = ["Interactions"]
@@ -19,7 +20,7 @@ __all__ = ["Interactions"]
 _COLUMNS = ("user", "item", "timestamp", "value")
 
 
-class Interactions:
+class Interactions(RepeatsMixin):
     """Interactions of users with items, one sample each.
 
     Use this class for cross-validation. scikit-learn splits a users x items matrix by its rows,
