@@ -44,9 +44,10 @@ def load_sequences(name: str) -> Bunch:
 
 
 def split_last(name: str, X: Interactions, features: dict[str, np.ndarray]) -> Bunch:
-    """Everybody's last interaction is test, the one before it validation."""
-    before_last, last = (X[part] for part in next(LeaveLastOut().split(X)))
-    train, valid = (before_last[part] for part in next(LeaveLastOut().split(before_last)))
+    """Everybody's last interaction is test, the one before it validation, repeats as well."""
+    cv = LeaveLastOut(repeats=True)
+    before_last, last = (X[part] for part in next(cv.split(X)))
+    train, valid = (before_last[part] for part in next(cv.split(before_last)))
     return Bunch(
         name=name,
         split="leave-last-out",

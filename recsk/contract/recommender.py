@@ -224,7 +224,7 @@ class BaseRecommender(Rankings):
         float
             Mean over the users with held-out items. Interactions of the fit are left out of the
             rankings, except by a sequence model with ``repeats=True``: a perfect model scores 1
-            only if `X` repeats none of them.
+            only if `X` repeats none of them, and a warning has the number of those that it does.
         """
         check_is_fitted(self)
         held_out = X

@@ -13,13 +13,14 @@ from scipy import sparse
 from recsk.data.columns import check_index, check_size, convert_columns, read_only_view
 from recsk.data.labels import Labels, check_labels
 from recsk.data.readers import InteractionReaders
+from recsk.data.repeats import RepeatsMixin
 
 __all__ = ["Interactions"]
 
 _COLUMNS = ("user", "item", "timestamp", "value")
 
 
-class Interactions(InteractionReaders):
+class Interactions(InteractionReaders, RepeatsMixin):
     """Interactions of users with items, one sample each.
 
     Use this class for cross-validation. scikit-learn splits a users x items matrix by its rows,

@@ -54,7 +54,8 @@ def evaluate(
     """Measure the recommendations of a fitted model on held-out interactions.
 
     Every user with a held-out item gets one list, which excludes the user's training items and
-    nothing else. A held-out item that is also in training can then not be found.
+    nothing else. A held-out item that is also in training can then not be found, which a warning
+    says.
 
     Parameters
     ----------
@@ -93,7 +94,8 @@ def evaluate(
     -----
     UserWarning
         If most of the evaluated users have no interaction in training. The values then measure
-        popular items and not the model.
+        popular items and not the model. Also if held-out interactions are in training too, and
+        `exclude_seen` is true.
 
     Examples
     --------
@@ -146,6 +148,8 @@ def evaluate(
 
     _warn_of_unknown_users(est, users)
     recommend = getattr(est, "_recommend_ids", est.recommend)
+    if exclude_seen:
+        _warn_of_repeats(est, truth, users)
     hits = np.empty((len(users), max(cutoffs)), dtype=bool)
     # The best rank of each item over all users gives coverage for every k at once.
     best_rank = np.full(n_items, max(cutoffs))
@@ -198,6 +202,23 @@ def _warn_of_unknown_users(est: Any, users: npt.NDArray[np.int64]) -> None:
             "and get popular items, so that the values do not measure the model. Use a splitter "
             "of recsk.model_selection (cv= of a search): it leaves every user some interactions "
             "in training",
+            stacklevel=3,
+        )
+
+
+def _warn_of_repeats(est: Any, truth: Any, users: npt.NDArray[np.int64]) -> None:
+    """Warn if held-out interactions are in training: lists without seen items never hold them."""
+    train = getattr(est, "interactions_", None)
+    if train is None:
+        return
+    held_out = truth[users][:, : train.shape[1]]  # without items that the fit does not know
+    n_repeats = held_out.multiply(train[users]).nnz
+    if n_repeats:
+        warnings.warn(
+            f"{n_repeats} of the {held_out.nnz} held-out interactions are in training too. They "
+            "count as not found, because lists leave out seen items. Use a splitter of "
+            "recsk.model_selection (without repeats=True), or split X.deduplicate(). To count "
+            "repeats as hits, use exclude_seen=False (score: MDSRecRecommender(repeats=True))",
             stacklevel=3,
         )
 

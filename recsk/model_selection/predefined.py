@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsk.data.interactions import Interactions
+from recsk.data.repeats import find_pairs
 from recsk.model_selection.splitter import Bools, InteractionSplitter
 
 __all__ = ["PredefinedInteractionSplit"]
@@ -31,7 +33,9 @@ class PredefinedInteractionSplit(InteractionSplitter):
     and their labels are ``part - 1``. The labels 0, 1, 2 would make three folds, two of which
     train on the test set.
 
-    A test set leaves out the interactions of users who have none in its training set.
+    A test set leaves out the interactions of users who have none in its training set. It keeps
+    interactions whose user and item are in its training set too: :meth:`split` warns of them, with
+    their number. See :doc:`/guide/splitting`.
 
     Examples
     --------
@@ -90,5 +94,22 @@ class PredefinedInteractionSplit(InteractionSplitter):
                 f"labels must have one entry for each interaction; got {len(labels)} labels and "
                 f"{len(X)} interactions"
             )
+        _warn_of_repeats(X, labels)
         for fold in folds:
             yield labels != fold, labels == fold
+
+
+def _warn_of_repeats(X: Interactions, labels: npt.NDArray[Any]) -> None:
+    """Warn if interactions of one user with one item have different labels."""
+    first, pair = find_pairs(X)
+    parted = np.zeros(len(first), dtype=bool)
+    parted[pair[labels != labels[first][pair]]] = True
+    n_parted = int((parted[pair] & (labels >= 0)).sum())
+    if n_parted:
+        warnings.warn(
+            f"{n_parted} of the {(labels >= 0).sum()} interactions to test have a user and an item "
+            "that are in training too. Lists without seen items can never hold them: give all "
+            "interactions of a user with an item the same label, or split X.deduplicate(). To test "
+            "repeats, use exclude_seen=False (MDSRecRecommender: repeats=True)",
+            stacklevel=4,
+        )

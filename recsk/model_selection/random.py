@@ -11,7 +11,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval
 
 from recsk.data.interactions import Interactions
-from recsk.model_selection.splitter import Bools, InteractionSplitter, rank_within_user
+from recsk.data.repeats import find_pairs
+from recsk.model_selection.splitter import Bools, Indices, InteractionSplitter, rank_within_user
 
 __all__ = ["InteractionKFold", "RandomHoldout"]
 
@@ -30,6 +31,10 @@ class RandomHoldout(InteractionSplitter):
         one.
     random_state : int, RandomState instance or None, default=None
         An int makes every call give the same splits, which successive halving requires.
+    repeats : bool, default=False
+        False: all interactions of a user with an item are on one side of a split, and count as
+        one. True: each of them is drawn by itself, so that a test set repeats training
+        interactions. See :doc:`/guide/splitting`.
 
     See Also
     --------
@@ -50,21 +55,31 @@ class RandomHoldout(InteractionSplitter):
         "n_splits": [Interval(Integral, 1, None, closed="left")],
         "test_size": [Interval(Real, 0, 1, closed="neither")],
         "random_state": ["random_state"],
+        "repeats": ["boolean"],
     }
 
-    def __init__(self, n_splits: int = 1, test_size: float = 0.2, random_state: Any = None) -> None:
+    def __init__(
+        self,
+        n_splits: int = 1,
+        test_size: float = 0.2,
+        random_state: Any = None,
+        *,
+        repeats: bool = False,
+    ) -> None:
         self.n_splits = n_splits
         self.test_size = test_size
         self.random_state = random_state
+        self.repeats = repeats
 
     def _iter_masks(self, X: Interactions) -> Iterator[tuple[Bools, Bools]]:
+        X, unit = _units(X, self.repeats)
         rng = check_random_state(self.random_state)
         counts = np.bincount(X.user, minlength=X.n_users)
         # Halves round up, also those that floats put just below: 50 * 0.29 is 14.499999999999998.
         n_test = np.minimum(np.floor(counts * self.test_size + 0.5 + 1e-9), counts - 1)
         for _ in range(self.n_splits):
             test = rank_within_user(X, rng.permutation(len(X))) < n_test[X.user]
-            yield ~test, test
+            yield ~test[unit], test[unit]
 
 
 class InteractionKFold(InteractionSplitter):
@@ -76,12 +91,16 @@ class InteractionKFold(InteractionSplitter):
         Number of folds, 2 or more.
     random_state : int, RandomState instance or None, default=None
         An int makes every call give the same folds, which successive halving requires.
+    repeats : bool, default=False
+        False: all interactions of a user with an item are in one fold, and count as one. True:
+        each of them is drawn by itself, so that a test set repeats training interactions. See
+        :doc:`/guide/splitting`.
 
     Notes
     -----
     The interaction of a user who has only one is in every training set and in no test set. All
     others are shuffled and spread over the folds, those of each user as evenly as possible. The
-    sizes of the folds differ by at most one.
+    sizes of the folds differ by at most one; repeats are not counted.
 
     See Also
     --------
@@ -99,16 +118,22 @@ class InteractionKFold(InteractionSplitter):
     _parameter_constraints = {
         "n_splits": [Interval(Integral, 2, None, closed="left")],
         "random_state": ["random_state"],
+        "repeats": ["boolean"],
     }
 
-    def __init__(self, n_splits: int = 5, random_state: Any = None) -> None:
+    def __init__(
+        self, n_splits: int = 5, random_state: Any = None, *, repeats: bool = False
+    ) -> None:
         self.n_splits = n_splits
         self.random_state = random_state
+        self.repeats = repeats
 
     def _iter_masks(self, X: Interactions) -> Iterator[tuple[Bools, Bools]]:
+        X, unit = _units(X, self.repeats)
         if self.n_splits > len(X):
             raise ValueError(
                 f"n_splits={self.n_splits} is more than the {len(X)} interactions of X"
+                + ("" if len(X) == len(unit) else ", where repeats count once")
             )
         rng = check_random_state(self.random_state)
         rank = rank_within_user(X, rng.permutation(len(X)))
@@ -121,5 +146,17 @@ class InteractionKFold(InteractionSplitter):
         first[order] = np.cumsum(n_to_spread[order]) - n_to_spread[order]
         fold = (rank + first[X.user]) % self.n_splits
         fold[counts[X.user] == 1] = -1
+        fold = fold[unit]
         for i in range(self.n_splits):
             yield fold != i, fold == i
+
+
+def _units(X: Interactions, repeats: bool) -> tuple[Interactions, Indices]:
+    """Return what is drawn, and the position in it of each interaction.
+
+    With `repeats` each interaction is drawn by itself, otherwise each pair of a user and an item.
+    """
+    if repeats:
+        return X, np.arange(len(X))
+    first, pair = find_pairs(X)
+    return X[first], pair

@@ -23,8 +23,9 @@ def make_ranking_scorer(metric: str, k: int = 10, *, exclude_seen: bool = True) 
     k : int, default=10
         Length of the lists, 1 or more.
     exclude_seen : bool, default=True
-        Whether to exclude training items from the lists. Scores on the training set are then 0.
-        False also allows hits on interactions that repeat training interactions.
+        Whether to exclude training items from the lists. Scores on the training set are then 0,
+        and a warning has the number of held-out interactions that are in training. False also
+        allows hits on interactions that repeat training interactions.
 
     Returns
     -------

@@ -12,8 +12,9 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
 from recsk.data.interactions import Interactions
+from recsk.data.repeats import find_pairs
 
-__all__ = ["InteractionSplitter", "rank_within_user"]
+__all__ = ["InteractionSplitter", "leave_out_seen", "rank_within_user"]
 
 Indices = npt.NDArray[np.intp]
 Bools = npt.NDArray[np.bool_]
@@ -29,6 +30,8 @@ class InteractionSplitter(BaseEstimator):
     __metadata_request__split = {"groups": UNUSED}
 
     n_splits: int
+    # Whether a test set may hold pairs of a user and an item that are in training.
+    repeats: bool = True
     # Code that converts a matrix X for this splitter, for error messages.
     _matrix_conversion = "Interactions.from_csr(X)"
 
@@ -74,9 +77,19 @@ class InteractionSplitter(BaseEstimator):
             if not test.any():
                 raise ValueError(
                     f"{self} leaves nothing to test in X={X}: a user with a held-out interaction "
-                    "needs at least one other interaction for training"
+                    f"needs at least one other interaction for training{self._hint(X)}"
                 )
             yield np.flatnonzero(train), np.flatnonzero(test)
+
+    def _hint(self, X: Interactions) -> str:
+        """Return what to do if repeats are the reason for an empty test set."""
+        n_repeats = 0 if self.repeats else len(X) - len(find_pairs(X)[0])
+        if not n_repeats:
+            return ""
+        return (
+            f" with another item. {n_repeats} of the {len(X)} interactions repeat the user and "
+            "item of another one: X.deduplicate() keeps one of them, and repeats=True tests repeats"
+        )
 
     @abstractmethod
     def _iter_masks(self, X: Interactions) -> Iterator[tuple[Bools, Bools]]:
@@ -105,6 +118,17 @@ class InteractionSplitter(BaseEstimator):
                 f"or {self._matrix_conversion}"
             )
         return X.timestamp
+
+
+def leave_out_seen(
+    X: Interactions, masks: Iterator[tuple[Bools, Bools]]
+) -> Iterator[tuple[Bools, Bools]]:
+    """Leave out of each test set the pairs of a user and an item that are in its training set."""
+    first, pair = find_pairs(X)
+    for train, test in masks:
+        seen = np.zeros(len(first), dtype=bool)
+        seen[pair[train]] = True
+        yield train, test & ~seen[pair]
 
 
 def rank_within_user(X: Interactions, order: Indices) -> npt.NDArray[np.int64]:

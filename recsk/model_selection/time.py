@@ -9,7 +9,12 @@ import numpy as np
 from sklearn.utils._param_validation import Interval
 
 from recsk.data.interactions import Interactions
-from recsk.model_selection.splitter import Bools, InteractionSplitter, rank_within_user
+from recsk.model_selection.splitter import (
+    Bools,
+    InteractionSplitter,
+    leave_out_seen,
+    rank_within_user,
+)
 
 __all__ = ["LeaveLastOut", "TemporalSplit"]
 
@@ -25,6 +30,10 @@ class LeaveLastOut(InteractionSplitter):
         ones, because its training must not see the future; and so on.
     n_last : int, default=1
         Number of interactions to hold out for each user, 1 or more.
+    repeats : bool, default=False
+        False: a held-out interaction is left out of the test set if the user has interacted with
+        its item in training, as lists without seen items can never hold it. True: it is tested.
+        See :doc:`/guide/splitting`.
 
     Notes
     -----
@@ -48,13 +57,19 @@ class LeaveLastOut(InteractionSplitter):
     _parameter_constraints = {
         "n_splits": [Interval(Integral, 1, None, closed="left")],
         "n_last": [Interval(Integral, 1, None, closed="left")],
+        "repeats": ["boolean"],
     }
 
-    def __init__(self, n_splits: int = 1, n_last: int = 1) -> None:
+    def __init__(self, n_splits: int = 1, n_last: int = 1, *, repeats: bool = False) -> None:
         self.n_splits = n_splits
         self.n_last = n_last
+        self.repeats = repeats
 
     def _iter_masks(self, X: Interactions) -> Iterator[tuple[Bools, Bools]]:
+        masks = self._iter_periods(X)
+        return masks if self.repeats else leave_out_seen(X, masks)
+
+    def _iter_periods(self, X: Interactions) -> Iterator[tuple[Bools, Bools]]:
         rank = rank_within_user(X, np.argsort(self._get_timestamps(X), kind="stable"))
         # 1 for a user's last interaction, 2 for the one before it, and so on.
         from_end = np.bincount(X.user, minlength=X.n_users)[X.user] - rank
@@ -74,12 +89,16 @@ class TemporalSplit(InteractionSplitter):
         trains on all interactions that are older than its test set.
     test_size : float, default=0.2
         Share of all interactions in each test set, with ``n_splits * test_size < 1``.
+    repeats : bool, default=False
+        False: a held-out interaction is left out of the test set if the user has interacted with
+        its item in training, as lists without seen items can never hold it. True: it is tested.
+        See :doc:`/guide/splitting`.
 
     Notes
     -----
     Interactions at the same time are never separated: all interactions at the time of the cut
-    are in the test set. A test set leaves out users without interactions before the cut, so it
-    can be smaller than `test_size`.
+    are in the test set. A test set leaves out users without interactions before the cut, and
+    repeats, so it can be smaller than `test_size`.
 
     Examples
     --------
@@ -95,13 +114,19 @@ class TemporalSplit(InteractionSplitter):
     _parameter_constraints = {
         "n_splits": [Interval(Integral, 1, None, closed="left")],
         "test_size": [Interval(Real, 0, 1, closed="neither")],
+        "repeats": ["boolean"],
     }
 
-    def __init__(self, n_splits: int = 1, test_size: float = 0.2) -> None:
+    def __init__(self, n_splits: int = 1, test_size: float = 0.2, *, repeats: bool = False) -> None:
         self.n_splits = n_splits
         self.test_size = test_size
+        self.repeats = repeats
 
     def _iter_masks(self, X: Interactions) -> Iterator[tuple[Bools, Bools]]:
+        masks = self._iter_periods(X)
+        return masks if self.repeats else leave_out_seen(X, masks)
+
+    def _iter_periods(self, X: Interactions) -> Iterator[tuple[Bools, Bools]]:
         times, n = self._get_timestamps(X), len(X)
         n_test = max(int(n * self.test_size + 0.5), 1)
         if self.n_splits * n_test >= n:

@@ -5,8 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from recsk.contract.hold_out import hold_out
+from recsk import Interactions, MDERecommender
+from recsk.contract.hold_out import hold_out, hold_out_last
 from recsk.contract.validation import Validation, parse_metric
+from recsk.data.sequences import Sequences
 
 
 @given(
@@ -41,6 +43,38 @@ def test_hold_out_is_deterministic():
 def test_hold_out_of_nothing():
     kept, held = hold_out(sp.csr_matrix((3, 4)), 0.2, np.random.RandomState(0))
     assert kept.shape == held.shape == (3, 4) and kept.nnz == held.nnz == 0
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 4), max_size=6), min_size=1, max_size=6),
+    st.sampled_from([0.3, 0.99]),
+    st.booleans(),
+)
+def test_a_perfect_model_finds_every_last_item_that_is_held_out(histories, fraction, repeats):
+    """Also of histories that hold an item several times."""
+    indptr = np.cumsum([0, *map(len, histories)])
+    items = np.array([item for history in histories for item in history], dtype=np.int64)
+    kept, held_out = hold_out_last(
+        Sequences(indptr, items), fraction, np.random.RandomState(0), n_items=5, repeats=repeats
+    )
+    assert len(kept.items) + (0 if held_out is None else held_out.nnz) == len(items)
+    if held_out is not None:
+        assert (np.diff(kept.indptr)[np.diff(held_out.indptr) > 0] > 1).all()
+        seen = kept.to_csr(5)
+        assert repeats or not seen.multiply(held_out).nnz
+        measure = Validation(seen, held_out, "ndcg@3", exclude_seen=not repeats)
+        assert measure(held_out.toarray(), np.eye(5, dtype=np.float32)) == pytest.approx(1)
+
+
+def test_repeats_change_nothing_of_what_mde_holds_out():
+    once = Interactions.from_csr(sp.random(30, 20, 0.3, format="csr", random_state=0))
+    curves = [
+        MDERecommender(n_factors=4, max_epochs=3, early_stopping=True, random_state=0)
+        .fit(once[np.sort(np.tile(np.arange(len(once)), n))])
+        .validation_curve_
+        for n in (1, 3)
+    ]
+    assert curves[0] == curves[1] and max(curves[0]) > 0
 
 
 def test_parse_metric():

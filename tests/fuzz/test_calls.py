@@ -52,7 +52,12 @@ def call(function, *, names=(), **arguments):
         warnings.simplefilter("error")
         # Warnings of recsk: nothing to learn from, to validate on, or to measure.
         warnings.filterwarnings("default", ".*the estimator keeps.*", ConvergenceWarning)
-        for words in ("holds out validation_fraction", "are in X as well", "no interaction in tr"):
+        for words in (
+            "holds out validation_fraction",
+            "are in X as well",
+            "no interaction in tr",
+            "are in training too",
+        ):
             warnings.filterwarnings("default", f".*{words}", UserWarning)
         try:
             return function(**arguments)
@@ -246,10 +251,10 @@ def test_fit(name, data):
 
 
 SPLITTERS = [
-    (model_selection.RandomHoldout, ("n_splits", "test_size", "random_state")),
-    (model_selection.LeaveLastOut, ("n_splits", "n_last")),
-    (model_selection.TemporalSplit, ("n_splits", "test_size")),
-    (model_selection.InteractionKFold, ("n_splits", "random_state")),
+    (model_selection.RandomHoldout, ("n_splits", "test_size", "random_state", "repeats")),
+    (model_selection.LeaveLastOut, ("n_splits", "n_last", "repeats")),
+    (model_selection.TemporalSplit, ("n_splits", "test_size", "repeats")),
+    (model_selection.InteractionKFold, ("n_splits", "random_state", "repeats")),
     (model_selection.PredefinedInteractionSplit, ("labels",)),
 ]
 

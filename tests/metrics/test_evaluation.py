@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 from scipy import sparse
@@ -74,3 +76,22 @@ def test_another_number_of_items_than_in_training_is_rejected():
     est.n_features_in_ = 7
     with pytest.raises(ValueError, match="has 6 items, but FixedRecommender was fitted on 7"):
         evaluate(est, TRUTH, k=3)
+
+
+def test_held_out_interactions_that_are_in_training_are_counted():
+    est = FixedRecommender(RANKED)
+    # Two pairs of TRUTH, (0, 2) and (3, 4), among others; the users of TRUTH may be fewer.
+    est.interactions_ = sparse.csr_matrix(
+        [[1, 0, 1, 0, 0, 0], [0, 1, 0, 0, 0, 0], [1] * 6, [0, 0, 0, 0, 1, 1], [1] * 6]
+    )
+    est.n_users_ = 5
+    X_test = Interactions.from_csr(TRUTH)
+    for users, n_repeats, n_held_out in ((None, 2, 5), ([0, 1], 1, 4), ([3], 1, 1)):
+        message = f"^{n_repeats} of the {n_held_out} held-out interactions are in training too"
+        with pytest.warns(UserWarning, match=message) as caught:
+            evaluate(est, X_test, k=(1, 3), eval_users=users)
+        assert len(caught) == 1 and caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluate(est, X_test, k=3, eval_users=[1])
+        evaluate(est, X_test, k=3, exclude_seen=False)

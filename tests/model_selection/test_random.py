@@ -8,7 +8,8 @@ from recsk.model_selection import InteractionKFold, RandomHoldout
 class TestRandomHoldout:
     def test_sizes_are_rounded_and_one_interaction_stays_in_training(self):
         counts = np.arange(1, 12)
-        X = Interactions(np.repeat(np.arange(11), counts), np.zeros(counts.sum(), int))
+        # Different items: repeats of one item would now stay on one side.
+        X = Interactions(np.repeat(np.arange(11), counts), np.arange(counts.sum()))
         for size, expected in [
             (0.2, [0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2]),
             (0.9, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]),
@@ -42,7 +43,8 @@ class TestRandomHoldout:
 class TestInteractionKFold:
     def test_interactions_are_tested_once_except_those_of_users_with_one(self):
         user = np.r_[np.repeat(np.arange(50), 7), 50, 51]
-        X = Interactions(user, np.zeros(len(user), int))
+        # Different items: repeats of one item would now stay in one fold.
+        X = Interactions(user, np.arange(len(user)))
         tests = [test for _, test in InteractionKFold(random_state=0).split(X)]
         np.testing.assert_array_equal(np.sort(np.concatenate(tests)), np.arange(350))
         for test in tests:  # 7 interactions over 5 folds: 1 or 2 of each user in each fold
