@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 
 from recsk.contract.fitted import FittedState
 from recsk.data.checks import check_ids, describe
+from recsk.data.forms import check_form
 from recsk.data.interactions import Interactions
 from recsk.data.labels import check_one_row_per_user, check_same_labels, get_labels
 from recsk.data.matrices import interaction_matrix
@@ -42,7 +43,13 @@ class InputChecks(FittedState):
                 self.__dict__.pop("feature_names_in_", None)
             interactions = _without_zeros(X, name)
         else:
-            checks: dict[str, Any] = {"accept_sparse": _FORMATS, "dtype": _DTYPES}
+            check_form(X, name)
+            # `canonical_csr` refuses what is not finite.
+            checks: dict[str, Any] = {
+                "accept_sparse": _FORMATS,
+                "dtype": _DTYPES,
+                "ensure_all_finite": False,
+            }
             try:
                 if name == "X":
                     matrix = validate_data(self, X, reset=reset, **checks)
@@ -115,6 +122,7 @@ class InputChecks(FittedState):
                 check_same_labels(user_items, known, "user_items", ["item"])
                 return _without_zeros(user_items, "user_items")
             return self._from_matrix(user_items, "user_items")
+        check_form(user_items, "user_items", histories=True)
         if not isinstance(user_items, list | tuple) or any(
             not isinstance(history, Sequence | np.ndarray) or isinstance(history, str)
             for history in user_items

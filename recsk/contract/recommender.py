@@ -14,6 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from recsk.contract.inputs import InputChecks
 from recsk.data.checks import check_positive_int
+from recsk.data.forms import check_no_target
 from recsk.data.interactions import Interactions
 from recsk.metrics.evaluation import evaluate
 from recsk.ranking.approximate import ItemIndex
@@ -234,7 +235,7 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
         X : sparse matrix of shape (n_users, n_items) or Interactions
             Held-out interactions of users of the fit.
         y : None
-            Ignored.
+            Exists for scikit-learn, which may pass one label per sample: they are ignored.
 
         Returns
         -------
@@ -244,6 +245,7 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
             only if `X` repeats none of them.
         """
         check_is_fitted(self)
+        check_no_target(y, "score")
         held_out = self._check_interactions(X, reset=False).to_csr()
         held_out.resize((self.n_users_, self.n_features_in_))  # the last users may have none
         name = f"ndcg@{self.score_k}"

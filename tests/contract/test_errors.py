@@ -113,7 +113,8 @@ class TestFit:
             (sparse.coo_array(np.ones(4)), ValueError, "Expected 2D"),
             (sparse.coo_array(np.ones((2, 2, 2))), ValueError, "shape|dim"),
             (X.astype(complex), ValueError, "Complex data not supported"),
-            ([["a", "b"]], ValueError, "could not convert string to float"),
+            # It was a ValueError of NumPy, and text of numbers was read as numbers.
+            ([["a", "b"]], TypeError, "X must be .* got text in .*Interactions.from_frame"),
             (None, ValueError, "Expected 2D array"),
         ],
     )
