@@ -18,6 +18,7 @@ __all__ = ["read_numbers", "read_times", "to_datetime64"]
 _INTEGER = re.compile(r"\s*[+-]?\d{1,30}\s*")
 # NumPy reads more than that as a date, such as "now" and the number of a year.
 _ISO_DATE = re.compile(r"\d{4}-\d{2}(-\d{2}([T ]\d{2}.*)?)?")
+_ZONE = re.compile(r"(Z|[+-]\d{2}(:?\d{2})?)$")
 _MIN, _MAX = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
@@ -58,10 +59,10 @@ def read_times(values: Sequence[Any], name: str) -> tuple[npt.NDArray[Any], npt.
         if kind != kinds[0]:
             raise _mixed(values, kinds, row, name)
     if not kinds or kinds[0] == "number":
-        numbers = read_numbers(values, name)
+        numbers = _to_numbers(values, name)
         return numbers, numbers
     if kinds[0] == "integer text":
-        numbers = read_numbers([int(value) for value in values], name)
+        numbers = _to_numbers([int(value) for value in values], name)
         return numbers, numbers
     times = [_plain_time(value) for value in values]
     try:
@@ -87,8 +88,22 @@ def read_numbers(values: Sequence[Any], name: str) -> npt.NDArray[Any]:
             raise TypeError(
                 f"{name} must hold numbers; got dtype object with {values[row]!r} in row {row}"
             )
+    return _to_numbers(values, name)
+
+
+def to_datetime64(times: Any, unit: str) -> npt.NDArray[Any]:
+    """Convert datetimes, with or without a time zone, to datetime64 in UTC."""
+    with warnings.catch_warnings():
+        # NumPy warns that it has no time zones. It converts to UTC, as intended.
+        warnings.filterwarnings("ignore", "no explicit representation of timezones")
+        return np.asarray(times, dtype=f"datetime64[{unit}]")
+
+
+def _to_numbers(values: Sequence[Any], name: str) -> npt.NDArray[Any]:
+    """Convert numbers to int64 or float64."""
     integral = all(
-        isinstance(value, Integral)
+        type(value) is int  # the fast way for most
+        or isinstance(value, Integral)
         or (isinstance(value, Decimal) and value == value.to_integral_value())
         for value in values
     )
@@ -104,16 +119,12 @@ def read_numbers(values: Sequence[Any], name: str) -> npt.NDArray[Any]:
     return np.array(integers, dtype=np.int64)
 
 
-def to_datetime64(times: Any, unit: str) -> npt.NDArray[Any]:
-    """Convert datetimes, with or without a time zone, to datetime64 in UTC."""
-    with warnings.catch_warnings():
-        # NumPy warns that it has no time zones. It converts to UTC, as intended.
-        warnings.filterwarnings("ignore", "no explicit representation of timezones")
-        return np.asarray(times, dtype=f"datetime64[{unit}]")
-
-
 def _kind(value: Any) -> str | None:
     """Return what a value is; None if it is neither a number, a time nor text."""
+    if type(value) is int:  # the fast way for most
+        return "number"
+    if isinstance(value, str):
+        return _text_kind(value)
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return "missing"
     if isinstance(value, bool | np.bool_ | np.timedelta64):
@@ -126,15 +137,15 @@ def _kind(value: Any) -> str | None:
         return "missing" if np.isnat(value) else "time"
     if isinstance(value, datetime.datetime):
         return "time" if value.tzinfo is None else "time with a time zone"
-    if isinstance(value, datetime.date):
-        return "time"
-    if not isinstance(value, str):
-        return None
-    if _INTEGER.fullmatch(value):
+    return "time" if isinstance(value, datetime.date) else None
+
+
+def _text_kind(text: str) -> str:
+    if _INTEGER.fullmatch(text):
         return "integer text"
-    if not _ISO_DATE.fullmatch(value):
+    if not _ISO_DATE.fullmatch(text):
         return "text"
-    with_zone = re.search(r"(Z|[+-]\d{2}(:?\d{2})?)$", value[10:])
+    with_zone = _ZONE.search(text, 10)
     return "date text with a time zone" if with_zone else "date text"
 
 
