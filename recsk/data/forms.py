@@ -101,7 +101,10 @@ def check_column_form(column: Any, name: str) -> None:
     ------
     TypeError
         If the column is one value for all rows, or has structs, lists or arrays in its rows.
+    ValueError
+        If it has masked entries.
     """
+    check_unmasked(column, name)
     problem = None
     if _is_nested(column):
         problem = f"dtype {getattr(column, 'dtype', getattr(column, 'type', None))}"

@@ -145,6 +145,8 @@ class TestMaskedArrays:
         ):
             with pytest.raises(ValueError, match="(user|item|timestamp|value) has 1 masked"):
                 Interactions(**columns)
+        with pytest.raises(ValueError, match="item has 1 masked"):
+            Interactions.from_frame({"user": [0, 1], "item": masked})
         with pytest.raises(ValueError, match="items has 1 masked"):
             check_ids(masked, "items", 5)
         assert check_ids(np.ma.masked_array([0, 1]), "items", 5).tolist() == [0, 1]
