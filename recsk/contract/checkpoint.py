@@ -82,16 +82,24 @@ class Checkpoint:
             # Tensors and plain values only: no code from a file is run.
             content = torch.load(self.path, map_location="cpu", weights_only=True)
             version, training = content["version"], content["training"]
-        except Exception as error:  # torch raises many types for damaged files
+            draws, state = content["random"], content["state"]
+        except OSError as error:
             raise ValueError(f"checkpoint={str(self.path)!r} cannot be read: {error}") from error
+        except Exception:
+            # torch raises many types for other files, and its messages advise to load a file
+            # without its checks, which may run code: they are left out, in the traceback too.
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} cannot be read: it is damaged, or recsk did not "
+                "write it. Remove the file, or name another one"
+            ) from None
         if (version, training) != (_VERSION, self.training):
             raise ValueError(
                 f"checkpoint={str(self.path)!r} is of another fit, with other data, parameters or "
                 "versions: remove the file, or name another one"
             )
-        for random, state in zip(self.random_states, content["random"], strict=True):
-            _set(random, state)
-        return content["state"]
+        for random, draw in zip(self.random_states, draws, strict=True):
+            _set(random, draw)
+        return state
 
     def remove(self) -> None:
         """Delete the file: the training is done."""

@@ -14,6 +14,7 @@ from sklearn.utils.validation import validate_data
 
 from recsk.contract.fitted import FittedState
 from recsk.data.checks import describe
+from recsk.data.forms import check_form
 from recsk.data.interactions import Interactions
 from recsk.data.matching import get_labels, match_held_out, match_histories
 from recsk.data.matrices import check_one_row_per_user, interaction_matrix
@@ -43,7 +44,13 @@ class InputChecks(FittedState):
                 self.__dict__.pop("feature_names_in_", None)
             interactions = _without_zeros(X, name)
         else:
-            checks: dict[str, Any] = {"accept_sparse": _FORMATS, "dtype": _DTYPES}
+            check_form(X, name)
+            # `canonical_csr` refuses what is not finite.
+            checks: dict[str, Any] = {
+                "accept_sparse": _FORMATS,
+                "dtype": _DTYPES,
+                "ensure_all_finite": False,
+            }
             try:
                 if name == "X":
                     matrix = validate_data(self, X, reset=reset, **checks)
@@ -130,6 +137,7 @@ class InputChecks(FittedState):
                 nonzero = _without_zeros(user_items, "user_items")
                 return match_histories(nonzero, self._labels, "user_items")
             return self._from_matrix(user_items, "user_items")
+        check_form(user_items, "user_items", histories=True)
         if not isinstance(user_items, list | tuple) or any(
             not isinstance(history, Sequence | np.ndarray) or isinstance(history, str)
             for history in user_items

@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from recsk.contract.answers import ranking_frame
 from recsk.contract.rankings import Rankings
 from recsk.data.checks import check_positive_int
+from recsk.data.forms import check_no_target
 from recsk.data.interactions import Interactions
 from recsk.metrics.evaluation import evaluate
 from recsk.ranking.approximate import ItemIndex
@@ -217,7 +218,7 @@ class BaseRecommender(Rankings):
         X : sparse matrix of shape (n_users, n_items) or Interactions
             Held-out interactions of users of the fit.
         y : None
-            Ignored.
+            Exists for scikit-learn, which may pass one label per sample: they are ignored.
 
         Returns
         -------
@@ -227,6 +228,7 @@ class BaseRecommender(Rankings):
             only if `X` repeats none of them, and a warning has the number of those that it does.
         """
         check_is_fitted(self)
+        check_no_target(y, "score")
         held_out = X
         if not (isinstance(X, Interactions) and self._labels):
             held_out = self._check_interactions(X, reset=False)

@@ -18,6 +18,7 @@ __all__ = [
     "check_ids",
     "check_positive_int",
     "check_thread_count",
+    "check_unmasked",
     "check_vectors",
     "describe",
 ]
@@ -31,8 +32,26 @@ def describe(value: Any) -> str:
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     if sp.issparse(value):
         return f"a sparse matrix of shape {value.shape}"
+    if hasattr(value, "columns") and hasattr(value, "shape"):
+        return f"a {type(value).__name__} of shape {tuple(value.shape)}"
     text = repr(value)
     return f"{type(value).__name__} {text if len(text) < 60 else text[:57] + '...'}"
+
+
+def check_unmasked(array: Any, name: str) -> None:
+    """Refuse masked entries: NumPy reads the values below a mask as if it were not there.
+
+    Raises
+    ------
+    ValueError
+        If `array` is a masked array with a masked entry.
+    """
+    if isinstance(array, np.ma.MaskedArray) and (n_masked := int(np.ma.count_masked(array))):
+        cure = f"{name}.filled(0)" if array.ndim > 1 else f"{name}[~{name}.mask]"
+        raise ValueError(
+            f"{name} has {n_masked} masked entries, and NumPy would take the values below the "
+            f"mask: fill or drop them first, as in {cure}"
+        )
 
 
 def check_positive_int(number: Any, name: str = "k") -> int:
@@ -93,6 +112,7 @@ def check_ids(
     ValueError
         If the shape is wrong.
     """
+    check_unmasked(ids, name)
     try:
         array = np.asarray(ids)
     except ValueError as error:  # rows of different lengths
@@ -217,6 +237,7 @@ def check_vectors(
     ValueError
         If `vectors` has another number of axes, or rows of different lengths.
     """
+    check_unmasked(vectors, name)
     try:
         array = np.asarray(vectors)
     except ValueError as error:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
+
+from recsk.data.checks import check_unmasked
+from recsk.data.objects import read_numbers, read_times, to_datetime64
 
 __all__ = [
     "MAX_IDS",
@@ -71,14 +73,16 @@ def convert_ids(ids: Any, name: str) -> npt.NDArray[np.int64]:
 def convert_timestamps(times: Any) -> npt.NDArray[Any]:
     """Check timestamps and return them as a 1-D array of int64 or finite float64.
 
-    Datetimes become nanoseconds since 1970.
+    Datetimes become nanoseconds since 1970; see `recsk.data.objects.read_times` for objects and
+    text.
     """
+    dtype: Any = getattr(times, "dtype", None)
+    if hasattr(dtype, "tz") and hasattr(dtype, "unit"):
+        # A pandas column converts its time zone at once, without an object for each row.
+        times = to_datetime64(times, dtype.unit)
     array = coarse = _as_1d(times, "timestamp")
-    if array.dtype.kind == "O":
-        try:  # `times`, not `array`: a pandas column converts its time zone, its objects do not
-            array, coarse = _convert_datetimes(times, "ns"), _convert_datetimes(times, "us")
-        except (TypeError, ValueError) as error:
-            raise TypeError("timestamp must hold numbers or datetimes; got dtype object") from error
+    if array.dtype.kind in "OUT":
+        array, coarse = read_times(array.tolist(), "timestamp")
     if array.dtype.kind == "M":
         missing = np.isnat(array)
         if missing.any():
@@ -104,17 +108,11 @@ def convert_timestamps(times: Any) -> npt.NDArray[Any]:
     return array.astype(np.int64, copy=False)
 
 
-def _convert_datetimes(times: Any, unit: str) -> npt.NDArray[Any]:
-    """Convert Python datetimes, with or without a time zone, to datetime64 in UTC."""
-    with warnings.catch_warnings():
-        # NumPy warns that it has no time zones. It converts to UTC, as intended.
-        warnings.filterwarnings("ignore", "no explicit representation of timezones")
-        return np.asarray(times, dtype=f"datetime64[{unit}]")
-
-
 def convert_values(values: Any) -> npt.NDArray[Any]:
     """Check values and return them as a 1-D array of finite float32 or float64."""
     array = _as_1d(values, "value")
+    if array.dtype.kind == "O":
+        array = read_numbers(array.tolist(), "value")
     if array.dtype.kind not in "biuf":
         raise TypeError(f"value must hold numbers; got dtype {array.dtype}")
     check_finite(array, "value")
@@ -127,6 +125,7 @@ def _as_1d(column: Any, name: str) -> npt.NDArray[Any]:
             f"{name} must be 1-D; got a sparse {column.format} matrix. "
             "Interactions.from_csr takes matrices"
         )
+    check_unmasked(column, name)
     try:
         array = np.asarray(column)
     except ValueError as error:

@@ -6,6 +6,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from recsk.data.forms import check_column_form, column_names
 from recsk.data.labels import Labels, to_label_array
 
 __all__ = ["IdColumn", "get_column", "read_ids", "to_indexable"]
@@ -112,28 +113,25 @@ def get_column(frame: Any, name: str) -> Any:
     ------
     KeyError
         If the column does not exist.
+    ValueError
+        If several columns have this name.
     TypeError
-        If `frame` has no columns.
+        If `frame` has no columns, or the column holds structs, lists or arrays.
     """
+    names = column_names(frame)
+    if names and name not in names:  # libraries raise errors of their own for it
+        raise KeyError(f"the frame has no column {name!r}; it has {names}")
+    if (n_same := names.count(name)) > 1:
+        raise ValueError(f"the frame has {n_same} columns {name!r}: rename or drop all but one")
     try:
         found = frame[name]
     except (KeyError, ValueError, IndexError) as error:
-        raise KeyError(
-            f"the frame has no column {name!r}; it has {_column_names(frame)}"
-        ) from error
+        raise KeyError(f"the frame has no column {name!r}; it has {names}") from error
     except TypeError as error:
         raise TypeError(
             f"frame must be a data frame or a dict of columns; got {type(frame).__name__}"
         ) from error
+    check_column_form(found, name)
     if not hasattr(found, "__array__") and hasattr(found, "to_numpy"):
         return found.to_numpy()
     return found
-
-
-def _column_names(frame: Any) -> list[Any]:
-    if isinstance(frame, dict):
-        return list(frame)
-    if (dtype := getattr(frame, "dtype", None)) is not None:
-        return list(dtype.names or [])
-    # `columns` of pyarrow holds the columns themselves
-    return list(getattr(frame, "column_names", getattr(frame, "columns", [])))

@@ -38,8 +38,8 @@ class Interactions(InteractionReaders, RepeatsMixin):
     item : array-like of shape (n_interactions,)
         Integer ids of the items, ``0 <= item < n_items``.
     timestamp : array-like of shape (n_interactions,), default=None
-        Time of each interaction: any finite numbers, larger is later. ``datetime64`` becomes
-        int64 nanoseconds since 1970.
+        Time of each interaction: any finite numbers, larger is later. Datetimes become int64
+        nanoseconds since 1970, in UTC. Text of integers or of ISO dates is read too.
     value : array-like of shape (n_interactions,), default=None
         A finite weight of each interaction, such as a rating or a count. float32 is kept; every
         other type becomes float64.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from recsk.data.columns import check_finite
+from recsk.data.forms import check_form
 
 __all__ = ["canonical_csr"]
 
@@ -36,6 +36,7 @@ def canonical_csr(X: Any, name: str, *, why_unique: str | None = None) -> sparse
     ValueError
         If `X` is not 2-D, an entry is not finite, or there are duplicates and `why_unique`.
     """
+    check_form(X, name)
     if not sparse.issparse(X):
         raise TypeError(
             f"{name} must be a scipy sparse matrix or array (n_users x n_items); got "
@@ -55,8 +56,26 @@ def canonical_csr(X: Any, name: str, *, why_unique: str | None = None) -> sparse
     X.sum_duplicates()
     X.eliminate_zeros()
     if X.dtype.kind == "f":
-        check_finite(X.data, name)
+        _check_finite(X, name)
     return X
+
+
+def _check_finite(X: sparse.csr_array, name: str) -> None:
+    """Raise a ValueError that names the first entry that is not finite."""
+    finite = np.isfinite(X.data)
+    if finite.all():
+        return
+    first = int(np.argmin(finite))
+    user = int(np.searchsorted(X.indptr, first, side="right")) - 1
+    value = X.data[first]
+    where = f"{name} must be finite; entry {first} is {value}, user {user} and item "
+    where += str(X.indices[first])
+    if np.isnan(value):
+        raise ValueError(
+            f"{name} contains NaN, but {where}. No interaction is 0, or no entry of a sparse "
+            f"matrix: {name}.fillna(0) for a pivoted table, numpy.nan_to_num({name}) for an array"
+        )
+    raise ValueError(f"{name} contains infinity, but {where}")
 
 
 def _check_unique(X: sparse.coo_array, why: str) -> None:

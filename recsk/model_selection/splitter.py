@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils.metadata_routing import UNUSED
 
+from recsk.data.forms import check_form
 from recsk.data.interactions import Interactions
 from recsk.data.repeats import find_pairs
 
@@ -63,6 +64,7 @@ class InteractionSplitter(BaseEstimator):
         """
         self._validate_params()
         if not isinstance(X, Interactions):
+            check_form(X, "X")
             raise TypeError(
                 f"{type(self).__name__} splits interactions, not users: pass "
                 f"{self._matrix_conversion} in place of X; got {type(X).__name__}"

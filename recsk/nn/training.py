@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -128,7 +129,7 @@ def train(
         unit="epoch",
         initial=log.n_iter,
         total=max_epochs,
-        disable=not verbose,
+        disable=not verbose or sys.stderr is None,  # None in programs without a console
     )
     try:
         for epoch in progress:

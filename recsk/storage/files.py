@@ -37,7 +37,7 @@ _DOCUMENT_KEYS = {"format", "version", "recsk", "estimator", "params", "state"}
 _NOT_SAVED = {"checkpoint": None}
 
 
-def save(est: Any, path: str | os.PathLike[str]) -> None:
+def save(est: Any, path: str | bytes | os.PathLike[str]) -> None:
     """Save a fitted recommender to a file that `load` reads without running any code.
 
     The file holds all parameters except `checkpoint`, and everything that `fit` has set. It does
@@ -48,7 +48,7 @@ def save(est: Any, path: str | os.PathLike[str]) -> None:
     ----------
     est : MDERecommender or MDSRecRecommender
         A fitted recommender.
-    path : str or path-like
+    path : str, bytes or path-like
         Where to write, with any suffix.
 
     Raises
@@ -90,12 +90,13 @@ def save(est: Any, path: str | os.PathLike[str]) -> None:
             f"est must be a fitted {estimator_names()}; got "
             f"{est if isinstance(est, type) else type(est)}"
         )
+    path = os.fsdecode(path)
     target = Path(os.path.realpath(path))  # of a link, the file that it points to is replaced
     check_is_fitted(est)
     if target.is_dir():
-        raise IsADirectoryError(f"path must be a file, but {str(path)!r} is a folder")
+        raise IsADirectoryError(f"path must be a file, but {path!r} is a folder")
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"the folder of path={str(path)!r} does not exist")
+        raise FileNotFoundError(f"the folder of path={path!r} does not exist")
     try:
         text, arrays = _to_document(est)
         _to_estimator(parse_json(text), dict(arrays))  # fails if the file could not be loaded
@@ -112,7 +113,7 @@ def save(est: Any, path: str | os.PathLike[str]) -> None:
     replace_file(target, content)
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | bytes | os.PathLike[str]) -> Any:
     """Load a recommender that `save` wrote.
 
     A file from an unknown source is safe to load: no code from it runs, and loading takes a small
@@ -121,7 +122,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Parameters
     ----------
-    path : str or path-like
+    path : str, bytes or path-like
         The file to read.
 
     Returns
@@ -159,7 +160,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     safetensors = import_safetensors()
     load_errors = ValueError, OverflowError, RecursionError, safetensors.SafetensorError
-    path = os.fspath(path)
+    path = os.fsdecode(path)
     with open(path, "rb") as file:
         size = os.fstat(file.fileno()).st_size
         try:

@@ -1,3 +1,5 @@
+import traceback
+
 import numpy as np
 import pytest
 import torch
@@ -128,5 +130,18 @@ def test_a_file_that_is_none_is_refused(path, what, capfd):
         path.write_bytes(
             {"text": b"to whom it may concern", "nothing": b"", "half": content[:999]}[what]
         )
-    with pytest.raises(ValueError, match="checkpoint='.*' cannot be read"):
+    with pytest.raises(ValueError, match="checkpoint='.*' cannot be read: .*[Rr]emove") as refusal:
+        Problem(path).train()
+    # torch's own message advises to load the file without its checks, which may run code.
+    assert "weights_only" not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_a_file_that_cannot_be_opened_is_refused_with_the_reason(path, monkeypatch):
+    path.touch()
+
+    def denied(*args, **kwargs):
+        raise PermissionError("permission denied")
+
+    monkeypatch.setattr(torch, "load", denied)
+    with pytest.raises(ValueError, match="checkpoint='.*' cannot be read: permission denied"):
         Problem(path).train()

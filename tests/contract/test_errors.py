@@ -12,6 +12,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
 from recsk import Interactions, MDERecommender
+from recsk.metrics import evaluate
+from recsk.model_selection import RandomHoldout
 from recsk.models import MDSRecRecommender
 from recsk.nn import training
 from tests.contract.suite import FEATURES, N_ITEMS, N_USERS, TRAIN
@@ -113,12 +115,29 @@ class TestFit:
             (sparse.coo_array(np.ones(4)), ValueError, "Expected 2D"),
             (sparse.coo_array(np.ones((2, 2, 2))), ValueError, "shape|dim"),
             (X.astype(complex), ValueError, "Complex data not supported"),
-            ([["a", "b"]], ValueError, "could not convert string to float"),
+            # It was a ValueError of NumPy, and text of numbers was read as numbers.
+            ([["a", "b"]], TypeError, "X must be .* got text in .*Interactions.from_frame"),
             (None, ValueError, "Expected 2D array"),
         ],
     )
     def test_interactions(self, X, error, message, est):
         check_fit_is_refused(est, error, message, X=X)
+
+    @pytest.mark.parametrize("y", [FEATURES, V, V.tolist(), TRAIN, X, X.toarray()])
+    def test_features_or_data_in_the_place_of_y(self, y, est):
+        """They would be ignored, and a model of ids alone would look like one of features."""
+        with pytest.raises(TypeError, match=r"(?s)y must be None.*item_features=.*eval_set="):
+            est.fit(TRAIN, y)
+        with pytest.raises(NotFittedError):
+            est.recommend(0)
+
+    @pytest.mark.parametrize("reshape", [lambda X: X, lambda X: X.toarray()])
+    def test_a_pivoted_table_with_nan(self, reshape, est):
+        pivot = reshape(X * 1.0)
+        pivot[0, 3] = np.nan
+        check_fit_is_refused(est, ValueError, r"X contains NaN.*item 3.*X.fillna\(0\)", X=pivot)
+        message = r"eval_set contains NaN.*item 3.*eval_set.fillna\(0\)"
+        check_fit_is_refused(est, ValueError, message, eval_set=pivot)
 
     @pytest.mark.parametrize(
         ("eval_set", "error", "message"),
@@ -130,6 +149,8 @@ class TestFit:
             (X * 0, ValueError, "eval_set has no interactions"),
             (-X, ValueError, "eval_set holds -1"),
             (X * np.inf, ValueError, "eval_set contains"),
+            ((X, None), TypeError, "eval_set must be .* alone, without y .* got a tuple of csr_m"),
+            ([(TRAIN, None)], TypeError, "eval_set must be .* alone, without y and in no list"),
         ],
     )
     def test_eval_set(self, eval_set, error, message, est):
@@ -231,6 +252,45 @@ def test_divergence_is_not_kept(est):
         est.set_params(learning_rate=1e38).fit(TRAIN)
     with pytest.raises(NotFittedError):
         est.recommend(0)
+
+
+LOG = {"user_id": [0, 1], "item_id": [1, 0], "rating": [1.0, 1.0]}
+FROM_FRAME = r"from_frame\({}, user='user_id', item='item_id'\)"
+NO_MATRIX = [
+    (lambda: pytest.importorskip("pandas").DataFrame(LOG), TypeError, FROM_FRAME),
+    (lambda: pytest.importorskip("polars").DataFrame(LOG), TypeError, FROM_FRAME),
+    (lambda: pytest.importorskip("pyarrow").table(LOG), TypeError, FROM_FRAME),
+    (lambda: np.ma.masked_array(X.toarray(), X.toarray() == 0), ValueError, "{} has .* masked ent"),
+    (lambda: (X, None), TypeError, "{} must be .* alone, without y"),
+]
+
+
+@pytest.mark.parametrize(("make", "error", "message"), NO_MATRIX)
+def test_what_is_no_matrix_is_refused_wherever_a_matrix_goes(make, error, message, est, model):
+    data = make()
+    for name, call in {
+        "X": est.fit,
+        " X": model.score,
+        "  X": Interactions.from_csr,
+        "   X": lambda X: next(RandomHoldout().split(X)),
+        "X_test": lambda X: evaluate(model, X),
+        "eval_set": lambda X: est.fit(TRAIN, eval_set=X),
+        "user_items": lambda X: model.recommend(user_items=X),
+    }.items():
+        with pytest.raises(error, match=message.format(name.strip())):
+            call(data)
+
+
+def test_score_refuses_features_or_data_in_the_place_of_y(model):
+    with pytest.raises(TypeError, match=r"y must be None.*score\(X_test\)"):
+        model.score(TRAIN, FEATURES)
+    assert model.score(TRAIN, np.zeros(3)) == model.score(TRAIN)
+
+
+def test_labels_as_y_change_nothing(est):
+    expected = clone(est).fit(TRAIN).recommend()[0]
+    for y in (np.zeros(N_USERS), ["a"] * len(TRAIN)):
+        np.testing.assert_array_equal(clone(est).fit(TRAIN, y).recommend()[0], expected)
 
 
 UNKNOWN_USER = r"user_ids has {}, but users go from 0 to 29"

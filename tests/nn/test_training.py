@@ -1,4 +1,5 @@
 import math
+import sys
 
 import pytest
 import torch
@@ -200,3 +201,9 @@ def test_verbose_shows_a_progress_bar(walker, verbose, capfd):
     assert out == "" and bool(err) == verbose
     if verbose:
         assert "5/5" in err and "metric=0.25" in err
+
+
+def test_a_progress_bar_needs_no_console(walker, monkeypatch):
+    """Programs without a console, such as pythonw, have no `sys.stderr`."""
+    monkeypatch.setattr(sys, "stderr", None)
+    assert run(walker, verbose=True).n_iter == 5

@@ -56,8 +56,8 @@ def test_the_same_model_gives_the_same_file(model_of_each_class, path):
     assert document == read_parts(before)[0] and arrays.keys() == read_parts(before)[1].keys()
 
 
-@pytest.mark.parametrize("form", [str, Path])
-def test_paths_are_strings_or_path_objects(form, path):
+@pytest.mark.parametrize("form", [str, Path, os.fsencode])
+def test_paths_are_strings_bytes_or_path_objects(form, path):
     recsk.save(fitted("MDE"), form(path))
     assert_identical(recsk.load(form(path)), fitted("MDE"))
     for wrong in (3, None):
@@ -115,6 +115,8 @@ def test_missing_files_and_folders_raise_errors(tmp_path):
         recsk.save(fitted("MDE"), tmp_path / "no folder" / "model")
     with pytest.raises(IsADirectoryError, match="path must be a file, but .* is a folder"):
         recsk.save(fitted("MDE"), tmp_path)
+    with pytest.raises(IsADirectoryError, match="path must be a file, but .* is a folder"):
+        recsk.save(fitted("MDE"), os.fsencode(tmp_path))
     with pytest.raises(OSError):
         recsk.load(tmp_path)
     with pytest.raises(OSError):

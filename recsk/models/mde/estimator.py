@@ -11,6 +11,7 @@ import numpy.typing as npt
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from recsk.contract.training import TrainedRecommender, warn_if_unfinished
+from recsk.data.forms import check_no_target
 from recsk.models.mde.steps import MDESteps
 from recsk.storage.registry import register_estimator
 
@@ -338,7 +339,7 @@ class MDERecommender(MDESteps):
         X : sparse matrix of shape (n_users, n_items) or Interactions
             Interactions. All values above zero count the same; zeros are no interactions.
         y : None
-            Ignored; exists for scikit-learn.
+            Exists for scikit-learn, which may pass one label per sample: they are ignored.
         item_features : dict of str to array-like of shape (n_items, n_columns), default=None
             Features of every item by modality, dense or sparse. A row of NaN means that the item
             lacks the modality. Without features (None or an empty dict) ids alone are learned.
@@ -355,7 +356,8 @@ class MDERecommender(MDESteps):
         Raises
         ------
         TypeError
-            If `item_features` is no dict of arrays of numbers.
+            If `item_features` is no dict of arrays of numbers, `X` or `eval_set` is a table with
+            one row per interaction, or `y` holds features or interactions.
         ValueError
             If a parameter, a shape or a value is wrong. It is raised before training starts.
 
@@ -365,6 +367,7 @@ class MDERecommender(MDESteps):
             If Ctrl-C or a loss that is not finite ends the fit early. The estimator keeps the best
             state so far.
         """
+        check_no_target(y)
         prepared = self._prepare(X, item_features, eval_set)
         with self._explain_memory_errors(prepared.interactions):
             built = self._build(prepared)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from recsk.contract.training import TrainedRecommender, warn_if_unfinished
+from recsk.data.forms import check_no_target
 from recsk.models.mdsrec.steps import MDSRecSteps
 from recsk.nn.dropout import seeded_dropout
 from recsk.storage.registry import register_estimator
@@ -355,7 +356,7 @@ class MDSRecRecommender(MDSRecSteps):
             larger is later; zeros are no interactions). Interactions at the same time keep the
             order of the input. `Interactions` may repeat an item of a user.
         y : None
-            Ignored; exists for scikit-learn.
+            Exists for scikit-learn, which may pass one label per sample: they are ignored.
         item_features : dict of str to array-like of shape (n_items, n_columns), default=None
             Features of every item by modality, dense or sparse. A row of NaN means that the item
             lacks the modality; the features of the ten items most similar in the other modalities
@@ -374,7 +375,8 @@ class MDSRecRecommender(MDSRecSteps):
         Raises
         ------
         TypeError
-            If `item_features` is no dict of arrays of numbers.
+            If `item_features` is no dict of arrays of numbers, `X` or `eval_set` is a table with
+            one row per interaction, or `y` holds features or interactions.
         ValueError
             If a parameter, a shape or a value is wrong, or `X` has no order. It is raised before
             training starts.
@@ -385,6 +387,7 @@ class MDSRecRecommender(MDSRecSteps):
             If Ctrl-C or a loss that is not finite ends the fit early. The estimator keeps the best
             state so far. Also if no user has two items, so that there is no next item to learn.
         """
+        check_no_target(y)
         prepared = self._prepare(X, item_features, eval_set)
         with (
             self._explain_memory_errors(prepared.interactions),
