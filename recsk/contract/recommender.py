@@ -226,7 +226,10 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
             build_width=build_width,
         )
 
-    def score(self, X: Any, y: Any = None) -> float:
+    # With metadata routing: `sample_weight` of `fit` asks for no request of `score` as well.
+    __metadata_request__score = {"sample_weight": False}
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the NDCG at `score_k` on held-out interactions.
 
         Parameters
@@ -235,6 +238,9 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
             Held-out interactions of users of the fit.
         y : None
             Ignored.
+        sample_weight : array-like, default=None
+            Ignored: held-out interactions all count the same. scikit-learn's searches pass the
+            weights of ``fit`` on.
 
         Returns
         -------

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
+import numpy.typing as npt
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from recsk.contract.training import TrainedRecommender, warn_if_unfinished
@@ -61,9 +62,9 @@ class MDSRecRecommender(MDSRecSteps):
         The relation graphs ignore histories with more distinct items than this: n items cost n^2
         operations and say little about each other. None ignores no history.
     relation_strength : float or None, default=50.0
-        Number of users s that the relations of an item are worth: an item with n users keeps a
-        share of n / (n + s) of its own learned vector and takes the rest from the relation graph.
-        None takes all from the graph. Paper: None.
+        Number of users s that the relations of an item are worth: an item with n users (or a sum
+        of weights n) keeps a share of n / (n + s) of its own learned vector and takes the rest
+        from the relation graph. None takes all from the graph. Paper: None.
     relation_weight : float, default=0.4
         Weight of the relations that are added to the scores of unseen items when items are
         ranked: co-occurrence with the last items of the history and similarity to them, half each
@@ -86,8 +87,7 @@ class MDSRecRecommender(MDSRecSteps):
         Clusters of items per modality that attention compares (ICA, the paper's k). 0 leaves them
         out.
     fusion : {"gumbel", "softmax", "mean"}, default="gumbel"
-        Weights of the modalities in a user: Gumbel-Softmax (random in training only), softmax, or
-        equal weights.
+        Modality weights of a user: Gumbel-Softmax (random in training only), softmax, or equal.
     tau : float, default=1.0
         Temperature of these weights.
     item_vectors : {"modality", "mean", "id"}, default="modality"
@@ -96,7 +96,7 @@ class MDSRecRecommender(MDSRecSteps):
         the user's modalities with one vector per item, the mean over the modalities or the mean
         of the learned parts. Paper: "mean".
     similarity : {"cosine", "dot"}, default="cosine"
-        How vectors of users and items are compared, in each modality or as a whole.
+        How users and items are compared, in each modality or as a whole.
     item_bias : bool, default=True
         Learn a bias for every item, which is added to its score for all users. Cold items have the
         mean of the others. Paper: False.
@@ -105,8 +105,8 @@ class MDSRecRecommender(MDSRecSteps):
     modality_weight : float, default=0.0
         Weight of the same loss for every modality alone, for modalities that must also rank alone.
     n_negatives : int or None, default=None
-        Items that a batch shares as negatives, drawn uniformly from the items with interactions.
-        None uses all of them: better, at a cost that grows with the number of items.
+        Items with interactions that a batch shares as negatives, drawn uniformly. None uses all
+        of them: better, at a cost that grows with the number of items.
     learning_rate : float, default=2e-3
         Of Adam.
     learning_rate_decay : float, default=1.0
@@ -137,9 +137,8 @@ class MDSRecRecommender(MDSRecSteps):
     device : str, default="auto"
         "auto" uses CUDA where available; "cpu", "cuda" or "cuda:1" choose.
     checkpoint : str, path-like or None, default=None
-        File that lets an interrupted fit resume: the same call with the same data and parameters
-        ends at the same model. A finished fit removes it. Do not share one file between fits, as
-        a search would. Needs an int as `random_state`.
+        File that lets an interrupted fit resume: the same call ends at the same model. A finished
+        fit removes it. One file serves one fit, not a search. Needs an int as `random_state`.
     checkpoint_epochs : int, default=1
         Epochs between two writes of the checkpoint.
     random_state : int, RandomState or None, default=None
@@ -181,9 +180,8 @@ class MDSRecRecommender(MDSRecSteps):
 
     ``recommend(user_ids)`` continues the histories of the fit,
     ``recommend(user_items=[[...], ...])`` continues any others: oldest item first, repeats
-    allowed, cut to the last `max_length`. An empty history, and a user without interactions, get
-    the most popular items. Where users buy again, fit with ``repeats=True`` and recommend with
-    ``exclude_seen=False``.
+    allowed, cut to the last `max_length`. An empty history gets the most popular items. Where
+    users buy again, fit with ``repeats=True`` and recommend with ``exclude_seen=False``.
 
     References
     ----------
@@ -344,6 +342,7 @@ class MDSRecRecommender(MDSRecSteps):
         *,
         item_features: Mapping[str, Any] | None = None,
         eval_set: Any = None,
+        sample_weight: npt.ArrayLike | str | None = None,
     ) -> MDSRecRecommender:
         """Learn to predict the next item from ordered histories and item features.
 
@@ -351,8 +350,8 @@ class MDSRecRecommender(MDSRecSteps):
         ----------
         X : Interactions, or sparse matrix of shape (n_users, n_items)
             Interactions in order: by timestamp, or by the values of a matrix (times or ranks,
-            larger is later; zeros are no interactions). Interactions at the same time keep the
-            order of the input. `Interactions` may repeat an item of a user.
+            larger is later; zeros are no interactions). At the same time they keep the order of
+            the input. `Interactions` may repeat an item of a user.
         y : None
             Ignored; exists for scikit-learn.
         item_features : dict of str to array-like of shape (n_items, n_columns), default=None
@@ -360,10 +359,13 @@ class MDSRecRecommender(MDSRecSteps):
             lacks the modality; the features of the ten items most similar in the other modalities
             replace it. Without features (None or an empty dict) ids alone are learned.
         eval_set : Interactions, or sparse matrix of shape (n_users, n_items), default=None
-            Next items for early stopping, in place of the last items of some users of `X`. Their
-            order does not matter. A matrix has a row for every user of `X`. Leave it out in
-            searches: scikit-learn splits every argument that has as many rows as `X` has
-            interactions.
+            Next items for early stopping, in any order, in place of the last items of some users
+            of `X`. A matrix has a row for every user of `X`. Leave it out in searches:
+            scikit-learn splits every argument with as many rows as `X` has interactions.
+        sample_weight : array-like of shape (n_samples,) or "value", default=None
+            Weight of each interaction, or of each user (row) if `X` is a matrix. "value": the
+            values of `Interactions`. An interaction has its weight, relative to the mean, as a
+            target of the loss and in the relations. 0 is as if the interaction were not there.
 
         Returns
         -------
@@ -373,18 +375,19 @@ class MDSRecRecommender(MDSRecSteps):
         Raises
         ------
         TypeError
-            If `item_features` is no dict of arrays of numbers.
+            If `item_features` is no dict of arrays of numbers, or `sample_weight` no numbers.
         ValueError
-            If a parameter, a shape or a value is wrong, or `X` has no order. It is raised before
-            training starts.
+            If a parameter, shape or value is wrong, or `X` has no order; before training starts.
 
         Warns
         -----
         ConvergenceWarning
             If Ctrl-C or a loss that is not finite ends the fit early. The estimator keeps the best
             state so far. Also if no user has two items, so that there is no next item to learn.
+        UserWarning
+            If the values of `Interactions` differ and `sample_weight` is not given.
         """
-        prepared = self._prepare(X, item_features, eval_set)
+        prepared = self._prepare(X, item_features, eval_set, sample_weight)
         with (
             self._explain_memory_errors(prepared.interactions),
             seeded_dropout(prepared.seed, prepared.device),
