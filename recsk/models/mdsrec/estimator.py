@@ -103,7 +103,7 @@ class MDSRecRecommender(MDSRecSteps):
     score_temperature : float, default=0.1
         Temperature :math:`\tau_s` of the softmax. Use 1 with ``similarity="dot"``.
     modality_weight : float, default=0.0
-        Weight of the same loss for every modality alone, for modalities that must also rank alone.
+        Weight of the same loss for every modality alone, where modalities must also rank alone.
     n_negatives : int or None, default=None
         Items with interactions that a batch shares as negatives, drawn uniformly. None uses all
         of them: better, at a cost that grows with the number of items.
@@ -112,8 +112,7 @@ class MDSRecRecommender(MDSRecSteps):
     learning_rate_decay : float, default=1.0
         Factor of the learning rate after every epoch.
     weight_averaging : float, default=0.99
-        Decay per step of a moving average of the weights; the model keeps the average. 0 keeps
-        the weights of the last step. Paper: 0.
+        Decay per step of the moving average of the weights that is kept; 0 is off. Paper: 0.
     batch_size : int, default=256
         Sequences per step.
     max_epochs : int, default=100
@@ -158,8 +157,7 @@ class MDSRecRecommender(MDSRecSteps):
     item_popularity_ : ndarray of shape (n_items,), float32
         Interactions of each item, relative to the most popular item.
     user_preference_ : ndarray of shape (n_users, n_modalities), float32
-        Weight of each modality for every user; rows sum to 1. Without features there is one
-        column, of ones.
+        Weight of each modality for every user; rows sum to 1. One column without features.
     modality_names_ : list of str
         Modalities in the order of the preferences; empty without features.
     loss_curve_ : dict of str to list of float
@@ -175,8 +173,7 @@ class MDSRecRecommender(MDSRecSteps):
 
     Notes
     -----
-    `similar_items` and `similar_users` compare the columns of the modalities only, without biases
-    and relations.
+    `similar_items` and `similar_users` compare the columns of the modalities only.
 
     ``recommend(user_ids)`` continues the histories of the fit,
     ``recommend(user_items=[[...], ...])`` continues any others: oldest item first, repeats
