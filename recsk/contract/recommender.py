@@ -226,8 +226,8 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
             build_width=build_width,
         )
 
-    # With metadata routing: `sample_weight` of `fit` asks for no request of `score` as well.
-    __metadata_request__score = {"sample_weight": False}
+    # With metadata routing, `score` takes (and ignores) the weights of `fit` without a request.
+    __metadata_request__score = {"sample_weight": True}
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the NDCG at `score_k` on held-out interactions.

@@ -97,7 +97,7 @@ def weigh_interactions(X: Any, interactions: Interactions, sample_weight: Any) -
 
 def _check_weights(sample_weight: Any) -> npt.NDArray[np.float64]:
     """Return weights as a 1-D array of finite numbers that are not negative."""
-    if np.ma.is_masked(sample_weight):
+    if isinstance(sample_weight, np.ma.MaskedArray) and np.ma.is_masked(sample_weight):
         raise ValueError("sample_weight has masked entries; fill them, with 0 to leave them out")
     try:
         array = np.asarray(sample_weight)

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from recsk.data.weights import scale_to_unit_mean, weight_matrix
 
 PAIRS = st.lists(
-    st.tuples(st.integers(0, 3), st.integers(0, 4), st.floats(0.0078125, 100, width=32)), max_size=20
+    st.tuples(st.integers(0, 3), st.integers(0, 4), st.floats(0.0078125, 100, width=32)),
+    max_size=20,
 )
 
 

@@ -52,7 +52,12 @@ def call(function, *, names=(), **arguments):
         warnings.simplefilter("error")
         # Warnings of recsk: nothing to learn from, to validate on, or to measure.
         warnings.filterwarnings("default", ".*the estimator keeps.*", ConvergenceWarning)
-        for words in ("holds out validation_fraction", "are in X as well", "no interaction in tr"):
+        for words in (
+            "holds out validation_fraction",
+            "are in X as well",
+            "no interaction in tr",
+            "X has values",
+        ):
             warnings.filterwarnings("default", f".*{words}", UserWarning)
         try:
             return function(**arguments)
@@ -230,9 +235,14 @@ def test_fit(name, data):
             st.one_of(st.none(), st.none(), values.matrices(N_USERS, N_ITEMS)),
         ),
     }
+    arguments["sample_weight"] = data.draw(
+        st.one_of(st.none(), st.none(), values.weights(arguments["X"]))
+    )
 
     def fit(**arguments):
-        wanted = {key: arguments[key] for key in ("X", "item_features", "eval_set")}
+        wanted = {
+            key: arguments[key] for key in ("X", "item_features", "eval_set", "sample_weight")
+        }
         return est.set_params(**changes).fit(**wanted)
 
     model = call(fit, **arguments, **changes)

@@ -32,7 +32,8 @@ def softmax(x):
 def user_graph(R, n_neighbors, others=None, max_degree=None):
     """Eq. 4: for each user, softmax over the counts of common items of the nearest users.
 
-    An item that u and v share counts as the geometric mean of its weights R_ui and R_vi. The neighbours come from `others`, or from R itself, where a user is not its own neighbour.
+    An item that u and v share counts as the geometric mean of its weights R_ui and R_vi. The
+    neighbours come from `others`, or from R itself, where a user is not its own neighbour.
     """
     same_users, others = others is None, R if others is None else others
     counted = [

@@ -222,7 +222,7 @@ def next_item_loss(
 ):
     """Cross-entropy of each item but the first, among all items or the sampled negatives.
 
-    `weights` has a weight for each item of each sequence; the loss is the mean of loss times weight.
+    `weights` has a weight for each item of each sequence; the mean is that of loss times weight.
     """
     losses = []
     weights = [[1] * len(s) for s in sequences] if weights is None else weights

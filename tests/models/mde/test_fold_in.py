@@ -125,7 +125,9 @@ def test_new_users_get_what_items_send_through_a_weighted_graph(n_layers, user_n
         for layer in layers[:-1]:
             for i in np.flatnonzero(history):
                 degree = W[:, i].sum() or 1
-                expected = expected + layer[U + i] / np.sqrt(history.sum() * degree) / (n_layers + 1)
+                expected = expected + layer[U + i] / np.sqrt(history.sum() * degree) / (
+                    n_layers + 1
+                )
         if user_neighbors:
             among = reference.user_graph(HISTORIES, user_neighbors, R)[new]
             expected = expected + among @ reference.propagate(A, start, n_layers)[:U]
