@@ -76,7 +76,7 @@ if ratings and metadata:
     data, source = load_amazon_reviews(ratings, metadata, min_count=5), "Amazon Reviews 2023"
 else:
     data, source = synthetic(), "Synthetic purchases and texts"
-X = data.interactions
+X = data.interactions.with_value(None)  # a purchase, whatever its stars
 print(f"{source}: {X.n_users} users, {X.n_items} products, {len(X)} purchases")
 described = int(np.argmax(data.descriptions != ""))
 print(f"a title: {data.titles[described]}")

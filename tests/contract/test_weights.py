@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_val
 from sklearn.pipeline import Pipeline
 
 from recsk import Interactions, MDERecommender, MDSRecRecommender
+from recsk.datasets import make_multimodal
 from recsk.model_selection import InteractionKFold, RandomHoldout, make_ranking_scorer
 from tests.contract.suite import (
     FEATURES,
@@ -169,6 +170,30 @@ def test_users_of_mde_get_what_is_like_their_heavy_interactions():
         ids, _ = model.fit(X, sample_weight=weight).recommend(np.arange(40, 50), k=5)
         share.append(np.mean(ids // 10))
     assert share[0] < 0.3 and share[1] > 0.7
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_weights_find_purchases_in_a_log_of_random_views(seed):
+    """The log of the guide: what is bought or put into the cart is liked, views are at random."""
+    data = make_multimodal(n_users=200, n_items=300, random_state=seed)
+    liked, rng = data.interactions, np.random.default_rng(seed)
+    n = len(liked)
+    log = pd.DataFrame(
+        {
+            "user": np.r_[liked.user, rng.integers(200, size=n)],
+            "item": np.r_[liked.item, rng.integers(300, size=n)],
+            "worth": np.r_[rng.choice([3, 10], n), np.ones(n)],
+        }
+    ).drop_duplicates(["user", "item"])
+    X = Interactions.from_frame(log, encode=False, value="worth", n_users=200, n_items=300)
+    train, test = next(RandomHoldout(test_size=0.3, random_state=0).split(X))
+    train, bought = X[train], X[test[X.value[test] == 10]]
+    est = MDERecommender(n_factors=16, max_epochs=10, learning_rate=0.005, random_state=0)
+    found = []
+    for X in (train.with_value(None), train):
+        est.fit(X, item_features=data.item_features, sample_weight=X.value)
+        found.append(est.score(bought))
+    assert found[1] > 1.33 * found[0]
 
 
 def test_heavier_targets_of_mdsrec_lead():

@@ -78,7 +78,7 @@ def weights(draw, X):
         return draw(NONSENSE)
     if kind == 1:
         return "value"
-    n = len(X) if isinstance(X, Interactions) else getattr(X, "shape", (3,))[0]
+    n = len(X) if isinstance(X, Interactions) else (getattr(X, "shape", ()) or (3,))[0]
     values = draw(st.lists(st.sampled_from([0, 0.5, 1, 3, 1e-300, 1e300]), min_size=n, max_size=n))
     if kind == 2 and n:
         values[0] = draw(st.sampled_from([-1, float("nan"), float("inf"), None, "a"]))
