@@ -413,6 +413,6 @@ def test_no_file_stays_open(tmp_path):
 def test_a_model_fits_the_loaded_data(tmp_path):
     data = load_movielens(write(tmp_path / "x", "ml-25m"))
     model = MDERecommender(n_factors=4, max_epochs=1, random_state=0)
-    model.fit(data.interactions, item_features=data.item_features)
+    model.fit(data.interactions, item_features=data.item_features, sample_weight="value")
     ids, _ = model.recommend(0, k=2)
     assert data.titles[ids].shape == (2,)

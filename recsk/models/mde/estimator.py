@@ -180,7 +180,8 @@ class MDERecommender(MDESteps):
 
     Examples
     --------
-    >>>     >>> from scipy.sparse import random_array
+    >>> import numpy as np
+    >>> from scipy.sparse import random_array
     >>> from recsk import MDERecommender
     >>> rng = np.random.default_rng(0)
     >>> X = random_array((30, 20), density=0.2, rng=rng).tocsr()

@@ -186,7 +186,8 @@ class MDSRecRecommender(MDSRecSteps):
 
     Examples
     --------
-    >>>     >>> from recsk import Interactions, MDSRecRecommender
+    >>> import numpy as np
+    >>> from recsk import Interactions, MDSRecRecommender
     >>> rng = np.random.default_rng(0)
     >>> user, item = rng.integers(30, size=300), rng.integers(20, size=300)
     >>> X = Interactions(user, item, timestamp=np.arange(300))
