@@ -789,6 +789,10 @@ class RecommenderContract:
             prepared = est._prepare(TRAIN, self.item_features, None)
             fits.add(est._make_checkpoint(prepared, []).training)
         assert len(fits) == 2
+        for weight in (np.ones(len(TRAIN)), WEIGHTS, 1 / (1 + WEIGHTS)):
+            prepared = est._prepare(TRAIN, self.item_features, None, weight)
+            fits.add(est._make_checkpoint(prepared, []).training)
+        assert len(fits) == 4  # equal weights are the fit without weights
 
     @pytest.mark.parametrize(
         "ask",
