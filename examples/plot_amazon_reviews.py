@@ -76,7 +76,8 @@ if ratings and metadata:
     data, source = load_amazon_reviews(ratings, metadata, min_count=5), "Amazon Reviews 2023"
 else:
     data, source = synthetic(), "Synthetic purchases and texts"
-X = data.interactions.without_labels()  # lists of positions, to index the titles by
+# A purchase, whatever its stars; lists of positions, to index the titles by.
+X = data.interactions.with_value(None).without_labels()
 print(f"{source}: {X.n_users} users, {X.n_items} products, {len(X)} purchases")
 described = int(np.argmax(data.descriptions != ""))
 print(f"a title: {data.titles[described]}")

@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.utils import Bunch
 
-from recsk import Interactions, MDERecommender
+from recsk import MDERecommender
 from recsk.datasets import make_multimodal
 from recsk.metrics import evaluate
 from recsk.model_selection import LeaveLastOut
@@ -48,12 +48,8 @@ def synthetic():
     factors = made.item_factors["genre"]
     third = np.sort(factors, axis=1)[:, [-3]]
     genre = (factors >= np.maximum(third, 1.0)) | (factors == factors.max(axis=1, keepdims=True))
-    X = made.interactions
-    ratings = np.random.default_rng(0).choice([4.0, 5.0], len(X))
     return Bunch(
-        interactions=Interactions(
-            X.user, X.item, timestamp=X.timestamp, value=ratings, n_users=n_users, n_items=n_items
-        ),
+        interactions=made.interactions,
         titles=np.array([f"Film {i}" for i in range(n_items)]),
         genres=GENRES,
         item_features={"genre": genre.astype(np.float32)},
@@ -66,7 +62,9 @@ if path := os.environ.get("RECSK_MOVIELENS"):
     data, source = load_movielens(path, min_rating=4), "MovieLens"
 else:
     data, source = synthetic(), "Synthetic data in the shape of MovieLens"
-X, genre = data.interactions.without_labels(), np.nan_to_num(data.item_features["genre"])
+# 4 stars or 5: both mean that the film was liked. Positions index the genres.
+X = data.interactions.with_value(None).without_labels()
+genre = np.nan_to_num(data.item_features["genre"])
 print(f"{source}: {X.n_users} users, {X.n_items} films, {len(X)} ratings of 4 or more")
 print(f"half of the films have at least {np.median(np.bincount(X.item)):.0f} of them")
 

@@ -25,7 +25,7 @@ def hold_out(
     Returns
     -------
     kept, held_out : csr_matrix of shape (n_users, n_items)
-        Together they are `interactions`.
+        Together they are `interactions`, with the same values.
     """
     draw = rng.random_sample(interactions.nnz)
     length = np.diff(interactions.indptr)
@@ -67,7 +67,7 @@ def hold_out_last(
     kept : Sequences
     held_out : csr_matrix of shape (n_users, n_items), or None if no user is chosen
     """
-    indptr, items = sequences
+    indptr, items, weights = sequences
     chosen = np.diff(indptr) > 2
     if not repeats:
         chosen &= _last_item_is_new(indptr, items)
@@ -78,7 +78,9 @@ def hold_out_last(
     entries = np.ones(len(last), np.float32), (np.flatnonzero(chosen), items[last])
     held_out = sp.csr_matrix(entries, shape=(len(chosen), n_items))
     length = np.diff(indptr) - chosen
-    kept = Sequences(np.concatenate([[0], np.cumsum(length)]), np.delete(items, last))
+    new_indptr = np.concatenate([[0], np.cumsum(length)])
+    weights = None if weights is None else np.delete(weights, last)
+    kept = Sequences(new_indptr, np.delete(items, last), weights)
     return kept, held_out
 
 

@@ -18,6 +18,7 @@ from sklearn.utils import check_random_state
 from recsk.contract.device import resolve_device
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.validation import parse_metric
+from recsk.contract.weights import weigh_interactions
 from recsk.data.interactions import Interactions
 from recsk.features.alignment import align_item_features
 from recsk.features.dense import Features, fill_and_standardize
@@ -36,7 +37,8 @@ class Prepared(Generic[T]):
     Attributes
     ----------
     interactions : Interactions
-        All of X.
+        All of X whose weight is not zero. The values are the weights in (0, 1], or None where all
+        are equal.
     train_set : T
         X without what is held out, in the form that the network trains on.
     held_out : csr_matrix of shape (n_users, n_items) or None
@@ -67,11 +69,16 @@ class FitPreparation(BaseRecommender):
     """Turns the arguments of ``fit`` into `Prepared`; nothing is trained before it succeeds."""
 
     def _prepare(
-        self, X: Any, item_features: Mapping[str, Any] | None, eval_set: Any
+        self,
+        X: Any,
+        item_features: Mapping[str, Any] | None,
+        eval_set: Any,
+        sample_weight: Any = None,
     ) -> Prepared[Any]:
         """Check parameters and data, and split off what early stopping watches."""
         device = self._check_fit_parameters()
         interactions = self._check_interactions(X, reset=True)
+        interactions = weigh_interactions(X, interactions, sample_weight)
         item_features, labels = align_item_features(
             item_features, interactions.n_items, self._labels.get("item")
         )
@@ -89,7 +96,7 @@ class FitPreparation(BaseRecommender):
 
     @abstractmethod
     def _training_set(self, interactions: Interactions) -> Any:
-        """Return interactions in the form that the network trains on."""
+        """Return interactions in the form that the network trains on; values are weights."""
 
     @abstractmethod
     def _hold_out(

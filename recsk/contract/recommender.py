@@ -210,7 +210,10 @@ class BaseRecommender(Rankings):
             labels=self._labels.get("item"),
         )
 
-    def score(self, X: Any, y: Any = None) -> float:
+    # With metadata routing, `score` takes (and ignores) the weights of `fit` without a request.
+    __metadata_request__score = {"sample_weight": True}
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Compute the NDCG at `score_k` on held-out interactions.
 
         Parameters
@@ -219,6 +222,9 @@ class BaseRecommender(Rankings):
             Held-out interactions of users of the fit.
         y : None
             Exists for scikit-learn, which may pass one label per sample: they are ignored.
+        sample_weight : array-like, default=None
+            Ignored: held-out interactions all count the same. scikit-learn's searches pass the
+            weights of ``fit`` on.
 
         Returns
         -------

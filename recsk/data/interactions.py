@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from itertools import pairwise
 from typing import Any, Literal, overload
 
@@ -185,6 +186,21 @@ class Interactions(InteractionReaders, RepeatsMixin):
             user_labels=self._user_labels,
             item_labels=self._item_labels,
         )
+
+    def with_value(self, value: npt.ArrayLike | None) -> Interactions:
+        """Return the same interactions with other values; None leaves the values out.
+
+        Examples
+        --------
+        >>> from recsk import Interactions
+        >>> X = Interactions([0, 1], [2, 0], value=[4.5, 3.0])
+        >>> X.with_value(None)
+        Interactions(n_interactions=2, n_users=2, n_items=3)
+        """
+        changed = copy(self)
+        columns = convert_columns(self.user, self.item, value=value)
+        changed.value = read_only_view(columns.get("value"))
+        return changed
 
     def __iter__(self) -> Iterator[Interactions]:
         return (self[position] for position in range(len(self)))

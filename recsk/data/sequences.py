@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from recsk.data.interactions import Interactions
+from recsk.data.weights import scale_to_unit_mean, weight_matrix
 
 __all__ = ["Sequences", "check_ordered"]
 
@@ -21,6 +22,8 @@ class Sequences(NamedTuple):
     indptr : ndarray of shape (n_users + 1,), int64
     items : ndarray of shape (n_interactions,), int64
         Oldest first.
+    weights : ndarray of shape (n_interactions,), float32, or None
+        Weight of each interaction; None where all are equal.
 
     Examples
     --------
@@ -28,7 +31,7 @@ class Sequences(NamedTuple):
     >>> from recsk.data.sequences import Sequences
     >>> sequences = Sequences(np.array([0, 2, 3]), np.array([4, 1, 0]))
     >>> sequences.select(np.array([1]))
-    Sequences(indptr=array([0, 1]), items=array([0]))
+    Sequences(indptr=array([0, 1]), items=array([0]), weights=None)
     >>> sequences.to_csr(n_items=5).toarray()
     array([[0., 1., 0., 0., 1.],
            [1., 0., 0., 0., 0.]], dtype=float32)
@@ -36,18 +39,42 @@ class Sequences(NamedTuple):
 
     indptr: npt.NDArray[np.int64]
     items: npt.NDArray[np.int64]
+    weights: npt.NDArray[np.float32] | None = None
+
+    @classmethod
+    def from_interactions(cls, interactions: Interactions) -> Sequences:
+        """Order interactions by user and time; their values are the weights."""
+        indptr, items = interactions.sequences(packed=True)
+        if interactions.value is None:
+            return cls(indptr, items)
+        assert interactions.timestamp is not None
+        order = np.lexsort((interactions.timestamp, interactions.user))
+        return cls(indptr, items, interactions.value[order])
 
     def select(self, users: npt.NDArray[np.int64]) -> Sequences:
         """Return the sequences of the given users, in the order of `users`."""
         lengths = np.diff(self.indptr)[users]
         new_indptr = np.concatenate([[0], np.cumsum(lengths)])
         shift = np.repeat(self.indptr[users] - new_indptr[:-1], lengths)
-        return Sequences(new_indptr, self.items[shift + np.arange(new_indptr[-1])])
+        chosen = shift + np.arange(new_indptr[-1])
+        weights = None if self.weights is None else self.weights[chosen]
+        return Sequences(new_indptr, self.items[chosen], weights)
 
-    def to_csr(self, n_items: int) -> sp.csr_matrix:
-        """Return the binary users x items matrix, float32."""
-        ones = np.ones(len(self.items), np.float32)
+    def to_csr(self, n_items: int, *, binary: bool = True) -> sp.csr_matrix:
+        """Return the users x items matrix, float32.
+
+        Parameters
+        ----------
+        n_items : int
+        binary : bool, default=True
+            True: all entries are 1. False: an entry is the largest weight of the pair, relative
+            to the mean of all entries; 1 without weights.
+        """
         shape = (len(self.indptr) - 1, n_items)
+        if not binary and self.weights is not None:
+            user = np.repeat(np.arange(shape[0]), np.diff(self.indptr))
+            return scale_to_unit_mean(weight_matrix(user, self.items, self.weights, shape))
+        ones = np.ones(len(self.items), np.float32)
         matrix = sp.csr_matrix((ones, self.items, self.indptr), shape=shape)
         matrix.sum_duplicates()
         matrix.data.fill(1)

@@ -69,7 +69,8 @@ def load_amazon_reviews(
 
         interactions : :class:`~recsk.Interactions`
             In the order of the files, with the rating as value and the time in milliseconds
-            since 1970. Repeated pairs of user and item are kept.
+            since 1970. Repeated pairs of user and item are kept. ``fit`` uses the ratings by
+            ``sample_weight="value"``; ``interactions.with_value(None)`` leaves them out.
         part : ndarray of shape (n_interactions,), int64
             Position in `ratings` of the file of each interaction. For a split in three files,
             ``interactions[part == 0]`` is the training set.

@@ -68,7 +68,8 @@ def load_movielens(
 
         interactions : :class:`~recsk.Interactions`
             In the order of the file, with the rating as value and the time in seconds since
-            1970. Repeated ratings of a film by the same user are kept.
+            1970. Repeated ratings of a film by the same user are kept. ``fit`` uses the ratings
+            by ``sample_weight="value"``; ``interactions.with_value(None)`` leaves them out.
         user_ids : ndarray of shape (n_users,), int64
             Id in the files of each user, in ascending order.
         item_ids : ndarray of shape (n_items,), int64

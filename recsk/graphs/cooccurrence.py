@@ -17,7 +17,11 @@ _DENSE_SHARE = 0.1
 
 
 def window_cooccurrence_graph(
-    indptr: np.ndarray, items: np.ndarray, n_items: int, window: int
+    indptr: np.ndarray,
+    items: np.ndarray,
+    n_items: int,
+    window: int,
+    weights: np.ndarray | None = None,
 ) -> sp.csr_array:
     r"""Link items that occur close together in histories.
 
@@ -34,6 +38,9 @@ def window_cooccurrence_graph(
     n_items : int
     window : int
         Largest distance between two items that counts.
+    weights : ndarray of shape (n_interactions,), default=None
+        Weights of the interactions. Two items with weights a and b then count
+        :math:`\sqrt{a b}` times. None counts all once.
 
     Returns
     -------
@@ -54,13 +61,14 @@ def window_cooccurrence_graph(
     items = items.astype(np.int32)  # with int64, all indices of the graph take twice the memory
     user = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
     shape = (n_items, n_items)
+    roots = np.ones(len(items), dtype=np.float32) if weights is None else np.sqrt(weights)
     counts = sp.csr_array(shape, dtype=np.float32)
     longest = int(np.diff(indptr).max(initial=0))
     for distance in range(1, min(window, longest - 1) + 1):
         earlier, later = items[:-distance], items[distance:]
         counted = (user[distance:] == user[:-distance]) & (earlier != later)
-        ones = np.ones(counted.sum(), dtype=np.float32)
-        counts += sp.csr_array((ones, (earlier[counted], later[counted])), shape=shape)
+        pairs = (roots[:-distance] * roots[distance:])[counted]
+        counts += sp.csr_array((pairs, (earlier[counted], later[counted])), shape=shape)
     return normalize_symmetric(sp.csr_array(counts + counts.T))
 
 
@@ -75,7 +83,7 @@ def item_cooccurrence(
     Parameters
     ----------
     interactions : csr_array of shape (n_users, n_items)
-        One where a user interacted with an item.
+        One, or a weight, where a user interacted with an item.
     max_length : int or None
         Users with more items than this are not counted. None counts all.
     block_size : int
@@ -86,12 +94,11 @@ def item_cooccurrence(
     callable
         Takes item indices of shape (n,), returns a csr_array of shape (n, n_items), float32.
     """
-    seen = sp.csr_array(interactions, dtype=np.float32)
+    seen = sp.csr_array(interactions, dtype=np.float32).sqrt()
     if max_length is not None:
         seen = seen[np.flatnonzero(np.diff(seen.indptr) <= max_length)]
     users_of_item = sp.csr_array(seen.T)
-    # A user with n items adds n - 1 to the degree of each of them.
-    scale = inverse_sqrt(users_of_item @ (np.diff(seen.indptr) - 1).astype(np.float64))
+    scale = inverse_sqrt(_degrees(seen))
 
     def normalized(rows: np.ndarray) -> sp.csr_array:
         counts = sp.csr_array(users_of_item[rows] @ seen)
@@ -103,6 +110,17 @@ def item_cooccurrence(
     blocks = np.split(np.arange(n_items), np.arange(block_size, n_items, block_size))
     largest = max(normalized(rows).data.max(initial=0) for rows in blocks)
     return lambda rows: normalized(rows) / (largest or 1)
+
+
+def _degrees(roots: sp.csr_array) -> np.ndarray:
+    """Row sums of the co-occurrence matrix, from the roots of the weights.
+
+    An item gets its root times the sum of the other roots of the user; with weights of one and n
+    items, that is n - 1.
+    """
+    user = np.repeat(np.arange(roots.shape[0]), np.diff(roots.indptr))
+    others = np.bincount(user, weights=roots.data)[user] - roots.data  # in float64
+    return np.bincount(roots.indices, weights=roots.data * others, minlength=roots.shape[1])
 
 
 def top_cooccurring(

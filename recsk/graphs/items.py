@@ -70,7 +70,8 @@ def relation_graph(
 
     .. math:: A_m = \frac{D^{-1/2} C D^{-1/2}}{\max D^{-1/2} C D^{-1/2}} + S_m
 
-    with :math:`C` the number of users who interacted with both items and :math:`S_m` the cosine
+    with :math:`C_{ij} = \sum_u \sqrt{r_{ui} r_{uj}}`, the number of users who interacted with
+    both items where all weights r are one, and :math:`S_m` the cosine
     similarity of their features. The largest entries of each row are kept, every item is linked
     to itself with weight one, and the result is normalised symmetrically. The search is exact, in
     blocks. The formula is that of ``relation="sum"``.
@@ -78,7 +79,7 @@ def relation_graph(
     Parameters
     ----------
     interactions : csr_array of shape (n_users, n_items)
-        One where a user interacted with an item.
+        One, or a weight, where a user interacted with an item.
     features : ndarray of shape (n_items, n_columns) or None
         :math:`F_m`. Only ``relation="behavior"`` accepts None.
     n_neighbors : int

@@ -142,6 +142,10 @@ def unit_features(
 
 
 def normalize_rows(histories: sp.csr_array | sp.csr_matrix) -> sp.csr_array:
-    """Scale every row of a binary matrix to length one; empty rows stay empty."""
-    count = np.maximum(np.diff(histories.indptr), 1)
-    return sp.csr_array(sp.diags_array((count**-0.5).astype(np.float32)) @ histories)
+    """Divide every row by the square root of its sum; empty rows stay empty.
+
+    A row of ones gets the length one.
+    """
+    total = np.asarray(histories.sum(axis=1, dtype=np.float64)).ravel()
+    scale = np.where(total > 0, total, 1) ** -0.5
+    return sp.csr_array(sp.diags_array(scale.astype(np.float32)) @ histories)

@@ -81,6 +81,7 @@ class RecentRelations:
         window: int,
         behavior_share: float,
         weight: float,
+        weights: npt.NDArray[np.float32] | None = None,
     ) -> RecentRelations:
         """Compute the relations from histories and features.
 
@@ -101,8 +102,10 @@ class RecentRelations:
             :math:`b`, from 0 to 1.
         weight : float
             Factor of the scores.
+        weights : ndarray of shape (n_interactions,), default=None
+            Weights of the interactions in the co-occurrence, see `window_cooccurrence_graph`.
         """
-        cooccurrence = window_cooccurrence_graph(indptr, items, n_items, window)
+        cooccurrence = window_cooccurrence_graph(indptr, items, n_items, window, weights)
         unit = [unit_rows(values) * present[:, None] for values, present in features]
         n_factors = min(n_factors, n_items)
         vectors = np.zeros((n_items, n_factors), dtype=np.float32)

@@ -45,7 +45,7 @@ def interaction_graph(interactions: sp.csr_array) -> sp.csr_array:
     Parameters
     ----------
     interactions : sparse array of shape (n_users, n_items)
-        :math:`R`, one where a user interacted with an item.
+        :math:`R`, one, or a weight, where a user interacted with an item.
 
     Returns
     -------

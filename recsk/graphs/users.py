@@ -20,10 +20,14 @@ def user_cooccurrence_graph(
 ) -> sp.csr_array:
     r"""Link every user to the users with the most items in common (MDE, Eq. 4).
 
+    .. math:: c_{uv} = \sum_i \sqrt{r_{ui} r_{vi}}
+
+    is the number of common items where all weights r are one.
+
     Parameters
     ----------
     interactions : csr_array of shape (n_users, n_items)
-        One where a user interacted with an item.
+        One, or a weight, where a user interacted with an item.
     n_neighbors : int
         Links per user, to the users with the highest counts. Ties go to the lower id.
     others : csr_array of shape (n_others, n_items), default=None
@@ -51,8 +55,8 @@ def user_cooccurrence_graph(
            [1., 0.]], dtype=float32)
     """
     counts = top_k_products(
-        sp.csr_array(interactions, dtype=np.float32),
-        None if others is None else sp.csr_array(others, dtype=np.float32),
+        sp.csr_array(interactions, dtype=np.float32).sqrt(),
+        None if others is None else sp.csr_array(others, dtype=np.float32).sqrt(),
         n_neighbors,
         max_degree=max_degree,
         block_size=block_size,

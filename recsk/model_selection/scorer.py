@@ -31,7 +31,8 @@ def make_ranking_scorer(metric: str, k: int = 10, *, exclude_seen: bool = True) 
     -------
     scorer : RankingScorer
         Call it as ``scorer(estimator, X, y=None)`` with held-out interactions `X`. It can be
-        pickled and cloned. It works with metadata routing and requests no metadata.
+        pickled and cloned. It works with metadata routing and requests no metadata: weights of
+        held-out interactions do not enter the metric.
 
     Raises
     ------
@@ -81,7 +82,7 @@ class RankingScorer(BaseEstimator):
         self.k = k
         self.exclude_seen = exclude_seen
 
-    def __call__(self, estimator: Any, X: Any, y: Any = None) -> float:
+    def __call__(self, estimator: Any, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the metric of a fitted estimator on held-out interactions.
 
         Parameters
@@ -92,6 +93,9 @@ class RankingScorer(BaseEstimator):
             Held-out interactions.
         y : object
             Ignored, exists for API compatibility.
+        sample_weight : array-like, default=None
+            Ignored: held-out interactions all count the same. scikit-learn's searches pass the
+            weights of ``fit`` on.
 
         Returns
         -------
@@ -103,3 +107,7 @@ class RankingScorer(BaseEstimator):
             estimator, X, metrics=self.metric, k=self.k, exclude_seen=self.exclude_seen
         )
         return values[f"{self.metric}@{self.k}"]
+
+    def _accept_sample_weight(self) -> bool:
+        """Tell scikit-learn's searches that `sample_weight` may be passed."""
+        return True

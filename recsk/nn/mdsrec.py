@@ -200,4 +200,5 @@ class MDSRecObjective:
             positive,
             negative,
             positive_index=batch.target_index,
+            weight=batch.weight,
         )

@@ -79,8 +79,8 @@ class InteractionSampler:
         each interaction.
     exclude_seen : bool, default=False
         Whether batches give the shared negatives that each user has seen.
-    weight : Tensor of shape (n_users,), default=None
-        Weight of each user's interactions.
+    weight : Tensor of shape (n_interactions,), default=None
+        Weight of each interaction in the loss.
     n_redraws : int, default=4
     """
 
@@ -119,15 +119,19 @@ class InteractionSampler:
             negatives = self.draw_negatives(users).split(self.batch_size)
         else:
             negatives = self._draw_shared_negatives(self.n_shared)
+        weights: Iterable[torch.Tensor | None] = [None] * len(self)
+        if self.weight is not None:
+            weights = self.weight[order].split(self.batch_size)
         seen_negatives: Iterable[SeenNegatives | None] = [None] * len(self)
         if self._item_users is not None and isinstance(negatives, torch.Tensor):
             seen_negatives = self._item_users.find_seen(users, negatives, self.batch_size)
-        pairs = users.split(self.batch_size), positives.split(self.batch_size)
-        for user, positive, negative, seen in zip(*pairs, negatives, seen_negatives, strict=True):
+        parts = users.split(self.batch_size), positives.split(self.batch_size), negatives
+        for user, positive, negative, seen, weight in zip(
+            *parts, seen_negatives, weights, strict=True
+        ):
             positive_index = None
             if self.n_shared and seen is None:
                 positive_index = find_positions(positive, negative, self.n_items)
-            weight = None if self.weight is None else self.weight[user]
             yield Batch(user, positive, negative, positive_index, weight, seen)
 
     def draw_negatives(self, user: torch.Tensor) -> torch.Tensor:

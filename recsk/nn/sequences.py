@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,8 @@ class SequenceBatch(NamedTuple):
         Distinct items that the batch shares as negatives; None means all items.
     target_index : Tensor of shape (n,), int64
         Position of the target among the negatives; -1 if it is not among them.
+    weight : Tensor of shape (n,) or None
+        Weight of each target in the loss; None weights all equally.
     """
 
     items: torch.Tensor
@@ -36,19 +38,20 @@ class SequenceBatch(NamedTuple):
     target: torch.Tensor
     negative: torch.Tensor | None
     target_index: torch.Tensor
+    weight: torch.Tensor | None = None
 
 
 def pad_sequences(
-    items: npt.NDArray[np.int64],
+    items: npt.NDArray[Any],
     start: npt.NDArray[np.int64],
     length: npt.NDArray[np.int64],
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """Copy slices of a flat array into the rows of a padded array.
 
     Parameters
     ----------
     items : ndarray of shape (n_interactions,)
-        All sequences, one after the other.
+        All sequences, one after the other; or a number for each of their items.
     start, length : ndarray of shape (B,)
         Start and length of each slice.
 
@@ -85,6 +88,8 @@ class SequenceSampler:
         Sequences, or windows of them, per step.
     rng : RandomState
     device : torch.device
+    weights : ndarray of shape (n_interactions,), float32, default=None
+        Weight of each item as a target, relative to the mean over all targets.
     n_negatives : int or None, default=None
         Number of negatives of each batch, drawn uniformly among the items that occur in any
         sequence. None takes all of these. Items without interactions are never negatives: they
@@ -101,6 +106,7 @@ class SequenceSampler:
         batch_size: int,
         rng: np.random.RandomState,
         device: torch.device,
+        weights: npt.NDArray[np.float32] | None = None,
         n_negatives: int | None = None,
     ) -> None:
         self.items = items
@@ -117,6 +123,12 @@ class SequenceSampler:
         self._all_negatives = None if n_seen == n_items else self._to_device(self._seen_items)
         length = np.diff(indptr) - 1  # inputs: the last item of a sequence is only a target
         self._start, self._length = indptr[:-1][length > 0], length[length > 0]
+        self.weights = weights
+        if weights is not None and len(self._start):
+            is_target = np.ones(len(items), dtype=bool)
+            is_target[indptr[:-1][length >= 0]] = False
+            mean = weights[is_target].mean(dtype=np.float64)
+            self.weights = (weights / mean).astype(np.float32)
 
     def __len__(self) -> int:
         # The cuts change the number of windows a little; only the progress bar uses this one.
@@ -138,6 +150,10 @@ class SequenceSampler:
         padded, position = pad_sequences(self.items, start, length)
         next_items, _ = pad_sequences(self.items, start + 1, length)
         target = self._to_device(next_items.reshape(-1)[position])
+        weight = None
+        if self.weights is not None:
+            next_weights, _ = pad_sequences(self.weights, start + 1, length)
+            weight = self._to_device(next_weights.reshape(-1)[position])
         negative = self._all_negatives
         if self._draws_negatives:
             drawn = self.rng.permutation(len(self._seen_items))[: self.n_negatives]
@@ -147,10 +163,15 @@ class SequenceSampler:
         else:
             target_index = find_positions(target, negative, self.n_items)
         return SequenceBatch(
-            self._to_device(padded), self._to_device(position), target, negative, target_index
+            self._to_device(padded),
+            self._to_device(position),
+            target,
+            negative,
+            target_index,
+            weight,
         )
 
-    def _to_device(self, array: npt.NDArray[np.int64]) -> torch.Tensor:
+    def _to_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
         return torch.as_tensor(array).to(self.device, non_blocking=True)
 
     def _cut_windows(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -52,6 +52,7 @@ def _problem():
 
 
 TRAIN, TEST, FEATURES = _problem()
+WEIGHTS = np.random.default_rng(1).choice([0, 0.5, 1, 2, 10], len(TRAIN))
 SEEN = TRAIN.to_csr().toarray() > 0
 HISTORIES = [[3, 0, 17], [9], [22, 1, 2, 3, 4, 5], [], [23, 0]]
 
@@ -87,6 +88,29 @@ def answers(model):
         model.similar_items([0, 1], k=3),
         model.similar_users([0, 1], k=3),
     ]
+
+
+def assert_identical(a, b):
+    """The same fitted model, to the last bit of everything that it holds."""
+    assert a is not b
+    one, other = vars(a), vars(b)
+    assert one.keys() == other.keys()
+    for name in one:
+        assert _plain(one[name]) == _plain(other[name]), name
+
+
+def _plain(x):
+    """Arrays and objects as text and bytes, which are equal where their contents are."""
+    if sparse.issparse(x):
+        return [x.shape, *map(_plain, (x.indptr, x.indices, x.data))]
+    if isinstance(x, np.ndarray | torch.Tensor):
+        x = np.asarray(x)
+        return [x.dtype.str, x.shape, x.tobytes()]
+    if isinstance(x, dict):
+        return [[str(key), _plain(value)] for key, value in x.items()]
+    if isinstance(x, list | tuple):
+        return [_plain(value) for value in x]
+    return _plain(vars(x)) if hasattr(x, "__dict__") else repr(x)
 
 
 def assert_same_model(a, b):
@@ -415,6 +439,63 @@ class RecommenderContract:
         )
         assert_same_model(self.fit(est, worthless), model)
 
+    @pytest.mark.parametrize("options", [{}, {"early_stopping": True}], ids=["all", "held out"])
+    def test_weights_of_one_change_nothing_to_the_last_digit(self, options, est):
+        twice = np.r_[np.arange(len(TRAIN)), np.arange(0, len(TRAIN), 3)]
+        for X in (TRAIN, TRAIN[twice], as_matrix(TRAIN)):
+            n = len(X) if isinstance(X, Interactions) else N_USERS
+            fits = [
+                self.fit(clone(est).set_params(**options), X, sample_weight=weight)
+                for weight in (None, np.ones(n), [3] * n)
+            ]
+            for model in fits[1:]:
+                assert_identical(model, fits[0])
+
+    @pytest.mark.parametrize("options", [{}, {"early_stopping": True}], ids=["all", "held out"])
+    def test_weight_zero_is_as_if_the_interaction_were_not_there(self, options, est):
+        est.set_params(**options)
+        kept = WEIGHTS > 0
+        assert 0 < kept.sum() < len(kept)
+        for weight in (WEIGHTS, kept):
+            without = self.fit(clone(est), TRAIN[kept], sample_weight=weight[kept])
+            assert_identical(self.fit(clone(est), sample_weight=weight), without)
+        by_user = np.arange(N_USERS) % 4 != 1  # and for a matrix a row of zeros
+        matrix = as_matrix(TRAIN)
+        without = sparse.csr_array(sparse.diags_array(by_user.astype(float)) @ matrix)
+        assert_identical(
+            self.fit(clone(est), matrix, sample_weight=by_user), self.fit(clone(est), without)
+        )
+
+    def test_weights_in_every_form_are_the_same(self, est):
+        weighted = self.fit(clone(est), sample_weight=WEIGHTS)
+        with pytest.raises(AssertionError):
+            assert_same_model(weighted, self.fit(clone(est)))
+        valued = TRAIN.with_value(WEIGHTS)
+        for X, weight in (
+            (TRAIN, WEIGHTS.tolist()),
+            (TRAIN, WEIGHTS * 2.0**20),
+            (valued, "value"),
+            (valued, WEIGHTS),
+            (TRAIN.with_value(WEIGHTS + 1), WEIGHTS),
+        ):
+            assert_identical(self.fit(clone(est), X, sample_weight=weight), weighted)
+        assert_same_model(self.fit(clone(est), sample_weight=WEIGHTS * 1e-250), weighted)
+        by_user = 0.5 + np.arange(N_USERS) % 3
+        assert_same_model(
+            self.fit(clone(est), as_matrix(TRAIN), sample_weight=by_user),
+            self.fit(clone(est), sample_weight=by_user[TRAIN.user]),
+        )
+
+    def test_a_model_of_weighted_interactions_answers_from_a_file(self, est, tmp_path):
+        model = self.fit(est, sample_weight=WEIGHTS)
+        recsk.save(model, tmp_path / "model.recsk")
+        assert_same_model(recsk.load(tmp_path / "model.recsk"), model)
+
+    def test_weights_over_all_of_float64_train_a_finite_model(self, est):
+        weight = np.geomspace(1e-300, 1e300, len(TRAIN))
+        model = self.fit(est, sample_weight=weight)
+        assert model.n_iter_ == est.max_epochs and np.isfinite(model.item_embedding_).all()
+
     def test_a_second_fit_forgets_the_first(self, est, model):
         self.fit(
             est,
@@ -705,6 +786,10 @@ class RecommenderContract:
             prepared = est._prepare(TRAIN, self.item_features, None)
             fits.add(est._make_checkpoint(prepared, []).training)
         assert len(fits) == 2
+        for weight in (np.ones(len(TRAIN)), WEIGHTS, 1 / (1 + WEIGHTS)):
+            prepared = est._prepare(TRAIN, self.item_features, None, weight)
+            fits.add(est._make_checkpoint(prepared, []).training)
+        assert len(fits) == 4  # equal weights are the fit without weights
 
     @pytest.mark.parametrize(
         "ask",

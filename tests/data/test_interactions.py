@@ -38,6 +38,22 @@ def assert_same(a, b):
     assert (a.n_users, a.n_items) == (b.n_users, b.n_items)
 
 
+def test_other_values_or_none():
+    X = Interactions([0, 2], [1, 0], timestamp=[4, 5], value=[1.5, 2.0])
+    plain = X.with_value(None)
+    assert plain.value is None and X.value.tolist() == [1.5, 2.0]
+    assert np.shares_memory(plain.user, X.user) and np.shares_memory(plain.timestamp, X.timestamp)
+    assert repr(plain) == repr(Interactions([0, 2], [1, 0], timestamp=[4, 5]))
+    other = X.with_value(np.array([3, 0], dtype=np.uint8))
+    assert other.value.tolist() == [3, 0] and not other.value.flags.writeable
+    labelled = Interactions.from_frame({"user": ["a", "b"], "item": ["x", "y"]}).with_value([1, 2])
+    assert labelled.user_labels.tolist() == ["a", "b"]
+    with pytest.raises(ValueError, match="columns must have one length; .* value 3"):
+        X.with_value([1, 2, 3])
+    with pytest.raises(ValueError, match="value"):
+        X.with_value([1, np.nan])
+
+
 def test_attributes(X):
     assert len(X) == 5 and X.shape == (5, 6)
     assert (X.n_users, X.n_items) == (4, 6)

@@ -413,7 +413,7 @@ def test_no_file_stays_open(tmp_path):
 def test_a_model_fits_the_loaded_data(tmp_path):
     data = load_movielens(write(tmp_path / "x", "ml-25m"))
     model = MDERecommender(n_factors=4, max_epochs=1, random_state=0)
-    model.fit(data.interactions, item_features=data.item_features)
+    model.fit(data.interactions, item_features=data.item_features, sample_weight="value")
     ids, _ = model.recommend(data.user_ids[0], k=2)
     titles = dict(zip(data.item_ids.tolist(), data.titles, strict=True))
     assert len([titles[label] for label in ids]) == 2

@@ -57,6 +57,7 @@ def call(function, *, names=(), **arguments):
             "are in X as well",
             "no interaction in tr",
             "are in training too",
+            "X has values",
         ):
             warnings.filterwarnings("default", f".*{words}", UserWarning)
         try:
@@ -235,9 +236,14 @@ def test_fit(name, data):
             st.one_of(st.none(), st.none(), values.matrices(N_USERS, N_ITEMS)),
         ),
     }
+    arguments["sample_weight"] = data.draw(
+        st.one_of(st.none(), st.none(), values.weights(arguments["X"]))
+    )
 
     def fit(**arguments):
-        wanted = {key: arguments[key] for key in ("X", "item_features", "eval_set")}
+        wanted = {
+            key: arguments[key] for key in ("X", "item_features", "eval_set", "sample_weight")
+        }
         return est.set_params(**changes).fit(**wanted)
 
     model = call(fit, **arguments, **changes)

@@ -71,6 +71,23 @@ def matrices(draw, n_users, n_items):
 
 
 @st.composite
+def weights(draw, X):
+    """Draw weights of the samples of `X`, or nearly so."""
+    kind = draw(st.integers(0, 9))
+    if kind == 0:
+        return draw(NONSENSE)
+    if kind == 1:
+        return "value"
+    n = len(X) if isinstance(X, Interactions) else (getattr(X, "shape", ()) or (3,))[0]
+    values = draw(st.lists(st.sampled_from([0, 0.5, 1, 3, 1e-300, 1e300]), min_size=n, max_size=n))
+    if kind == 2 and n:
+        values[0] = draw(st.sampled_from([-1, float("nan"), float("inf"), None, "a"]))
+    if kind == 3:
+        values.append(1)
+    return np.array(values) if kind < 7 else values
+
+
+@st.composite
 def histories(draw, n_items):
     """Draw the histories of several users."""
     kind = draw(st.integers(0, 9))

@@ -12,6 +12,11 @@ interaction_matrices = hnp.arrays(
     st.tuples(st.integers(1, 7), st.integers(1, 6)),
     elements=st.sampled_from([0.0, 1.0]),
 )
+weight_matrices = hnp.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 7), st.integers(1, 6)),
+    elements=st.sampled_from([0.0, 0.25, 1.0, 4.0, 9.0]),  # with exact roots: ties stay ties
+)
 neighbor_counts = st.integers(1, 8)
 seeds = st.integers(0, 2**32 - 1)
 N_ITEMS = 10
@@ -34,12 +39,16 @@ def pack(histories):
     return indptr, np.concatenate([np.asarray(h, np.int64) for h in histories])
 
 
-def window_cooccurrence(histories, window):
-    """Count pairs of items at most `window` places apart, normalised symmetrically."""
+def window_cooccurrence(histories, window, weights=None):
+    """Count pairs of items at most `window` places apart, normalised symmetrically.
+
+    A pair counts as the geometric mean of the weights of its two interactions.
+    """
     C = np.zeros((N_ITEMS, N_ITEMS))
-    for history in histories:
+    weights = [[1] * len(h) for h in histories] if weights is None else weights
+    for history, weight in zip(histories, weights, strict=True):
         for s, i in enumerate(history):
             for t, j in enumerate(history):
                 if i != j and 0 < abs(s - t) <= window:
-                    C[i, j] += 1
+                    C[i, j] += np.sqrt(weight[s] * weight[t])
     return symmetric(C)

@@ -71,7 +71,11 @@ def test_an_item_of_zeros_has_no_neighbors():
 
 
 RELATIONS = ["sum", "product", "semantic", "behavior"]
-histories = hnp.arrays(bool, st.tuples(st.integers(1, 8), st.just(9)))
+shapes = st.tuples(st.integers(1, 8), st.just(9))
+histories = hnp.arrays(bool, shapes)
+weighted_histories = hnp.arrays(
+    np.float32, shapes, elements=st.just(0.0) | st.floats(0.0078125, 100, width=32)
+)
 
 
 def check_relations(graph, A, n_neighbors):
@@ -87,7 +91,7 @@ def check_relations(graph, A, n_neighbors):
 @pytest.mark.parametrize("block_size", [2, 1024])
 @pytest.mark.parametrize("relation", RELATIONS)
 @given(
-    R=histories,
+    R=histories | weighted_histories,
     seed=seeds,
     n_neighbors=st.integers(0, 10),
     max_length=st.none() | st.integers(1, 5),

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from recsk.graphs import interaction_graph, normalize_symmetric
-from tests.graphs.cases import check_graph, interaction_matrices, seeds
+from tests.graphs.cases import check_graph, interaction_matrices, seeds, weight_matrices
 from tests.nn import reference
 
 
@@ -14,7 +14,7 @@ def test_normalize_symmetric_equals_the_reference(A):
     check_graph(normalize_symmetric(sp.csr_array(A)), reference.symmetric(A))
 
 
-@given(interaction_matrices)
+@given(interaction_matrices | weight_matrices)
 def test_interaction_graph_equals_the_reference(R):
     graph = interaction_graph(sp.csr_array(R))
     check_graph(graph, reference.interaction_graph(R))

@@ -5,13 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsk.graphs import similar_histories, user_cooccurrence_graph
-from tests.graphs.cases import check_graph, interaction_matrices, neighbor_counts, seeds
+from tests.graphs.cases import (
+    check_graph,
+    interaction_matrices,
+    neighbor_counts,
+    seeds,
+    weight_matrices,
+)
 from tests.nn import reference
 
 
 @pytest.mark.parametrize("block_size", [1, 3, 4096])
 @given(
-    R=interaction_matrices, n_neighbors=neighbor_counts, max_degree=st.none() | st.integers(1, 4)
+    R=interaction_matrices | weight_matrices,
+    n_neighbors=neighbor_counts,
+    max_degree=st.none() | st.integers(1, 4),
 )
 def test_user_cooccurrence_equals_the_reference(block_size, R, n_neighbors, max_degree):
     graph = user_cooccurrence_graph(
@@ -26,7 +34,7 @@ def test_user_cooccurrence_equals_the_reference(block_size, R, n_neighbors, max_
 
 @pytest.mark.parametrize("block_size", [2, 4096])
 @given(
-    R=interaction_matrices,
+    R=interaction_matrices | weight_matrices,
     seed=seeds,
     n_neighbors=neighbor_counts,
     max_degree=st.none() | st.integers(1, 4),
@@ -35,6 +43,7 @@ def test_user_cooccurrence_with_other_users_equals_the_reference(
     block_size, R, seed, n_neighbors, max_degree
 ):
     others = np.random.default_rng(seed).integers(0, 2, (5, R.shape[1])).astype(np.float32)
+    others *= R.max(initial=1)
     graph = user_cooccurrence_graph(
         sp.csr_array(R),
         n_neighbors,

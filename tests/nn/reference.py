@@ -32,15 +32,18 @@ def softmax(x):
 def user_graph(R, n_neighbors, others=None, max_degree=None):
     """Eq. 4: for each user, softmax over the counts of common items of the nearest users.
 
-    The neighbours come from `others`, or from R itself, where a user is not its own neighbour.
+    An item that u and v share counts as the geometric mean of its weights R_ui and R_vi. The
+    neighbours come from `others`, or from R itself, where a user is not its own neighbour.
     """
     same_users, others = others is None, R if others is None else others
     counted = [
-        i for i in range(R.shape[1]) if max_degree is None or others[:, i].sum() <= max_degree
+        i for i in range(R.shape[1]) if max_degree is None or (others[:, i] > 0).sum() <= max_degree
     ]
     out = np.zeros((len(R), len(others)))
     for u in range(len(R)):
-        common = {v: sum(R[u, i] * others[v, i] for i in counted) for v in range(len(others))}
+        common = {
+            v: sum(np.sqrt(R[u, i] * others[v, i]) for i in counted) for v in range(len(others))
+        }
         near = [v for v in common if common[v] > 0 and not (same_users and v == u)]
         near = sorted(near, key=lambda v: (-common[v], v))[:n_neighbors]
         if near:

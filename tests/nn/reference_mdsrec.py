@@ -14,14 +14,17 @@ from tests.nn.reference import softmax, symmetric, unit
 
 
 def behavior(R, max_length=None):
-    """Number of users with both items, normalised by D^-1/2 C D^-1/2, scaled to a maximum of 1."""
+    """Number of users with both items, normalised by D^-1/2 C D^-1/2, scaled to a maximum of 1.
+
+    A user counts as the geometric mean of the weights of the two interactions.
+    """
     n_items = R.shape[1]
     users = [row for row in R if max_length is None or sum(row > 0) <= max_length]
     C = np.zeros((n_items, n_items))
     for i in range(n_items):
         for j in range(n_items):
             if i != j:
-                C[i, j] = sum(row[i] > 0 and row[j] > 0 for row in users)
+                C[i, j] = sum(np.sqrt(float(row[i]) * float(row[j])) for row in users)
     C = symmetric(C)
     return C / C.max() if C.any() else C
 
@@ -214,23 +217,29 @@ def scores(p, problem, states, only_modality=None):
     return out
 
 
-def next_item_loss(p, problem, sequences, temperature, negatives=None, only_modality=None):
-    """Cross-entropy of each item but the first, among all items or the sampled negatives."""
+def next_item_loss(
+    p, problem, sequences, temperature, negatives=None, only_modality=None, weights=None
+):
+    """Cross-entropy of each item but the first, among all items or the sampled negatives.
+
+    `weights` has a weight for each item of each sequence; the mean is that of loss times weight.
+    """
     losses = []
-    for sequence in sequences:
+    weights = [[1] * len(s) for s in sequences] if weights is None else weights
+    for sequence, weight in zip(sequences, weights, strict=True):
         logits = scores(p, problem, states(p, problem, sequence[:-1]), only_modality) / temperature
-        for row, target in zip(logits, sequence[1:], strict=True):
+        for row, target, w in zip(logits, sequence[1:], weight[1:], strict=True):
             candidates = range(len(row)) if negatives is None else negatives
             others = [row[j] for j in candidates if j != target]
-            losses.append(-np.log(softmax(np.array([row[target], *others]))[0]))
+            losses.append(-w * np.log(softmax(np.array([row[target], *others]))[0]))
     return np.mean(losses)
 
 
-def modality_loss(p, problem, sequences, temperature, negatives=None):
+def modality_loss(p, problem, sequences, temperature, negatives=None, weights=None):
     """Sum of the losses of each single modality; zero with fewer than two modalities."""
     if len(problem.features) < 2:
         return 0
     return sum(
-        next_item_loss(p, problem, sequences, temperature, negatives, only_modality=m)
+        next_item_loss(p, problem, sequences, temperature, negatives, m, weights)
         for m in range(len(problem.features))
     )

@@ -27,7 +27,7 @@ NEGATIVES = [1, 6, 0]  # some of them are targets
 TEMPERATURE = 0.3
 
 
-def terms_of(network, problem, negatives=None):
+def terms_of(network, problem, negatives=None, weights=None):
     device = network.item.device
     items, position = pad([s[:-1] for s in SEQUENCES], device)
     target = torch.as_tensor(np.concatenate([s[1:] for s in SEQUENCES]), device=device)
@@ -35,7 +35,9 @@ def terms_of(network, problem, negatives=None):
     if negatives is not None:
         negatives = torch.as_tensor(negatives, device=device)
         target_index = find_positions(target, negatives, I)
-    batch = SequenceBatch(items, position, target, negatives, target_index)
+    if weights is not None:
+        weights = torch.as_tensor(np.concatenate([w[1:] for w in weights]), device=device).float()
+    batch = SequenceBatch(items, position, target, negatives, target_index, weights)
     terms = MDSRecObjective(network, TEMPERATURE, problem.modality_weight)(batch)
     several = problem.n_modalities > 1 and problem.modality_weight
     assert terms.keys() == {"ranking", *(["modality_ranking"] if several else [])}
@@ -103,6 +105,21 @@ def test_every_equation(problem):
         if "modality_ranking" in terms:
             expected = problem.modality_weight * reference.modality_loss(*arguments)
             assert_same(terms["modality_ranking"], expected)
+
+
+@pytest.mark.parametrize("negatives", [None, NEGATIVES], ids=["all", "sampled"])
+@pytest.mark.parametrize("problem", [Problem(), Problem(3, similarity="dot")], ids=describe)
+def test_every_target_counts_with_its_weight(problem, negatives):
+    network = problem.network()
+    weights = [np.random.default_rng(len(s)).lognormal(size=len(s)) for s in SEQUENCES]
+    terms = terms_of(network, problem, negatives, weights)
+    arguments = parameters_of(network), problem, SEQUENCES, TEMPERATURE, negatives
+    assert_same(terms["ranking"], reference.next_item_loss(*arguments, weights=weights))
+    expected = problem.modality_weight * reference.modality_loss(*arguments, weights=weights)
+    assert_same(terms["modality_ranking"], expected)
+    ones = terms_of(network, problem, negatives, [np.ones(len(s)) for s in SEQUENCES])
+    plain = terms_of(network, problem, negatives)
+    assert all(torch.equal(ones[name], plain[name]) for name in plain)
 
 
 GRADIENTS = [

@@ -139,10 +139,17 @@ def test_batches_with_one_negative_per_interaction_exclude_nothing(sampler):
 
 
 @pytest.mark.parametrize("n_shared", [None, 10])
-def test_each_interaction_has_the_weight_of_its_user(sampler, n_shared):
+def test_each_interaction_has_its_weight(sampler, n_shared):
+    # One for each interaction, and no longer one for each user: samples have weights.
     assert all(batch.weight is None for batch in sampler(n_shared=n_shared))
-    weight = np.arange(N_USERS, dtype=np.float32)
+    weight = np.arange(N_USERS * N_ITEMS, dtype=np.float32).reshape(N_USERS, N_ITEMS)
+    flat = torch.as_tensor(weight[sampler.R])
     batches = sampler(n_shared=n_shared)
-    batches.weight = torch.as_tensor(weight, device=batches.user.device)
-    for user, *_, batch_weight, _ in epoch(batches):
-        np.testing.assert_array_equal(batch_weight, weight[user])
+    batches.weight = flat.to(batches.user.device)
+    for user, item, *_, batch_weight, _ in epoch(batches):
+        np.testing.assert_array_equal(batch_weight, weight[user, item])
+    plain = epoch(sampler(n_shared=n_shared))  # weights draw nothing
+    again = sampler(n_shared=n_shared)
+    again.weight = batches.weight
+    for one, other in zip(plain, epoch(again), strict=True):
+        np.testing.assert_array_equal(np.c_[one[0], one[1]], np.c_[other[0], other[1]])

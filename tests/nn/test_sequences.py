@@ -60,6 +60,18 @@ def test_every_item_but_the_first_is_a_target_once(lengths, max_length, batch_si
         assert len(batches) <= n_batches <= len(batches) + len(lengths)
 
 
+@given(lengths, st.integers(1, 6), st.integers(0, 2**32 - 1))
+def test_every_target_has_its_weight_relative_to_the_mean_of_all_targets(lengths, max_length, seed):
+    weights = np.random.default_rng(seed).lognormal(size=sum(lengths)).astype(np.float32)
+    starts = np.cumsum([0, *lengths], dtype=int)[:-1][np.array(lengths, dtype=int) > 0]
+    mean = np.delete(weights, starts).mean() if len(weights) > len(starts) else 1
+    batches = sampler(lengths, max_length=max_length, seed=seed, weights=weights)
+    plain = sampler(lengths, max_length=max_length, seed=seed)
+    for batch, other in zip(batches, plain, strict=True):
+        assert torch.equal(batch.target, other.target) and other.weight is None
+        np.testing.assert_allclose(batch.weight, weights[batch.target] / mean, rtol=1e-5)
+
+
 @given(lengths, st.integers(0, 9))
 def test_a_sequence_of_at_most_max_length_is_never_cut(lengths, seed):
     batches = sampler(lengths, max_length=12, seed=seed)
@@ -128,7 +140,8 @@ def test_each_epoch_groups_the_sequences_anew():
 def test_each_batch_draws_new_negatives():
     batches = sampler([5] * 40, batch_size=4, n_negatives=50)
     drawn = [batch for _ in range(10) for batch in batches]
-    for _, _, target, negative, target_index in drawn:
+    for _, _, target, negative, target_index, weight in drawn:
+        assert weight is None
         assert len(set(negative.tolist())) == 50  # all distinct
         expected = [negative.tolist().index(i) if i in negative else -1 for i in target]
         assert target_index.tolist() == expected
@@ -170,11 +183,14 @@ def test_pad_sequences(lengths, data):
     np.testing.assert_array_equal(position, np.flatnonzero(expected))
 
 
+WEIGHTS = np.arange(1, 35, dtype=np.float32)
+
+
 @pytest.mark.gpu
 def test_batches_on_cuda():
     for batch, expected in zip(
-        sampler([5, 9, 20], n_negatives=3, device="cuda"),
-        sampler([5, 9, 20], n_negatives=3),
+        sampler([5, 9, 20], n_negatives=3, weights=WEIGHTS, device="cuda"),
+        sampler([5, 9, 20], n_negatives=3, weights=WEIGHTS),
         strict=True,
     ):
         for part, other in zip(batch, expected, strict=True):

@@ -94,7 +94,8 @@ class MDERecommender(MDESteps):
     user_balance : float, default=0.5
         Balance b between interactions and users in the ranking losses, from 0 to 1: an interaction
         of a user with n interactions weighs :math:`n^{-b}`. 0 weighs all interactions equally, 1
-        all users, as the metrics do. Paper: 0.
+        all users, as the metrics do. With a `sample_weight`, n is the sum of the user's weights
+        and the weights are multiplied. Paper: 0.
     similarity : {"cosine", "dot"}, default="cosine"
         The score of a user and an item. Paper: "dot".
     score_temperature : float, default=0.2
@@ -331,13 +332,15 @@ class MDERecommender(MDESteps):
         *,
         item_features: Mapping[str, Any] | None = None,
         eval_set: Any = None,
+        sample_weight: npt.ArrayLike | str | None = None,
     ) -> MDERecommender:
         """Learn vectors of users and items from interactions and item features.
 
         Parameters
         ----------
         X : sparse matrix of shape (n_users, n_items) or Interactions
-            Interactions. All values above zero count the same; zeros are no interactions.
+            Interactions. All values above zero count the same, unless `sample_weight` is given;
+            zeros are no interactions.
         y : None
             Exists for scikit-learn, which may pass one label per sample: they are ignored.
         item_features : dict of str to array-like of shape (n_items, n_columns), default=None
@@ -347,6 +350,11 @@ class MDERecommender(MDESteps):
             Held-out interactions for early stopping, in place of a share of `X`. A matrix has a
             row for every user of `X`. Leave it out in searches: scikit-learn splits every argument
             that has as many rows as `X` has interactions.
+        sample_weight : array-like of shape (n_samples,) or "value", default=None
+            Weight of each interaction, or of each user (row) if `X` is a matrix. "value": the
+            values of `Interactions`. Weights count in the ranking losses and in the graphs of
+            interactions, relative to their mean. 0 is as if the interaction were not there. A pair
+            that repeats in `X` has the largest of its weights.
 
         Returns
         -------
@@ -357,7 +365,8 @@ class MDERecommender(MDESteps):
         ------
         TypeError
             If `item_features` is no dict of arrays of numbers, `X` or `eval_set` is a table with
-            one row per interaction, or `y` holds features or interactions.
+            one row per interaction, `y` holds features or interactions, or `sample_weight` no
+            numbers.
         ValueError
             If a parameter, a shape or a value is wrong. It is raised before training starts.
 
@@ -366,9 +375,11 @@ class MDERecommender(MDESteps):
         ConvergenceWarning
             If Ctrl-C or a loss that is not finite ends the fit early. The estimator keeps the best
             state so far.
+        UserWarning
+            If the values of `Interactions` differ and `sample_weight` is not given.
         """
         check_no_target(y)
-        prepared = self._prepare(X, item_features, eval_set)
+        prepared = self._prepare(X, item_features, eval_set, sample_weight)
         with self._explain_memory_errors(prepared.interactions):
             built = self._build(prepared)
             log = self._train(built)

@@ -55,10 +55,14 @@ class FoldIn:
     predicts both from the items of the history. The residuals of the known users with the most
     similar histories, weighted by a power of the cosine, correct the prediction.
 
+    With weights of the training interactions, :math:`g_i` is the sum of the weights of item i. A
+    new user's interactions have no weights and count as one, the mean weight. So similar users and
+    histories are found by the items in common, without weights.
+
     Parameters
     ----------
     interactions : csr_matrix of shape (n_users, n_items)
-        Interactions of the training set.
+        Interactions of the training set: ones, or weights with a mean of one.
     initial_users : ndarray of shape (n_users, width)
         :math:`x_u^{(0)}`, all modalities side by side.
     preference_logits : ndarray of shape (n_users, n_modalities)
@@ -87,15 +91,19 @@ class FoldIn:
         max_degree: int | None,
         normalize: bool,
     ) -> None:
-        self.interactions = interactions
+        indices = interactions.indices, interactions.indptr
+        ones = np.ones(interactions.nnz, dtype=np.float32)
+        self.interactions = sp.csr_matrix((ones, *indices), shape=interactions.shape)
         self.width = initial_users.shape[1]
         self.n_layers = n_layers
         self.user_neighbors = user_neighbors
         self.max_degree = max_degree
         self.normalize = normalize
-        degree = np.bincount(interactions.indices, minlength=interactions.shape[1])
-        scale = np.maximum(degree, 1)[:, None] ** -0.5
-        self.messages = (item_layers * scale).astype(np.float32)
+        degree = np.bincount(
+            interactions.indices, weights=interactions.data, minlength=interactions.shape[1]
+        )
+        scale = np.where(degree > 0, degree, 1) ** -0.5
+        self.messages = (item_layers * scale[:, None]).astype(np.float32)
         self.items = items
         # Only the user-user graph reads them.
         self.propagated_users = propagated_users if user_neighbors else propagated_users[:0]

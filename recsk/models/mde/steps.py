@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from recsk.contract.preparation import Prepared
 from recsk.contract.validation import Validation
 from recsk.data.checks import as_int_or_none
 from recsk.data.interactions import Interactions
+from recsk.data.weights import scale_to_unit_mean, weight_matrix
 from recsk.graphs.items import item_similarity_graph
 from recsk.graphs.user_item import interaction_graph
 from recsk.graphs.users import user_cooccurrence_graph
@@ -42,12 +43,18 @@ class MDESteps(MDEServing):
     """The steps of ``fit``, by the parameters of `recsk.MDERecommender`."""
 
     def _training_set(self, interactions: Interactions) -> sp.csr_matrix:
-        return interactions.to_csr()
+        """Return the matrix of weights, ones without weights."""
+        if interactions.value is None:
+            return interactions.to_csr()
+        shape = interactions.n_users, interactions.n_items
+        return weight_matrix(interactions.user, interactions.item, interactions.value, shape)
 
     def _hold_out(
         self, train_set: sp.csr_matrix, n_items: int, rng: np.random.RandomState
     ) -> tuple[sp.csr_matrix, sp.csr_matrix]:
-        return hold_out(train_set, self.validation_fraction, rng)
+        kept, held_out = hold_out(train_set, self.validation_fraction, rng)
+        held_out.data.fill(1)  # weights do not enter the metric
+        return kept, held_out
 
     def _check_features(
         self, item_features: Mapping[str, Any] | None, n_items: int
@@ -58,7 +65,8 @@ class MDESteps(MDEServing):
 
     def _build(self, prepared: Prepared[sp.csr_matrix]) -> Built:
         """Make the graphs and the network."""
-        train_set, device = prepared.train_set, prepared.device
+        train_set, device = scale_to_unit_mean(prepared.train_set), prepared.device
+        prepared = replace(prepared, train_set=train_set)
         n_users, n_items = train_set.shape
         preference = self._fixed_preference(len(prepared.features))
         has_interactions = np.bincount(train_set.indices, minlength=n_items) > 0
@@ -111,7 +119,7 @@ class MDESteps(MDEServing):
             batch_size=int(self.batch_size),
             n_shared=int(self.n_negatives) if self.loss == "softmax" else None,
             exclude_seen=self.exclude_seen_negatives,
-            weight=self._user_weights(train_set, device),
+            weight=self._pair_weights(prepared, user),
             generator=generator,
         )
         objective = MDEObjective(
@@ -152,14 +160,20 @@ class MDESteps(MDEServing):
         network.graphs = whole_graph
         return log
 
-    def _user_weights(self, train_set: sp.csr_matrix, device: torch.device) -> torch.Tensor | None:
-        """Weight of each user's interactions, with a mean of one over all interactions."""
-        if not self.user_balance:
+    def _pair_weights(
+        self, prepared: Prepared[sp.csr_matrix], user: np.ndarray
+    ) -> torch.Tensor | None:
+        """Weight of each interaction in the ranking losses, with a mean of one."""
+        weight = prepared.train_set.data
+        if self.user_balance:
+            n_users = prepared.train_set.shape[0]
+            total = np.bincount(user, weights=weight, minlength=n_users)
+            balance = np.where(total > 0, total, 1) ** -float(self.user_balance)
+            balance *= total.sum() / (balance * total).sum()
+            weight = weight * balance[user]
+        elif prepared.interactions.value is None:
             return None
-        length = np.diff(train_set.indptr)
-        weight = np.maximum(length, 1) ** -float(self.user_balance)
-        weight *= length.sum() / (weight * length).sum()
-        return torch.as_tensor(weight, dtype=torch.float32, device=device)
+        return torch.as_tensor(weight, dtype=torch.float32, device=prepared.device)
 
     def _keep(self, built: Built, log: TrainingLog) -> None:
         """Take out of the network what recommending needs, as arrays."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from numbers import Integral, Real
 from typing import Any, ClassVar, Literal
 
+import numpy.typing as npt
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from recsk.contract.training import TrainedRecommender, warn_if_unfinished
@@ -62,9 +63,9 @@ class MDSRecRecommender(MDSRecSteps):
         The relation graphs ignore histories with more distinct items than this: n items cost n^2
         operations and say little about each other. None ignores no history.
     relation_strength : float or None, default=50.0
-        Number of users s that the relations of an item are worth: an item with n users keeps a
-        share of n / (n + s) of its own learned vector and takes the rest from the relation graph.
-        None takes all from the graph. Paper: None.
+        Number of users s that the relations of an item are worth: an item with n users (or a sum
+        of weights n) keeps a share of n / (n + s) of its own learned vector and takes the rest
+        from the relation graph. None takes all from the graph. Paper: None.
     relation_weight : float, default=0.4
         Weight of the relations that are added to the scores of unseen items when items are
         ranked: co-occurrence with the last items of the history and similarity to them, half each
@@ -87,8 +88,7 @@ class MDSRecRecommender(MDSRecSteps):
         Clusters of items per modality that attention compares (ICA, the paper's k). 0 leaves them
         out.
     fusion : {"gumbel", "softmax", "mean"}, default="gumbel"
-        Weights of the modalities in a user: Gumbel-Softmax (random in training only), softmax, or
-        equal weights.
+        Modality weights of a user: Gumbel-Softmax (random in training only), softmax, or equal.
     tau : float, default=1.0
         Temperature of these weights.
     item_vectors : {"modality", "mean", "id"}, default="modality"
@@ -97,24 +97,23 @@ class MDSRecRecommender(MDSRecSteps):
         the user's modalities with one vector per item, the mean over the modalities or the mean
         of the learned parts. Paper: "mean".
     similarity : {"cosine", "dot"}, default="cosine"
-        How vectors of users and items are compared, in each modality or as a whole.
+        How users and items are compared, in each modality or as a whole.
     item_bias : bool, default=True
         Learn a bias for every item, which is added to its score for all users. Cold items have the
         mean of the others. Paper: False.
     score_temperature : float, default=0.1
         Temperature :math:`\tau_s` of the softmax. Use 1 with ``similarity="dot"``.
     modality_weight : float, default=0.0
-        Weight of the same loss for every modality alone, for modalities that must also rank alone.
+        Weight of the same loss for every modality alone, where modalities must also rank alone.
     n_negatives : int or None, default=None
-        Items that a batch shares as negatives, drawn uniformly from the items with interactions.
-        None uses all of them: better, at a cost that grows with the number of items.
+        Items with interactions that a batch shares as negatives, drawn uniformly. None uses all
+        of them: better, at a cost that grows with the number of items.
     learning_rate : float, default=2e-3
         Of Adam.
     learning_rate_decay : float, default=1.0
         Factor of the learning rate after every epoch.
     weight_averaging : float, default=0.99
-        Decay per step of a moving average of the weights; the model keeps the average. 0 keeps
-        the weights of the last step. Paper: 0.
+        Decay per step of the moving average of the weights that is kept; 0 is off. Paper: 0.
     batch_size : int, default=256
         Sequences per step.
     max_epochs : int, default=100
@@ -138,9 +137,8 @@ class MDSRecRecommender(MDSRecSteps):
     device : str, default="auto"
         "auto" uses CUDA where available; "cpu", "cuda" or "cuda:1" choose.
     checkpoint : str, path-like or None, default=None
-        File that lets an interrupted fit resume: the same call with the same data and parameters
-        ends at the same model. A finished fit removes it. Do not share one file between fits, as
-        a search would. Needs an int as `random_state`.
+        File that lets an interrupted fit resume: the same call ends at the same model. A finished
+        fit removes it. One file serves one fit, not a search. Needs an int as `random_state`.
     checkpoint_epochs : int, default=1
         Epochs between two writes of the checkpoint.
     random_state : int, RandomState or None, default=None
@@ -160,8 +158,7 @@ class MDSRecRecommender(MDSRecSteps):
     item_popularity_ : ndarray of shape (n_items,), float32
         Interactions of each item, relative to the most popular item.
     user_preference_ : ndarray of shape (n_users, n_modalities), float32
-        Weight of each modality for every user; rows sum to 1. Without features there is one
-        column, of ones.
+        Weight of each modality for every user; rows sum to 1. One column without features.
     modality_names_ : list of str
         Modalities in the order of the preferences; empty without features.
     loss_curve_ : dict of str to list of float
@@ -177,14 +174,12 @@ class MDSRecRecommender(MDSRecSteps):
 
     Notes
     -----
-    `similar_items` and `similar_users` compare the columns of the modalities only, without biases
-    and relations.
+    `similar_items` and `similar_users` compare the columns of the modalities only.
 
     ``recommend(user_ids)`` continues the histories of the fit,
     ``recommend(user_items=[[...], ...])`` continues any others: oldest item first, repeats
-    allowed, cut to the last `max_length`. An empty history, and a user without interactions, get
-    the most popular items. Where users buy again, fit with ``repeats=True`` and recommend with
-    ``exclude_seen=False``.
+    allowed, cut to the last `max_length`. An empty history gets the most popular items. Where
+    users buy again, fit with ``repeats=True`` and recommend with ``exclude_seen=False``.
 
     References
     ----------
@@ -346,6 +341,7 @@ class MDSRecRecommender(MDSRecSteps):
         *,
         item_features: Mapping[str, Any] | None = None,
         eval_set: Any = None,
+        sample_weight: npt.ArrayLike | str | None = None,
     ) -> MDSRecRecommender:
         """Learn to predict the next item from ordered histories and item features.
 
@@ -353,8 +349,8 @@ class MDSRecRecommender(MDSRecSteps):
         ----------
         X : Interactions, or sparse matrix of shape (n_users, n_items)
             Interactions in order: by timestamp, or by the values of a matrix (times or ranks,
-            larger is later; zeros are no interactions). Interactions at the same time keep the
-            order of the input. `Interactions` may repeat an item of a user.
+            larger is later; zeros are no interactions). At the same time they keep the order of
+            the input. `Interactions` may repeat an item of a user.
         y : None
             Exists for scikit-learn, which may pass one label per sample: they are ignored.
         item_features : dict of str to array-like of shape (n_items, n_columns), default=None
@@ -362,10 +358,13 @@ class MDSRecRecommender(MDSRecSteps):
             lacks the modality; the features of the ten items most similar in the other modalities
             replace it. Without features (None or an empty dict) ids alone are learned.
         eval_set : Interactions, or sparse matrix of shape (n_users, n_items), default=None
-            Next items for early stopping, in place of the last items of some users of `X`. Their
-            order does not matter. A matrix has a row for every user of `X`. Leave it out in
-            searches: scikit-learn splits every argument that has as many rows as `X` has
-            interactions.
+            Next items for early stopping, in any order, in place of the last items of some users
+            of `X`. A matrix has a row for every user of `X`. Leave it out in searches:
+            scikit-learn splits every argument with as many rows as `X` has interactions.
+        sample_weight : array-like of shape (n_samples,) or "value", default=None
+            Weight of each interaction, or of each user (row) if `X` is a matrix. "value": the
+            values of `Interactions`. An interaction has its weight, relative to the mean, as a
+            target of the loss and in the relations. 0 is as if the interaction were not there.
 
         Returns
         -------
@@ -376,19 +375,21 @@ class MDSRecRecommender(MDSRecSteps):
         ------
         TypeError
             If `item_features` is no dict of arrays of numbers, `X` or `eval_set` is a table with
-            one row per interaction, or `y` holds features or interactions.
+            one row per interaction, `y` holds features or interactions, or `sample_weight` no
+            numbers.
         ValueError
-            If a parameter, a shape or a value is wrong, or `X` has no order. It is raised before
-            training starts.
+            If a parameter, shape or value is wrong, or `X` has no order; before training starts.
 
         Warns
         -----
         ConvergenceWarning
             If Ctrl-C or a loss that is not finite ends the fit early. The estimator keeps the best
             state so far. Also if no user has two items, so that there is no next item to learn.
+        UserWarning
+            If the values of `Interactions` differ and `sample_weight` is not given.
         """
         check_no_target(y)
-        prepared = self._prepare(X, item_features, eval_set)
+        prepared = self._prepare(X, item_features, eval_set, sample_weight)
         with (
             self._explain_memory_errors(prepared.interactions),
             seeded_dropout(prepared.seed, prepared.device),

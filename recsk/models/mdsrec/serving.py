@@ -80,10 +80,6 @@ class MDSRecServing(TrainedRecommender):
         weights[empty] = 1 / weights.shape[1]
         return vectors, weights
 
-    def _check_interactions(self, X: Any, *, reset: bool, name: str = "X") -> Interactions:
-        interactions = super()._check_interactions(X, reset=reset, name=name)
-        return check_ordered(interactions, name) if reset else interactions
-
     def _get_state(self) -> dict[str, Any]:
         state = {**super()._get_state(), "encoder": self._encoder.get_state()}
         relations = self._relations

@@ -16,7 +16,7 @@ from recsk.contract.preparation import Prepared
 from recsk.contract.validation import Validation
 from recsk.data.checks import as_int_or_none
 from recsk.data.interactions import Interactions
-from recsk.data.sequences import Sequences
+from recsk.data.sequences import Sequences, check_ordered
 from recsk.features.dense import Features, scale_to_unit_mean_norm
 from recsk.features.missing import fill_missing_modalities
 from recsk.graphs.interests import cluster_items
@@ -56,7 +56,8 @@ class MDSRecSteps(MDSRecServing):
         return device
 
     def _training_set(self, interactions: Interactions) -> Sequences:
-        return Sequences(*interactions.sequences(packed=True))
+        # Here, because interactions of weight zero are out of the way.
+        return Sequences.from_interactions(check_ordered(interactions, "X"))
 
     def _hold_out(
         self, train_set: Sequences, n_items: int, rng: np.random.RandomState
@@ -74,8 +75,8 @@ class MDSRecSteps(MDSRecServing):
         """Make the relation graphs, the interests and the network."""
         device, features = prepared.device, prepared.modalities
         n_items = prepared.interactions.n_items
-        train_matrix = prepared.train_set.to_csr(n_items)
-        count = np.bincount(train_matrix.indices, minlength=n_items)
+        train_matrix = prepared.train_set.to_csr(n_items, binary=False)
+        count = np.bincount(train_matrix.indices, weights=train_matrix.data, minlength=n_items)
         graphs = interests = None
         if self.relation is not None and features:
             found = self._relation_graphs(train_matrix, features, count)
@@ -144,13 +145,15 @@ class MDSRecSteps(MDSRecServing):
             return None
         behavior_share = {"behavior": 1.0, "semantic": 0.0}.get(self.relation, 0.5)
         return RecentRelations.from_sequences(
-            *prepared.train_set,
+            prepared.train_set.indptr,
+            prepared.train_set.items,
             prepared.modalities,
             n_items=prepared.interactions.n_items,
             n_factors=int(self.relation_factors),
             window=min(int(self.relation_window), int(self.max_length)),
             behavior_share=behavior_share,
             weight=self.relation_weight * self.score_temperature,
+            weights=prepared.train_set.weights,
         )
 
     def _train(self, built: Built) -> TrainingLog:
@@ -158,12 +161,14 @@ class MDSRecSteps(MDSRecServing):
         prepared, network = built.prepared, built.network
         device, rng = prepared.device, prepared.rng
         batches = SequenceSampler(
-            *prepared.train_set,
+            prepared.train_set.indptr,
+            prepared.train_set.items,
             n_items=prepared.interactions.n_items,
             max_length=int(self.max_length),
             batch_size=int(self.batch_size),
             rng=rng,
             device=device,
+            weights=prepared.train_set.weights,
             n_negatives=as_int_or_none(self.n_negatives),
         )
         if not len(batches):
@@ -195,7 +200,7 @@ class MDSRecSteps(MDSRecServing):
         )
         related = None
         if relations is not None:
-            related = relations.users(*sequences), relations.vectors
+            related = relations.users(sequences.indptr, sequences.items), relations.vectors
 
         def evaluate() -> float:
             users, items = _vectors(network, sequences)
@@ -225,5 +230,6 @@ def _vectors(network: MDSRecNetwork, sequences: Sequences) -> tuple[np.ndarray, 
     """Vectors of these sequences and of all items, computed on the device of the network."""
     with torch.no_grad():
         tables = network.item_tables()
-        users = network.encoder.user_vectors(encode_sequences(network.encoder, tables, *sequences))
+        histories = sequences.indptr, sequences.items
+        users = network.encoder.user_vectors(encode_sequences(network.encoder, tables, *histories))
         return users.cpu().numpy(), network.item_vectors(tables).cpu().numpy()

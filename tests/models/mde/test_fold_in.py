@@ -22,7 +22,7 @@ HISTORIES[3] = np.arange(I) == 7  # only the cold item
 START = np.array([[0.5, 0.5, -0.5, 0.5]])
 
 
-def model(n_layers=2, user_neighbors=2, alike=True, normalize=True):
+def model(n_layers=2, user_neighbors=2, alike=True, normalize=True, R=R):
     """A graph model, and the fold-in for it; all users start alike, or each anywhere."""
 
     def operator(graph):
@@ -101,6 +101,53 @@ def test_new_users_get_what_their_items_and_their_like_send(n_layers, user_neigh
         if history.any():  # the estimator answers for an empty one itself
             np.testing.assert_allclose(users[new], expected, rtol=1e-4, atol=1e-5)
     assert np.isfinite(users).all()
+
+
+W = R * RNG.lognormal(size=R.shape).astype(np.float32)
+W[W > 0] /= W[W > 0].mean()
+
+
+@pytest.mark.parametrize("user_neighbors", [0, 3])
+@pytest.mark.parametrize("n_layers", [0, 2])
+def test_new_users_get_what_items_send_through_a_weighted_graph(n_layers, user_neighbors):
+    # Their own interactions count as one, and like users are those with the most common items.
+    network, fold = model(n_layers, user_neighbors, R=W)
+    p = {name: x.double().numpy() for name, x in network.state_dict().items()}
+    problem = SimpleNamespace(R=W, features=[], normalize=True)
+    start = np.concatenate(reference.initial(p, problem))[:, 0]
+    A = reference.interaction_graph(W.astype(float))
+    layers = [np.linalg.matrix_power(A, layer) @ start for layer in range(n_layers + 1)]
+    users, _ = fold(sp.csr_matrix(HISTORIES))
+    for new, history in enumerate(HISTORIES):
+        if not history.any():
+            continue
+        expected = START[0] / (n_layers + 1)
+        for layer in layers[:-1]:
+            for i in np.flatnonzero(history):
+                degree = W[:, i].sum() or 1
+                expected = expected + layer[U + i] / np.sqrt(history.sum() * degree) / (
+                    n_layers + 1
+                )
+        if user_neighbors:
+            among = reference.user_graph(HISTORIES, user_neighbors, R)[new]
+            expected = expected + among @ reference.propagate(A, start, n_layers)[:U]
+        np.testing.assert_allclose(users[new], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_the_regression_reads_what_users_received_with_their_weights():
+    # What was learned for users is what they received: nothing is left to correct.
+    network, _ = model(user_neighbors=0, R=W)
+    parts = {name: x.numpy() for name, x in network.fold_in_parts().items()}
+    received = reference.interaction_graph(W.astype(float))[:U, U:] @ parts["item_layers"]
+    parts["initial_users"] = received.astype(np.float32)
+    options = {"n_layers": 2, "user_neighbors": 0, "max_degree": None, "normalize": True}
+    logits = np.zeros((U, 1), np.float32)
+    residuals = [
+        FoldIn(sp.csr_matrix(matrix), **parts, preference_logits=logits, **options).residuals
+        for matrix in (W, R)
+    ]
+    weighted, unweighted = (np.abs(x[KNOWN]).max() for x in residuals)
+    assert weighted < 0.1 * np.abs(received).max() and weighted < 0.5 * unweighted
 
 
 def test_known_users_who_start_anywhere_are_recognised():
