@@ -19,6 +19,7 @@ from recsk.metrics.evaluation import evaluate
 from recsk.ranking.approximate import ItemIndex
 from recsk.ranking.exact import similar, top_k
 from recsk.ranking.seen import top_k_with_seen
+from recsk.ranking.threads import one_thread_in_forks
 
 __all__ = ["BaseRecommender"]
 
@@ -347,6 +348,7 @@ class BaseRecommender(InputChecks, metaclass=ABCMeta):
         seen = histories.to_csr()
         if not histories.n_users:
             return self.user_embedding_[:0], seen, False
-        vectors = self._fold_in(histories)
+        with one_thread_in_forks():
+            vectors = self._fold_in(histories)
         vectors[np.diff(seen.indptr) == 0] = 0
         return vectors, seen, False

@@ -357,15 +357,17 @@ class MDERecommender(MDESteps):
             If `item_features` is no dict of arrays of numbers.
         ValueError
             If a parameter, a shape or a value is wrong. It is raised before training starts.
+        KeyboardInterrupt
+            After Ctrl-C; the estimator is fitted, with the best state so far.
 
         Warns
         -----
         ConvergenceWarning
-            If Ctrl-C or a loss that is not finite ends the fit early. The estimator keeps the best
-            state so far.
+            If values that are not finite end the fit early; the best state so far is kept. Also
+            if training ends at `max_epochs` while early stopping still sees improvement.
         """
         prepared = self._prepare(X, item_features, eval_set)
-        with self._explain_memory_errors(prepared.interactions):
+        with self._running(prepared.interactions):
             built = self._build(prepared)
             log = self._train(built)
             self._keep(built, log)

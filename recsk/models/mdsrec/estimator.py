@@ -377,16 +377,19 @@ class MDSRecRecommender(MDSRecSteps):
         ValueError
             If a parameter, a shape or a value is wrong, or `X` has no order. It is raised before
             training starts.
+        KeyboardInterrupt
+            After Ctrl-C; the estimator is fitted, with the best state so far.
 
         Warns
         -----
         ConvergenceWarning
-            If Ctrl-C or a loss that is not finite ends the fit early. The estimator keeps the best
-            state so far. Also if no user has two items, so that there is no next item to learn.
+            If values that are not finite end the fit early; the best state so far is kept. Also
+            if training ends at `max_epochs` while early stopping still sees improvement, or if no
+            user has two items, so that there is no next item to learn.
         """
         prepared = self._prepare(X, item_features, eval_set)
         with (
-            self._explain_memory_errors(prepared.interactions),
+            self._running(prepared.interactions),
             seeded_dropout(prepared.seed, prepared.device),
         ):
             built = self._build(prepared)
