@@ -59,7 +59,6 @@ class _Float32:
             if not self._inside:
                 torch.set_default_dtype(self._before)
 
-
     def start_fork(self) -> None:
         """Forget the threads of the parent, which are not in its fork."""
         if self._inside:

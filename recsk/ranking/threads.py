@@ -1,10 +1,9 @@
-"""One thread in forked processes: the threads of the parent are not there, and waiting for them
-never ends.
+"""One thread in forked processes, which do not have the threads of their parent.
 
 A process that has used OpenMP, in PyTorch, in implicit or in scikit-learn, leaves its forks a pool
-of threads that do not run. The first parallel region of such a fork waits for them for good. From
-the inside nobody can see whether the pool was used, so every fork of a process that had imported
-recsk gets one thread, for our own calls only.
+of threads that do not run. The first parallel region of such a fork waits for them for good.
+Nothing shows whether the pool was used, so every fork of a process that had imported recsk gets
+one thread, for our own calls only.
 """
 
 from __future__ import annotations
@@ -19,6 +18,9 @@ from typing import Any
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 __all__ = ["in_fork", "one_thread_in_forks"]
+
+# OpenBLAS starts its threads anew in a fork, unless they are those of OpenMP.
+_BLAS = ["mkl", "blis"]
 
 
 class _Forked:
@@ -62,9 +64,9 @@ def in_fork() -> bool:
 def one_thread_in_forks() -> Iterator[None]:
     """Run a ``with`` block, or a decorated function, with one thread if this process is a fork.
 
-    It limits OpenMP, BLAS and PyTorch, and restores them at the end. OpenMP is limited for the
-    calling thread alone. BLAS and PyTorch know one limit for the process: if calls overlap, the
-    last one to leave lifts it. Libraries must be imported before the block begins.
+    It limits OpenMP, MKL, BLIS and PyTorch, and restores them at the end. OpenMP is limited for
+    the calling thread alone. The others know one limit for the process: if calls overlap, the last
+    one to leave lifts it. Libraries must be imported before the block begins.
     """
     if not _process.is_fork:
         yield
@@ -74,9 +76,10 @@ def one_thread_in_forks() -> Iterator[None]:
         pools, first = process.pools(), not process.n_inside
         if first and torch is not None:
             process.torch_threads = torch.get_num_threads()
-        openmp = pools.limit(limits=1, user_api="openmp")
+        # `limit(user_api=...)` would restore the pools of the other kind too.
+        openmp = pools.select(user_api="openmp").limit(limits=1)
         if first:
-            process.blas = pools.limit(limits=1, user_api="blas")
+            process.blas = pools.select(internal_api=_BLAS).limit(limits=1)
             if torch is not None:
                 torch.set_num_threads(1)
         process.n_inside += 1
