@@ -14,6 +14,7 @@ from recsk.contract.inputs import InputChecks
 from recsk.data.interactions import Interactions
 from recsk.ranking.exact import top_k
 from recsk.ranking.seen import top_k_with_seen
+from recsk.ranking.threads import one_thread_in_forks
 
 __all__ = ["Rankings"]
 
@@ -94,7 +95,8 @@ class Rankings(InputChecks, metaclass=ABCMeta):
         seen = histories.to_csr()
         vectors = self.user_embedding_[:0]
         if histories.n_users:
-            vectors = self._fold_in(histories)
+            with one_thread_in_forks():
+                vectors = self._fold_in(histories)
             vectors[np.diff(seen.indptr) == 0] = 0
         if user_ids is None:
             return Query(vectors, seen, names, False)

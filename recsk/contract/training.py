@@ -19,9 +19,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from recsk.contract.checkpoint import Checkpoint
 from recsk.contract.preparation import FitPreparation, Prepared
 from recsk.contract.recommender import BaseRecommender
+from recsk.contract.running import network_state
 from recsk.data.interactions import Interactions
 from recsk.nn.training import TrainingLog, train
 from recsk.storage.state import StateReader
+from recsk.storage.version import __version__
 
 __all__ = ["TrainedRecommender", "warn_if_unfinished"]
 
@@ -83,6 +85,12 @@ class TrainedRecommender(FitPreparation):
         return cls(**{**cls._paper, **params})
 
     @contextmanager
+    def _running(self, interactions: Interactions) -> Iterator[None]:
+        """Run the steps after `_prepare`: torch in its default state, memory errors explained."""
+        with network_state(training=True), self._explain_memory_errors(interactions):
+            yield
+
+    @contextmanager
     def _explain_memory_errors(self, interactions: Interactions) -> Iterator[None]:
         """Name the parameters to lower where the memory is not enough."""
         try:
@@ -112,10 +120,15 @@ class TrainedRecommender(FitPreparation):
         loss_terms: Callable[[Any], dict[str, torch.Tensor]],
         *,
         evaluate: Callable[[], float] | None,
+        check: Callable[[], object] | None = None,
         before_epoch: Callable[[], None] | None = None,
         random_states: Sequence[torch.Generator | np.random.RandomState],
     ) -> TrainingLog:
-        """Train as the parameters say; `random_states` is all that the training draws from."""
+        """Train as the parameters say; `random_states` is all that the training draws from.
+
+        `check` raises `NotFiniteError` where the network gives vectors that are not finite; it is
+        called after each epoch without `evaluate`, so that such an epoch is never kept.
+        """
         return train(
             network,
             batches,
@@ -126,6 +139,7 @@ class TrainedRecommender(FitPreparation):
             weight_averaging=self.weight_averaging,
             before_epoch=before_epoch,
             evaluate=evaluate,
+            check=check,
             n_iter_no_change=int(self.n_iter_no_change),
             checkpoint=self._make_checkpoint(prepared, random_states),
             verbose=bool(self.verbose),
@@ -144,7 +158,8 @@ class TrainedRecommender(FitPreparation):
             del params[name]
         data = prepared.train_set, prepared.held_out, prepared.modalities
         # Random states of one type of device do not fit another.
-        training = [type(self).__name__, params, data, prepared.device.type]
+        kind = type(self).__name__, prepared.device.type, __version__, torch.__version__
+        training = [kind, params, data]
         return Checkpoint(
             Path(self.checkpoint),
             every=int(self.checkpoint_epochs),
@@ -198,14 +213,21 @@ class TrainedRecommender(FitPreparation):
 
 
 def warn_if_unfinished(log: TrainingLog) -> None:
-    """Warn where training ended before its time."""
+    """Warn where training ended before its time; after Ctrl-C, raise KeyboardInterrupt again."""
+    state = f"the weights of epoch {log.best_iter}" if log.best_iter else "its initial weights"
     if log.stopped_by == "interrupt":
-        reason = "fit was interrupted"
-    elif log.stopped_by == "non-finite":
-        reason = f"the loss term {log.non_finite!r} was not finite (try a lower learning_rate)"
+        raise KeyboardInterrupt(f"fit was interrupted; the estimator keeps {state}")
+    if log.stopped_by == "non-finite":
+        term = log.non_finite
+        what = f"the loss term {term!r} was" if term else "the weights or vectors were"
+        reason = f"{what} not finite in epoch {log.n_iter + 1} (try a lower learning_rate)"
     elif log.stopped_by == "no-batches":
         reason = "no user in X has two items, so that there is no next item to learn"
+    elif log.improving:
+        reason = (
+            f"training ended at max_epochs={log.n_iter} while eval_metric was still improving "
+            "(try more epochs)"
+        )
     else:
         return
-    state = f"the weights of epoch {log.best_iter}" if log.best_iter else "its initial weights"
     warnings.warn(f"{reason}; the estimator keeps {state}", ConvergenceWarning, stacklevel=3)

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.metrics.evaluation import METRICS, evaluate
+from recsk.nn.training import NotFiniteError
 from recsk.ranking.exact import top_k
 from recsk.ranking.seen import top_k_with_seen
 
@@ -64,7 +65,14 @@ class Validation:
         """Rank by the inner products of these vectors, and compute the metric.
 
         Where seen items are ranked too, only the first `seen_width` columns count for them.
+
+        Raises
+        ------
+        NotFiniteError
+            If a vector is not finite: training has diverged.
         """
+        if not (np.isfinite(users).all() and np.isfinite(items).all()):
+            raise NotFiniteError("the vectors of users or items are not finite")
         width = items.shape[1] if seen_width is None else seen_width
         ranker = _Ranker(users, items, self.seen, width)
         measured = evaluate(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,16 @@ __all__ = ["seeded_dropout"]
 
 # Dropout draws from torch's global random state, which all threads share.
 _lock = threading.RLock()
+
+
+def _start_fork() -> None:
+    # A fit in another thread of the parent may hold the lock, and never ends in the fork.
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_fork)
 
 
 @contextmanager

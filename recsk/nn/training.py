@@ -13,13 +13,17 @@ from typing import Any, Protocol, TypeVar
 import torch
 from tqdm import tqdm
 
-__all__ = ["Checkpoint", "TrainingLog", "train"]
+__all__ = ["Checkpoint", "NotFiniteError", "TrainingLog", "check_finite", "train"]
 
 B = TypeVar("B")
 
 
 class _Batches(Protocol[B], Iterable[B], Sized):  # type: ignore[misc]
     """The batches of an epoch; each iteration starts a new epoch."""
+
+
+class NotFiniteError(ArithmeticError):
+    """The weights of a network, or the vectors that it gives, are not finite."""
 
 
 class Checkpoint(Protocol):
@@ -55,7 +59,10 @@ class TrainingLog:
     stopped_by : {"max_epochs", "patience", "interrupt", "non-finite", "no-batches"}
         Why training ended.
     non_finite : str or None
-        Name of the loss term that was not finite.
+        Name of the loss term that was not finite; None where the weights or the vectors were not.
+    improving : bool
+        Whether training ended at `max_epochs` while the metric was still improving: patience was
+        shorter than `max_epochs`, and the best epoch was one of the last, within a quarter of it.
     """
 
     loss_curve: dict[str, list[float]] = field(default_factory=dict)
@@ -64,6 +71,7 @@ class TrainingLog:
     best_iter: int = 0
     stopped_by: str = "max_epochs"
     non_finite: str | None = None
+    improving: bool = False
 
 
 def train(
@@ -77,6 +85,7 @@ def train(
     weight_averaging: float = 0.0,
     before_epoch: Callable[[], None] | None = None,
     evaluate: Callable[[], float] | None = None,
+    check: Callable[[], object] | None = None,
     n_iter_no_change: int = 20,
     checkpoint: Checkpoint | None = None,
     verbose: bool = False,
@@ -106,7 +115,9 @@ def train(
         Called before each epoch, for example to draw a new graph.
     evaluate : callable, default=None
         Called without arguments after each epoch; returns a validation metric, where higher is
-        better.
+        better. If it raises `NotFiniteError`, training ends as with a loss that is not finite.
+    check : callable, default=None
+        Called after each epoch without `evaluate`; it may raise `NotFiniteError` too.
     n_iter_no_change : int, default=20
         Number of epochs without a better metric before training stops.
     checkpoint : Checkpoint, default=None
@@ -144,6 +155,9 @@ def train(
             state.schedule.step()
             network.eval()
             with state.average.in_place():
+                check_finite(*network.parameters())
+                if evaluate is None and check is not None:
+                    check()
                 # Without a metric the last epoch is the best.
                 metric = float(epoch) if evaluate is None else evaluate()
                 weights = _snapshot(network) if metric > state.best_metric else None
@@ -162,6 +176,12 @@ def train(
                 break
             if checkpoint is not None and checkpoint.is_due(epoch):
                 checkpoint.save(state.state_dict())
+        else:
+            recent = log.n_iter - max(n_iter_no_change // 4, 1)
+            log.improving = evaluate is not None and log.best_iter > recent
+            log.improving &= max_epochs > n_iter_no_change
+    except NotFiniteError:
+        log.stopped_by = "non-finite"
     except KeyboardInterrupt:
         log.stopped_by = "interrupt"
     finally:
@@ -171,6 +191,13 @@ def train(
     network.load_state_dict(state.best_weights)
     network.eval()
     return log
+
+
+def check_finite(*tensors: torch.Tensor) -> None:
+    """Raise `NotFiniteError` if a value is not finite; it waits for the device once."""
+    finite = [tensor.isfinite().all() for tensor in tensors]
+    if finite and not torch.stack(finite).all():
+        raise NotFiniteError("the network has values that are not finite")
 
 
 class _TrainingState:

@@ -13,6 +13,7 @@ from sklearn.manifold import TSNE
 from sklearn.utils import check_random_state
 
 from recsk.contract import BaseRecommender
+from recsk.contract.running import one_thread_in_forks
 from recsk.data.checks import check_positive_int
 from recsk.features import check_item_features
 from recsk.features.alignment import align_item_features
@@ -279,6 +280,7 @@ def _legend_marker(points: Any, marker: Any) -> Any:
     )
 
 
+@one_thread_in_forks()
 def _project(
     vectors: np.ndarray, method: str, rng: np.random.RandomState
 ) -> tuple[np.ndarray, tuple[str, str]]:

@@ -11,6 +11,7 @@ import scipy.sparse as sp
 from recsk.data.checks import check_excluded, check_finite_vectors, check_positive_int
 from recsk.data.labels import Labels
 from recsk.ranking.exact import top_k
+from recsk.ranking.threads import one_thread_in_forks
 from recsk.ranking.vectors import unit_rows
 
 __all__ = ["ItemIndex"]
@@ -118,7 +119,8 @@ class ItemIndex:
         self.starts = np.concatenate([[0], np.cumsum(np.bincount(entry))])
         self.index = _import_faiss().IndexHNSWFlat(item_vectors.shape[1] + 1, n_links)
         self.index.hnsw.efConstruction = check_positive_int(build_width, "build_width")
-        self.index.add(_pad_to_equal_length(distinct))
+        with one_thread_in_forks():
+            self.index.add(_pad_to_equal_length(distinct))
 
     def query(
         self, user_vectors: npt.ArrayLike, k: int = 10, *, exclude: Any = None
@@ -197,7 +199,8 @@ class ItemIndex:
         # Scale queries to the length of the items: with much shorter or longer queries, the
         # distances are all equal in float32.
         queries = np.pad(unit_rows(rows), ((0, 0), (0, 1)))
-        entries = self.index.search(queries, n_entries, params=parameters)[1]
+        with one_thread_in_forks():
+            entries = self.index.search(queries, n_entries, params=parameters)[1]
         if len(self.starts) > len(self.members):  # no two items have the same vector
             return np.where(entries < 0, -1, self.members[entries])
         # Replace each entry by all items with its vector, at most `n_nearest` items in all.

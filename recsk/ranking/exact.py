@@ -24,6 +24,7 @@ from recsk.ranking.engine import (
     blocks_of_users,
     rank_block,
 )
+from recsk.ranking.threads import in_fork, one_thread_in_forks
 from recsk.ranking.vectors import unit_rows
 
 __all__ = ["similar", "top_k"]
@@ -60,7 +61,7 @@ def top_k(
         Items that no user gets, even if they are in `items`.
     n_threads : int, default=0
         Threads that rank blocks of users, at most the number of cores. 0 uses as many as OpenMP
-        allows.
+        allows. A forked process uses one.
     block_size : int, default=None
         Users that one thread scores at once, at most 100. The extra memory is
         ``block_size * n_items`` floats. None uses as many users as fit in 128 MiB.
@@ -102,6 +103,7 @@ def top_k(
     users, catalogue = read(user_vectors, "user_vectors"), read(item_vectors, "item_vectors")
     n_items = len(catalogue)
     n_threads = check_thread_count(n_threads)
+    n_threads = 1 if in_fork() else n_threads
     if users.shape[1] != catalogue.shape[1]:
         raise ValueError(
             "user_vectors and item_vectors must have the same number of columns; got "
@@ -127,7 +129,8 @@ def top_k(
     scores = np.full((len(users), k), -np.inf, dtype=np.float32)
     if not len(catalogue):
         return ids, scores
-    with ONE_BLAS_THREAD if len(users) > ENGINE_ROWS else nullcontext():
+    blas = ONE_BLAS_THREAD if len(users) > ENGINE_ROWS and not in_fork() else nullcontext()
+    with blas, one_thread_in_forks():
         for rows in blocks_of_users(len(users), len(catalogue), block_size):
             block_excluded = None if excluded is None else excluded[rows]
             best = rank_block(users[rows], catalogue, k, block_excluded, banned, n_threads)

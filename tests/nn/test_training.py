@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from recsk.nn.training import train
+from recsk.nn.training import NotFiniteError, check_finite, train
 
 
 class Walker(torch.nn.Module):
@@ -192,6 +192,88 @@ def test_a_validation_metric_of_nan_is_never_the_best(walker):
     metrics = [math.nan, 0.2, math.nan, math.nan, 0.1]
     log = run(walker, evaluate=scripted(walker, metrics))
     assert log.best_iter == 2 and walker.position.item() == pytest.approx(4, abs=1e-4)
+
+
+@pytest.mark.parametrize("with_metric", [True, False])
+@pytest.mark.parametrize("bad_epoch", [1, 3, 5])
+def test_a_forward_that_is_not_finite_ends_training_at_the_last_good_epoch(
+    bad_epoch, with_metric, walker
+):
+    def forward():
+        check_finite(walker.position / (walker.steps - 2 * bad_epoch))
+        return walker.steps.item()
+
+    log = run(walker, **{"evaluate" if with_metric else "check": forward})
+    good = bad_epoch - 1
+    assert (log.n_iter, log.best_iter) == (good, good)
+    assert (log.stopped_by, log.non_finite) == ("non-finite", None)
+    assert walker.position.item() == pytest.approx(2 * good, abs=1e-4)
+    assert len(log.loss_curve.get("climb", [])) == good
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("with_metric", [True, False])
+def test_weights_that_the_last_step_ruins_are_not_kept(with_metric, value, walker):
+    def terms(batch):
+        if walker.steps == 9:  # the last batch of all
+            walker.position.register_hook(lambda gradient: gradient * value)
+        return walker.terms(batch)
+
+    evaluate = scripted(walker, [0.1, 0.2, 0.3, 0.4]) if with_metric else None
+    log = run(walker, terms=terms, evaluate=evaluate)
+    assert (log.n_iter, log.best_iter, log.stopped_by) == (4, 4, "non-finite")
+    assert walker.position.item() == pytest.approx(8, abs=1e-4)
+
+
+def test_other_errors_of_the_evaluation_are_raised(walker):
+    def evaluate():
+        raise ZeroDivisionError  # an ArithmeticError too
+
+    with pytest.raises(ZeroDivisionError):
+        run(walker, evaluate=evaluate)
+
+
+def test_finite_values():
+    check_finite()
+    check_finite(torch.zeros(0), torch.ones(2, 3), torch.tensor([1, 2]))
+    for value in (math.nan, math.inf, -math.inf):
+        with pytest.raises(NotFiniteError):
+            check_finite(torch.ones(2), torch.tensor([0.0, value]))
+
+
+@pytest.mark.parametrize(
+    ("best", "patience", "max_epochs", "improving"),
+    [
+        (10, 8, 10, True),
+        (9, 8, 10, True),
+        (8, 8, 10, False),  # not among the last 8 // 4
+        (10, 3, 10, True),
+        (9, 3, 10, False),
+        (10, 9, 10, True),
+        (10, 10, 10, False),  # patience cannot end ten epochs: their number was chosen
+        (3, 20, 3, False),
+    ],
+)
+def test_the_log_shows_a_metric_that_still_improves_at_the_end(
+    best, patience, max_epochs, improving, walker
+):
+    metrics = [0.1 - abs(epoch - best) for epoch in range(1, max_epochs + 1)]
+    log = run(
+        walker,
+        evaluate=scripted(walker, metrics),
+        n_iter_no_change=patience,
+        max_epochs=max_epochs,
+    )
+    assert (log.best_iter, log.stopped_by, log.improving) == (best, "max_epochs", improving)
+
+
+def test_patience_is_no_end_while_improving(walker):
+    log = run(walker, evaluate=scripted(walker, [0.3, 0.2]), n_iter_no_change=1)
+    assert log.stopped_by == "patience" and not log.improving
+
+
+def test_without_a_metric_nothing_improves(walker):
+    assert not run(walker, n_iter_no_change=1).improving
 
 
 @pytest.mark.parametrize("verbose", [False, True])

@@ -364,23 +364,24 @@ class MDERecommender(MDESteps):
         Raises
         ------
         TypeError
-            If `item_features` is no dict of arrays of numbers, `X` or `eval_set` is a table with
-            one row per interaction, `y` holds features or interactions, or `sample_weight` no
-            numbers.
+            If `item_features` is no dict, or `X`, `y`, `eval_set` or `sample_weight` is of a wrong
+            type; the message shows the right call.
         ValueError
             If a parameter, a shape or a value is wrong. It is raised before training starts.
+        KeyboardInterrupt
+            After Ctrl-C; the estimator is fitted, with the best state so far.
 
         Warns
         -----
         ConvergenceWarning
-            If Ctrl-C or a loss that is not finite ends the fit early. The estimator keeps the best
-            state so far.
+            If values that are not finite end the fit early; the best state so far is kept. Also
+            if training ends at `max_epochs` while early stopping still sees improvement.
         UserWarning
             If the values of `Interactions` differ and `sample_weight` is not given.
         """
         check_no_target(y)
         prepared = self._prepare(X, item_features, eval_set, sample_weight)
-        with self._explain_memory_errors(prepared.interactions):
+        with self._running(prepared.interactions):
             built = self._build(prepared)
             log = self._train(built)
             self._keep(built, log)

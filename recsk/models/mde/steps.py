@@ -26,7 +26,7 @@ from recsk.nn.mde_objective import MDEObjective
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
 from recsk.nn.sampling import InteractionSampler
-from recsk.nn.training import TrainingLog
+from recsk.nn.training import TrainingLog, check_finite
 
 __all__ = ["Built", "MDESteps"]
 
@@ -145,6 +145,10 @@ class MDESteps(MDEServing):
             assert validation is not None
             return validation(*_to_numpy(*network.embeddings()))
 
+        def check() -> None:
+            network.graphs = whole_graph
+            check_finite(*network.embeddings())
+
         validation = None
         if prepared.held_out is not None:
             validation = Validation(train_set, prepared.held_out, self.eval_metric)
@@ -154,6 +158,7 @@ class MDESteps(MDEServing):
             batches,
             objective,
             evaluate=None if validation is None else evaluate,
+            check=check,
             before_epoch=drop_edges if self.edge_dropout else None,
             random_states=(generator, prepared.rng),
         )

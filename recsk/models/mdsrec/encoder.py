@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from recsk.contract.running import network_state
 from recsk.nn.encoder import ItemInterests, ItemTables, SequenceEncoder, encode_sequences
 from recsk.storage.state import StateReader
 
@@ -87,7 +88,7 @@ class StoredEncoder:
             stored.interests = _interests(state, stored.items.shape)
         return stored
 
-    @torch.no_grad()
+    @network_state(training=False)
     def __call__(
         self, indptr: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

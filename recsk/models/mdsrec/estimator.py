@@ -174,12 +174,10 @@ class MDSRecRecommender(MDSRecSteps):
 
     Notes
     -----
-    `similar_items` and `similar_users` compare the columns of the modalities only.
-
-    ``recommend(user_ids)`` continues the histories of the fit,
-    ``recommend(user_items=[[...], ...])`` continues any others: oldest item first, repeats
-    allowed, cut to the last `max_length`. An empty history gets the most popular items. Where
-    users buy again, fit with ``repeats=True`` and recommend with ``exclude_seen=False``.
+    ``recommend(user_items=[[...], ...])`` continues any histories: oldest item first, repeats
+    allowed, cut to the last `max_length`. An empty history, and a user without interactions, get
+    the most popular items. Where users buy again, fit with ``repeats=True`` and recommend with
+    ``exclude_seen=False``. `similar_items` and `similar_users` compare the modalities only.
 
     References
     ----------
@@ -374,26 +372,26 @@ class MDSRecRecommender(MDSRecSteps):
         Raises
         ------
         TypeError
-            If `item_features` is no dict of arrays of numbers, `X` or `eval_set` is a table with
-            one row per interaction, `y` holds features or interactions, or `sample_weight` no
-            numbers.
+            If `item_features` is no dict, or `X`, `y`, `eval_set` or `sample_weight` is of a wrong
+            type; the message shows the right call.
         ValueError
             If a parameter, shape or value is wrong, or `X` has no order; before training starts.
+        KeyboardInterrupt
+            After Ctrl-C; the estimator is fitted, with the best state so far.
 
         Warns
         -----
         ConvergenceWarning
-            If Ctrl-C or a loss that is not finite ends the fit early. The estimator keeps the best
-            state so far. Also if no user has two items, so that there is no next item to learn.
+            If values that are not finite end the fit early; the best state so far is kept. Also
+            if training ends at `max_epochs` while early stopping still sees improvement, or if no
+            user has two items, so that there is no next item to learn.
         UserWarning
             If the values of `Interactions` differ and `sample_weight` is not given.
         """
         check_no_target(y)
         prepared = self._prepare(X, item_features, eval_set, sample_weight)
-        with (
-            self._explain_memory_errors(prepared.interactions),
-            seeded_dropout(prepared.seed, prepared.device),
-        ):
+        seeded = seeded_dropout(prepared.seed, prepared.device)
+        with self._running(prepared.interactions), seeded:
             built = self._build(prepared)
             log = self._train(built)
             self._keep(built, log)

@@ -29,9 +29,11 @@ from recsk.nn.mdsrec import Interests, MDSRecNetwork, MDSRecObjective
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
 from recsk.nn.sequences import SequenceSampler
-from recsk.nn.training import TrainingLog
+from recsk.nn.training import TrainingLog, check_finite
 
 __all__ = ["Built", "MDSRecSteps"]
+
+_N_CHECKED = 64  # users whose vectors must be finite after an epoch without early stopping
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,8 @@ class MDSRecSteps(MDSRecServing):
         if not len(batches):
             network.eval()
             return TrainingLog(stopped_by="no-batches")
+        some = np.flatnonzero(np.diff(prepared.train_set.indptr))[:_N_CHECKED]
+        checked = prepared.train_set.select(some)
         draws: list[Any] = [torch.default_generator, rng]
         if device.type == "cuda":
             draws.append(torch.cuda.default_generators[device.index or 0])
@@ -183,6 +187,7 @@ class MDSRecSteps(MDSRecServing):
             batches,
             MDSRecObjective(network, self.score_temperature, self.modality_weight),
             evaluate=None if prepared.held_out is None else self._evaluation(built),
+            check=lambda: check_finite(*_tensors(network, checked)),
             random_states=draws,
         )
 
@@ -228,8 +233,13 @@ class MDSRecSteps(MDSRecServing):
 
 def _vectors(network: MDSRecNetwork, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
     """Vectors of these sequences and of all items, computed on the device of the network."""
-    with torch.no_grad():
-        tables = network.item_tables()
-        histories = sequences.indptr, sequences.items
-        users = network.encoder.user_vectors(encode_sequences(network.encoder, tables, *histories))
-        return users.cpu().numpy(), network.item_vectors(tables).cpu().numpy()
+    users, items = _tensors(network, sequences)
+    return users.cpu().numpy(), items.cpu().numpy()
+
+
+@torch.no_grad()
+def _tensors(network: MDSRecNetwork, sequences: Sequences) -> tuple[torch.Tensor, torch.Tensor]:
+    tables = network.item_tables()
+    histories = sequences.indptr, sequences.items
+    users = network.encoder.user_vectors(encode_sequences(network.encoder, tables, *histories))
+    return users, network.item_vectors(tables)

@@ -1,0 +1,192 @@
+"""How a fit ends: Ctrl-C, divergence, too few epochs, and which fit a checkpoint belongs to."""
+
+import signal
+import threading
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import GridSearchCV
+
+from recsk import MDERecommender, MDSRecRecommender
+from recsk.contract import training
+from recsk.contract.validation import Validation
+from recsk.model_selection import RandomHoldout
+from recsk.models.mde import steps as mde_steps
+from tests.contract.suite import FEATURES, TEST, TRAIN, answers
+
+ESTIMATORS = {
+    "mde": MDERecommender(n_factors=4, max_epochs=4, random_state=0),
+    "mdsrec": MDSRecRecommender(n_factors=4, max_epochs=4, n_interests=3, random_state=0),
+}
+
+
+@pytest.fixture(params=ESTIMATORS)
+def est(request):
+    return clone(ESTIMATORS[request.param])
+
+
+def fit(est, **arguments):
+    return est.fit(TRAIN, item_features=FEATURES, **arguments)
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """A function that replaces the watched metric by given values, in order."""
+
+    def script(values):
+        remaining = iter(values)
+        monkeypatch.setattr(Validation, "__call__", lambda *args, **options: next(remaining))
+
+    return script
+
+
+@pytest.fixture
+def interrupted(monkeypatch):
+    """Ctrl-C in the second evaluation; a list of the evaluations."""
+    evaluations, measure = [], Validation.__call__
+
+    def evaluate(self, *args, **options):
+        evaluations.append(threading.get_ident())
+        if len(evaluations) == 2:
+            signal.raise_signal(signal.SIGINT)
+        return measure(self, *args, **options)
+
+    monkeypatch.setattr(Validation, "__call__", evaluate)
+    return evaluations
+
+
+def test_ctrl_c_stops_a_search(interrupted, est):
+    search = GridSearchCV(
+        est.set_params(early_stopping=True),
+        {"learning_rate": [0.01, 0.02, 0.03]},
+        cv=RandomHoldout(random_state=0),
+        refit=False,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(TRAIN, item_features=FEATURES)
+    assert len(interrupted) == 2 and not hasattr(search, "cv_results_")
+
+
+def test_after_ctrl_c_the_best_state_is_kept(interrupted, est):
+    with pytest.raises(KeyboardInterrupt, match="keeps the weights of epoch 1"):
+        fit(est, eval_set=TEST)
+    whole = fit(clone(est).set_params(max_epochs=1), eval_set=TEST)
+    assert est.n_iter_ == est.best_iter_ == 1
+    np.testing.assert_array_equal(est.item_embedding_, whole.item_embedding_)
+    for one, other in zip(answers(est), answers(whole), strict=True):
+        np.testing.assert_array_equal(one[0], other[0])
+
+
+@pytest.mark.parametrize("early_stopping", [True, False])
+@pytest.mark.parametrize("similarity", ["cosine", "dot"])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_last_step_that_diverges(name, similarity, early_stopping):
+    """One step an epoch: only the forward after it shows that training has diverged."""
+    est = clone(ESTIMATORS[name]).set_params(
+        learning_rate={"mde": 1e38, "mdsrec": 1e10}[name],
+        similarity=similarity,
+        early_stopping=early_stopping,
+        batch_size=10_000,
+    )
+    expected = "the weights or vectors were not finite in epoch 1 .* keeps its initial weights"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.warns(ConvergenceWarning, match=expected):
+            fit(est)
+    assert est.n_iter_ == est.best_iter_ == 0 and est.validation_curve_ == []
+    assert np.isfinite(est.recommend(0)[1]).all()
+
+
+@pytest.mark.parametrize("with_metric", [True, False])
+def test_the_epochs_before_a_divergence_are_kept(with_metric, est, monkeypatch):
+    options = {"eval_set": TEST} if with_metric else {}
+    est.set_params(batch_size=10_000)  # one step an epoch
+    two = fit(clone(est).set_params(max_epochs=2), **options)
+    step, steps = torch.optim.Adam.step, []
+
+    def ruin_the_third(self, *args, **kwargs):
+        loss = step(self, *args, **kwargs)
+        steps.append(1)
+        if len(steps) == 3:
+            self.param_groups[0]["params"][0].data.fill_(np.nan)
+        return loss
+
+    monkeypatch.setattr(torch.optim.Adam, "step", ruin_the_third)
+    with pytest.warns(ConvergenceWarning, match=r"not finite in epoch 3 .*the weights of epoch"):
+        fit(est, **options)
+    assert (est.n_iter_, est.best_iter_) == (2, two.best_iter_) and len(steps) == 3
+    np.testing.assert_array_equal(est.item_embedding_, two.item_embedding_)
+
+
+@pytest.mark.parametrize(
+    ("best", "patience", "warns"), [(6, 5, True), (5, 5, False), (6, 6, False), (5, 4, False)]
+)
+def test_a_metric_that_still_improves_at_the_end(best, patience, warns, scripted, est):
+    scripted([1 / (1 + abs(epoch - best)) for epoch in range(1, 7)])
+    est.set_params(max_epochs=6, n_iter_no_change=patience)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        fit(est, eval_set=TEST)
+    messages = [str(x.message) for x in found if issubclass(x.category, ConvergenceWarning)]
+    expected = (
+        "training ended at max_epochs=6 while eval_metric was still improving (try more epochs); "
+        f"the estimator keeps the weights of epoch {best}"
+    )
+    assert messages == ([expected] if warns else [])
+    assert est.best_iter_ == best
+
+
+def test_epochs_without_early_stopping_are_chosen(est):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fit(est.set_params(n_iter_no_change=1, early_stopping=False))
+
+
+@pytest.mark.parametrize("library", ["recsk", "torch"])
+def test_a_checkpoint_of_another_version_is_refused(library, est, monkeypatch, tmp_path):
+    def killed(*args, **options):
+        raise SystemExit
+
+    est.set_params(checkpoint=tmp_path / "fit")
+    calls, measure = [], Validation.__call__
+
+    def second(self, *args, **options):
+        calls.append(1)
+        return killed() if len(calls) == 2 else measure(self, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Validation, "__call__", second)
+        with pytest.raises(SystemExit):
+            fit(est, eval_set=TEST)
+    with monkeypatch.context() as patch:
+        if library == "recsk":
+            patch.setattr(training, "__version__", "0.0.1")
+        else:
+            patch.setattr(torch, "__version__", "2.0.0")
+        with pytest.raises(ValueError, match="of another fit, with other data, parameters or ver"):
+            fit(est, eval_set=TEST)
+    assert fit(est, eval_set=TEST).n_iter_ == 4
+
+
+def test_without_a_metric_the_whole_graph_is_checked(monkeypatch):
+    """Each epoch of a fit with edge dropout has another graph."""
+    graphs, check = [], mde_steps.check_finite
+    network_of = {}
+
+    def built(*args, **options):
+        network_of["it"] = network = mde_network(*args, **options)
+        return network
+
+    def checked(*tensors):
+        graphs.append(network_of["it"].graphs)
+        check(*tensors)
+
+    mde_network = mde_steps.MDENetwork
+    monkeypatch.setattr(mde_steps, "MDENetwork", built)
+    monkeypatch.setattr(mde_steps, "check_finite", checked)
+    fit(clone(ESTIMATORS["mde"]).set_params(edge_dropout=0.5))
+    assert len(graphs) == 4 and all(graph is graphs[0] for graph in graphs)
