@@ -8,7 +8,7 @@ import pytest
 import torch
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
 from recsk import Interactions, MDERecommender
@@ -248,8 +248,25 @@ class TestFit:
 
 
 def test_divergence_is_not_kept(est):
-    with pytest.raises(ValueError, match="diverged: .* not finite; lower learning_rate=1e\\+38"):
+    # It was an error, which lost the epochs before the divergence too.
+    expected = "not finite in epoch 1 .* keeps its initial weights"
+    with pytest.warns(ConvergenceWarning, match=expected):
         est.set_params(learning_rate=1e38).fit(TRAIN)
+    assert est.n_iter_ == 0 and np.isfinite(est.recommend(k=3)[1][0]).all()
+
+
+def test_without_any_good_state_there_is_no_model(est, monkeypatch):
+    """Not even the initial weights give finite vectors, as with huge features."""
+    keep = type(est)._keep
+
+    def ruined(self, built, log):
+        for weight in built.network.parameters():
+            weight.data.fill_(np.inf)
+        keep(self, built, log)
+
+    monkeypatch.setattr(type(est), "_keep", ruined)
+    with pytest.raises(ValueError, match="diverged: .* not finite; lower learning_rate=0.5"):
+        est.set_params(learning_rate=0.5).fit(TRAIN)
     with pytest.raises(NotFittedError):
         est.recommend(0)
 
