@@ -171,13 +171,13 @@ def to_label_array(values: Any, name: str = "labels") -> npt.NDArray[Any]:
     ValueError
         If it is not 1-D, or a label is missing.
     """
-    if not hasattr(values, "dtype") or not hasattr(values, "__array__"):
+    if hasattr(values, "__array__"):
+        array = np.asarray(values)
+    else:
         values = list(values)
         array = np.empty(len(values), dtype=object)
         for i, value in enumerate(values):  # or NumPy would take tuples apart
             array[i] = value.item() if isinstance(value, np.generic) else value
-    else:
-        array = np.asarray(values)
     if array.ndim != 1:
         raise ValueError(f"{name} must be 1-D; got shape {array.shape}")
     if array.dtype.kind == "O":
