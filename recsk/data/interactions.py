@@ -146,6 +146,7 @@ class Interactions(InteractionReaders, RepeatsMixin):
     def __sizeof__(self) -> int:
         # A cluster asks for this size to decide what to send to its workers only once.
         arrays = [value for value in vars(self).values() if isinstance(value, np.ndarray)]
+        arrays += [x for x in (self.user_labels, self.item_labels) if x is not None]
         return super().__sizeof__() + sum(array.nbytes for array in arrays)
 
     def __repr__(self) -> str:

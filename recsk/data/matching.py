@@ -104,4 +104,5 @@ def _differ(own: FitLabels, fit: FitLabels, kind: str) -> bool:
     """Whether ids have to be translated: both sides have labels, and not the same."""
     if kind not in own or kind not in fit or own[kind] is fit[kind]:
         return False
-    return not np.array_equal(own[kind].values, fit[kind].values)
+    ours, theirs = own[kind].values, fit[kind].values
+    return ours.dtype.kind != theirs.dtype.kind or not np.array_equal(ours, theirs)
