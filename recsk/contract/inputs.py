@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,8 @@ __all__ = ["InputChecks"]
 # and other types are widened to float64 first, so that no sum of duplicates overflows.
 _FORMATS = ["csr", "csc", "coo", "bsr", "dia"]
 _DTYPES = [np.float64, np.float32, np.int64, np.int32]
+# A dense table with so many rows and so few columns is rather a log than a matrix.
+_MANY_ROWS, _FEW_COLUMNS = 1000, 6
 
 
 class InputChecks(FittedState):
@@ -60,13 +63,22 @@ class InputChecks(FittedState):
                 if re.search(rf"\b{name}\b", str(error)):
                     raise
                 raise type(error)(f"{name}: {error}") from error
-            matrix = matrix if sp.issparse(matrix) else sp.csr_array(matrix)
+            if not sp.issparse(matrix):
+                if reset and len(matrix) >= _MANY_ROWS and matrix.shape[1] < _FEW_COLUMNS:
+                    warnings.warn(
+                        f"{name} is read as a matrix of {matrix.shape[0]} users x "
+                        f"{matrix.shape[1]} items. If its rows are interactions, pass "
+                        "Interactions.from_frame(frame, user=..., item=...)",
+                        stacklevel=4,
+                    )
+                matrix = sp.csr_array(matrix)
             interactions = self._from_matrix(matrix, name)
         if not reset:
             matched = interactions
             if isinstance(X, Interactions):
                 matched = match_held_out(interactions, self._labels, name, stacklevel=4)
-            if matched is interactions and interactions.n_items != self.n_features_in_:
+            by_label = isinstance(X, Interactions) and "item" in self._labels
+            if interactions.n_items != self.n_features_in_ and not by_label:
                 raise ValueError(
                     f"{name} has {interactions.n_items} items (columns), but "
                     f"{type(self).__name__} was fitted with {self.n_features_in_}; {name} is "
@@ -114,12 +126,13 @@ class InputChecks(FittedState):
             names = np.empty(len(user_items), dtype=object)
             for row, name in enumerate(user_items):  # or NumPy would take tuples apart
                 names[row] = name
-            return names, self._read_histories(list(user_items.values()))
+            return names, self._read_histories(list(user_items.values()), names)
         histories = self._read_histories(user_items)
         labels = getattr(user_items, "user_labels", None)
         return np.arange(histories.n_users) if labels is None else labels, histories
 
-    def _read_histories(self, user_items: Any) -> Interactions:
+    def _read_histories(self, user_items: Any, names: Any = None) -> Interactions:
+        """Return histories as interactions; `names` are what error messages call the rows."""
         n_items = self.n_features_in_
         if isinstance(user_items, Interactions) or sp.issparse(user_items):
             if len(user_items.shape) != 2:
@@ -148,7 +161,7 @@ class InputChecks(FittedState):
                 f"a list; got {describe(user_items)}"
             )
         histories = [
-            self._check_items(history, f"user_items[{row}]")
+            self._check_items(history, f"user_items[{row if names is None else names[row]!r}]")
             for row, history in enumerate(user_items)
         ]
         lengths = [len(history) for history in histories]

@@ -79,9 +79,8 @@ class FitPreparation(BaseRecommender):
         device = self._check_fit_parameters()
         interactions = self._check_interactions(X, reset=True)
         interactions = weigh_interactions(X, interactions, sample_weight)
-        item_features, labels = align_item_features(
-            item_features, interactions.n_items, self._labels.get("item")
-        )
+        labels = self._labels.get("item")
+        item_features, labels = align_item_features(item_features, interactions.n_items, labels)
         if labels is not None and len(labels) > interactions.n_items:  # rows of new items
             interactions = interactions.with_labels(item_labels=labels)
             self.n_features_in_ = interactions.n_items

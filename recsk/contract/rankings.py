@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from sklearn.utils.validation import check_is_fitted
 
 from recsk.contract.answers import Query
 from recsk.contract.inputs import InputChecks
@@ -36,6 +38,7 @@ class Rankings(InputChecks, metaclass=ABCMeta):
         self, user_ids: npt.NDArray[np.int64], k: int, *, exclude_seen: bool
     ) -> IdsAndScores:
         """Recommend in ids whatever the model speaks, for evaluation."""
+        check_is_fitted(self)
         vectors, seen = self.user_embedding_[user_ids], self.interactions_[user_ids]
         return self._rank(vectors, seen, k, exclude_seen, None, None)
 
@@ -101,6 +104,8 @@ class Rankings(InputChecks, metaclass=ABCMeta):
         if user_ids is None:
             return Query(vectors, seen, names, False)
         known = self._known_users(user_ids)
+        if not isinstance(user_items, Mapping) and names.dtype.kind == "i":  # positions, not ids
+            names = np.array([f"user_items[{row}]" for row in names], dtype=object)
         return Query(
             np.vstack([known.vectors, vectors]),
             sp.csr_matrix(sp.vstack([known.seen, seen], format="csr")),

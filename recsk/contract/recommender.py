@@ -84,7 +84,8 @@ class BaseRecommender(Rankings):
                 of label to list, default=None
             Histories of new users (lists of items, oldest first). They are folded in without
             retraining. An empty history, like a user of the fit without interactions, gets the
-            most popular items. Beside `user_ids`, their rows follow those of the known users.
+            most popular items. `Interactions` and matrices have a row for every user of their
+            space. Beside `user_ids`, these rows follow those of the known users.
         exclude_seen : bool, default=True
             Leave out the items of the user's history.
         items : array-like of labels or int, default=None

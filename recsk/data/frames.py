@@ -71,9 +71,9 @@ def read_ids(
             f"determines n_{kind}s"
         )
     if labels is None:
-        ids, found = Labels.from_column(column, f"column {name!r}")
+        ids, found = Labels.from_column(column, f"column {name!r}", name)
         return IdColumn(ids, found, len(found))
-    known = labels if isinstance(labels, Labels) else Labels(labels, f"{kind}_labels")
+    known = labels if isinstance(labels, Labels) else Labels(labels, f"{kind}_labels", name)
     array = to_label_array(column, f"column {name!r}")
     ids = known.find(array)
     if (ids < 0).any():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Labels", "check_labels", "to_label_array"]
+__all__ = ["Labels", "check_labels", "is_missing", "to_label_array"]
 
 _LONG = 8  # a string this many times as long as the others makes fixed-width arrays wasteful
 
@@ -23,11 +23,15 @@ class Labels:
         labels.
     name : str, default="labels"
         Name of `values` in error messages.
+    column : str or None, default=None
+        Name of the column of a data frame that the labels come from.
 
     Attributes
     ----------
     values : ndarray of shape (n,)
         Read-only.
+    column : str or None
+        The parameter.
 
     Raises
     ------
@@ -46,7 +50,8 @@ class Labels:
     array(['bob', None], dtype=object)
     """
 
-    def __init__(self, values: Any, name: str = "labels") -> None:
+    def __init__(self, values: Any, name: str = "labels", column: str | None = None) -> None:
+        self.column = column
         array = to_label_array(values, name).view()
         array.flags.writeable = False
         self.values = array
@@ -59,7 +64,9 @@ class Labels:
             raise ValueError(f"{name} repeat the label {repeated!r}")
 
     @classmethod
-    def from_column(cls, column: Any, name: str) -> tuple[npt.NDArray[np.int64], Labels]:
+    def from_column(
+        cls, values: Any, name: str, column: str | None = None
+    ) -> tuple[npt.NDArray[np.int64], Labels]:
         """Encode a column by its own labels, sorted where possible, else by first appearance.
 
         Returns
@@ -67,10 +74,10 @@ class Labels:
         ids : ndarray of shape (n_rows,), int64
         labels : Labels
         """
-        array = to_label_array(column, name)
+        array = to_label_array(values, name)
         if array.dtype.kind != "O":
             known, ids = np.unique(array, return_inverse=True)
-            return ids.astype(np.int64, copy=False), cls(known, name)
+            return ids.astype(np.int64, copy=False), cls(known, name, column)
         values = array.tolist()
         try:
             distinct = list(dict.fromkeys(values))
@@ -80,7 +87,7 @@ class Labels:
             distinct = sorted(distinct)
         except TypeError:
             pass  # labels of several types keep the order of their first appearance
-        labels = cls(distinct, name)
+        labels = cls(distinct, name, column)
         return labels.find(values), labels
 
     def __len__(self) -> int:
@@ -90,7 +97,7 @@ class Labels:
         return isinstance(label, Hashable) and label in self._lookup()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"values": self.values, "_ids": None, "_objects": None}
+        return {"values": self.values, "column": self.column, "_ids": None, "_objects": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -132,7 +139,7 @@ class Labels:
             labels = sorted(labels)
         except TypeError:
             pass
-        return Labels(self.values.tolist() + labels)
+        return Labels(self.values.tolist() + labels, column=self.column)
 
     def _lookup(self, name: str = "labels") -> dict[Any, int]:
         if self._ids is None:
@@ -180,8 +187,10 @@ def to_label_array(values: Any, name: str = "labels") -> npt.NDArray[Any]:
             array[i] = value.item() if isinstance(value, np.generic) else value
     if array.ndim != 1:
         raise ValueError(f"{name} must be 1-D; got shape {array.shape}")
+    if array.dtype.kind in "mM" and not (array != array).any():
+        array = _times_to_objects(array)
     if array.dtype.kind == "O":
-        missing = np.fromiter(map(_is_missing, array), bool, len(array))
+        missing = np.fromiter(map(is_missing, array), bool, len(array))
     elif array.dtype.kind in "fmM":
         missing = array != array  # NaN and NaT differ from themselves
     else:
@@ -206,7 +215,19 @@ def _narrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return array
 
 
-def _is_missing(label: Any) -> bool:
+def _times_to_objects(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return times as Python's, which equal those of pandas; nanoseconds stay NumPy scalars."""
+    microseconds = array.astype(f"{array.dtype.kind}8[us]")
+    if (microseconds == array).all():
+        return microseconds.astype(object)
+    objects = np.empty(len(array), dtype=object)
+    for i, time in enumerate(array):
+        objects[i] = time
+    return objects
+
+
+def is_missing(label: Any) -> bool:
+    """Whether it is None, NaN, NaT or pandas.NA."""
     if label is None or type(label).__name__ in ("NAType", "NaTType"):
         return True  # pandas.NA has no truth value, not even that of a comparison with itself
     different = label != label

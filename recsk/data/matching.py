@@ -38,6 +38,8 @@ def match_held_out(X: Interactions, fit: FitLabels, name: str, stacklevel: int =
     are warned of with their number.
     """
     own = get_labels(X)
+    for kind in ("user", "item"):
+        _check_same_terms(own, fit, kind, name)
     user, item, n_users, n_items = X.user, X.item, X.n_users, X.n_items
     labels = {kind: own.get(kind) for kind in ("user", "item")}
     kept = np.ones(len(X), dtype=bool)
@@ -88,6 +90,7 @@ def match_histories(X: Interactions, fit: FitLabels, name: str) -> Interactions:
         If a history has an item that the fit does not know; the first one is named.
     """
     own = get_labels(X)
+    _check_same_terms(own, fit, "item", name)
     if not _differ(own, fit, "item"):
         return X
     codes = fit["item"].find(own["item"].values)
@@ -98,6 +101,22 @@ def match_histories(X: Interactions, fit: FitLabels, name: str) -> Interactions:
     n_items = len(fit["item"])
     matched = Interactions(X.user, codes[X.item], n_users=X.n_users, n_items=n_items, **columns)
     return matched.with_labels(own.get("user"), fit["item"])
+
+
+def _check_same_terms(own: FitLabels, fit: FitLabels, kind: str, name: str) -> None:
+    """Raise an error if one side has labels and the other ids: nothing shows which is which."""
+    if (kind in own) == (kind in fit):
+        return
+    if kind in own:
+        raise ValueError(
+            f"{name} has labels of {kind}s, but the model was fitted on ids: fit on Interactions "
+            f"with labels, or pass {name}.without_labels() if its ids are those of the fit"
+        )
+    raise ValueError(
+        f"{name} has ids of {kind}s, but the model was fitted on labels: make {name} with "
+        f"Interactions.from_frame, or pass {name}.with_labels({kind}_labels=model.{kind}s_) if its "
+        "ids are positions there"
+    )
 
 
 def _differ(own: FitLabels, fit: FitLabels, kind: str) -> bool:

@@ -50,7 +50,10 @@ def check_names(
         return labels.encode([given], name).reshape(())
     if getattr(given, "ndim", 1) != 1:
         raise ValueError(f"{name} must be 1-D; got {describe(given)}")
-    return labels.encode(given if hasattr(given, "tolist") else list(given), name)
+    values = given.tolist() if hasattr(given, "tolist") else list(given)
+    if labels.values.dtype.kind in "iuf" and any(isinstance(x, bool | np.bool_) for x in values):
+        raise TypeError(f"{name} must be labels of {kind}, not a mask; got {describe(given)}")
+    return labels.encode(values, name)
 
 
 def _is_label(given: Any, labels: Labels) -> bool:

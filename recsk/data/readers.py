@@ -100,11 +100,11 @@ class InteractionReaders:
             ids 0, 1, ... and are kept as ``user_labels`` and ``item_labels``. A model fitted on
             labels takes and returns labels. False: the columns hold ids.
         user_labels, item_labels : array-like of shape (n_users,) or (n_items,), default=None
-            Labels to encode with, in place of those in the frame. Pass those of the training
-            data to encode a test frame for the same model, or those of a whole catalogue in the
-            order of the rows of its features.
+            Labels to encode with, in place of those in the frame, such as those of a whole
+            catalogue in the order of the rows of its features. A test frame does not need them:
+            it is matched by label.
         n_users, n_items : int, default=None
-            Number of users and items if ``encode=False``; otherwise the number of labels.
+            Number of users and items; only with ``encode=False``.
 
         Returns
         -------

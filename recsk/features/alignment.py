@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from recsk.data.checks import describe
-from recsk.data.labels import Labels
+from recsk.data.labels import Labels, is_missing
 from recsk.features.frames import FeatureFrame, is_frame, read_feature_frame
 
 __all__ = ["align_item_features"]
 
 
 def align_item_features(
-    item_features: Mapping[str, Any] | None, n_items: int, labels: Labels | None, key: str = "item"
+    item_features: Mapping[str, Any] | None, n_items: int, labels: Labels | None
 ) -> tuple[Mapping[str, Any] | None, Labels | None]:
     """Return features with one row for each item, in the order of the items.
 
     Arrays stay as they are: row i belongs to item i. The rows of a data frame are matched by label:
-    by the column named `key`, else by the index of a pandas frame. Their order does not matter. An
-    item without a row lacks the modality. A row whose label is not among `labels` is a new item.
+    by the column that has the name of the item column of X or is called "item", else by the index
+    of a pandas frame. Their order does not matter. An item without a row lacks the modality. A row
+    whose label is not among `labels` is a new item.
 
     Parameters
     ----------
@@ -30,8 +32,6 @@ def align_item_features(
         Columns of X.
     labels : Labels or None
         Labels of the items; None if X has ids. A frame is then matched by an index of ids.
-    key : str, default="item"
-        Name of a frame's column of labels.
 
     Returns
     -------
@@ -44,7 +44,12 @@ def align_item_features(
     TypeError
         If `item_features` is no dict.
     ValueError
-        If a frame does not name its items, or names one twice.
+        If a frame does not name its items, names one twice, or has NaN in part of a row.
+
+    Warns
+    -----
+    UserWarning
+        If a frame has rows for less than half of the items of X, and rows for others.
     """
     if item_features is not None and not isinstance(item_features, Mapping):
         raise TypeError(
@@ -53,8 +58,10 @@ def align_item_features(
         )
     if item_features is None or not any(map(is_frame, item_features.values())):
         return item_features, labels
+    key = (labels and labels.column) or "item"
+    keys_allowed = (key, "item")
     frames = {
-        name: read_feature_frame(features, key, f"item_features[{name!r}]")
+        name: read_feature_frame(features, keys_allowed, f"item_features[{name!r}]")
         for name, features in item_features.items()
         if is_frame(features)
     }
@@ -66,7 +73,16 @@ def align_item_features(
         rows[name] = keys
         if keys is not None:
             ids = known.find(keys)
-            unknown.update(dict.fromkeys(x for x, i in zip(keys, ids, strict=True) if i < 0))
+            others = [x for x, i in zip(keys, ids, strict=True) if i < 0]
+            unknown.update(dict.fromkeys(others))
+            n_found = len(keys) - len(others)
+            if others and 2 * n_found < n_items:
+                warnings.warn(
+                    f"item_features[{name!r}] has rows for {n_found} of the {n_items} items of X "
+                    f"and for {len(others)} others, such as {others[0]!r}, which become new items: "
+                    "do its rows name the items as X does?",
+                    stacklevel=4,
+                )
     if unknown and labels is None:
         raise ValueError(
             f"item_features has rows for the items {list(unknown)[:3]}, but X has the items 0 to "
@@ -98,7 +114,16 @@ def _check_keys(
     if positional and not labelled:
         return None
     values = list(keys.tolist() if hasattr(keys, "tolist") else keys) if keys is not None else []
+    missing = [row for row, value in enumerate(values) if is_missing(value)]
+    if missing:
+        raise ValueError(f"{name} has no label in row {missing[0]}; drop such rows")
+    _check_whole_rows(frame, values, name)
     found = known.find(values)
+    if labelled and not frame.from_column and (better := _better_column(frame, known, found)):
+        raise ValueError(
+            f"{name} has an index of numbers without a name, and the column {better!r} names more "
+            f"items of X: pass frame.set_index({better!r})"
+        )
     if (positional and (found[: len(known)] < 0).any()) or keys is None or not (found >= 0).any():
         raise ValueError(
             f"{name} does not name the items of its rows: X has labels such as "
@@ -138,3 +163,28 @@ def _short(value: Any) -> str:
     if is_frame(value):
         return f"a data frame of shape {getattr(value, 'shape', '?')}"
     return describe(value)
+
+
+def _better_column(frame: FeatureFrame, known: Labels, found: np.ndarray) -> str | None:
+    """Return a column of whole numbers that names as many items as an index of bare numbers.
+
+    A frame that was sorted or filtered keeps its row numbers as index, and these may be labels too.
+    """
+    if not frame.bare_index:
+        return None
+    n_found = len(np.unique(found[found >= 0]))
+    for name, column in frame.integer_columns.items():
+        ids = known.find(column)
+        if len(np.unique(column)) == len(column) and (ids >= 0).sum() >= n_found:
+            return name
+    return None
+
+
+def _check_whole_rows(frame: FeatureFrame, keys: list[Any], name: str) -> None:
+    missing = np.isnan(frame.values)
+    partly = np.flatnonzero(missing.any(axis=1) & ~missing.all(axis=1))
+    if len(partly):
+        raise ValueError(
+            f"{name} has NaN in part of the row of {keys[partly[0]]!r} ({len(partly)} such rows); "
+            "a row is either finite or, for an item without this modality, NaN throughout"
+        )

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from recsk.data.labels import is_missing
 
 __all__ = ["FeatureFrame", "is_frame", "read_feature_frame"]
 
@@ -21,11 +24,17 @@ class FeatureFrame(NamedTuple):
         Whether `keys` is a column, not the index.
     values : ndarray of shape (n_rows, n_columns), float32
         Missing entries are NaN.
+    bare_index : bool
+        Whether `keys` is an index of whole numbers without a name, such as left-over row numbers.
+    integer_columns : dict of str to ndarray of shape (n_rows,)
+        The columns of whole numbers, which may be keys that were not recognised.
     """
 
     keys: Any
     from_column: bool
     values: npt.NDArray[np.float32]
+    bare_index: bool = False
+    integer_columns: Mapping[str, npt.NDArray[np.int64]] = {}
 
 
 def is_frame(features: Any) -> bool:
@@ -33,7 +42,7 @@ def is_frame(features: Any) -> bool:
     return hasattr(features, "columns") and not isinstance(features, np.ndarray)
 
 
-def read_feature_frame(frame: Any, key: str, label: str) -> FeatureFrame:
+def read_feature_frame(frame: Any, key: Sequence[str], label: str) -> FeatureFrame:
     """Read the columns of a frame as numbers.
 
     Parameters
@@ -41,9 +50,9 @@ def read_feature_frame(frame: Any, key: str, label: str) -> FeatureFrame:
     frame : DataFrame
         pandas, polars or pyarrow. Columns of numbers and bools, nullable or not, or one column of
         vectors.
-    key : str
-        Name of the column that names the item of each row. Without such a column the index of a
-        pandas frame does.
+    key : sequence of str
+        Names that the column may have that names the item of each row; the first one counts.
+        Without such a column the index of a pandas frame does.
     label : str
         What error messages call the frame.
 
@@ -55,15 +64,28 @@ def read_feature_frame(frame: Any, key: str, label: str) -> FeatureFrame:
         If there is no column of features, or vectors differ in length.
     """
     names = list(getattr(frame, "column_names", None) or frame.columns)
-    keys = _to_list(frame[key]) if key in names else None
-    parts = [_numbers(frame[name], name, label) for name in names if name != key]
+    repeated = [name for i, name in enumerate(names) if name in names[:i]]
+    if repeated:
+        raise ValueError(f"{label} has several columns called {repeated[0]!r}; rename them")
+    found = next((name for name in key if name in names), None)
+    keys = None if found is None else _to_list(frame[found])
+    columns = {name: frame[name] for name in names if name != found}
+    parts = [_numbers(column, name, label) for name, column in columns.items()]
     if not parts:
         raise ValueError(f"{label} has no column of features; its columns are {names}")
     values = np.hstack(parts)
     if keys is not None:
         return FeatureFrame(keys, True, values)
     index = getattr(frame, "index", None)
-    return FeatureFrame(None if index is None or callable(index) else index, False, values)
+    if index is None or callable(index):
+        return FeatureFrame(None, False, values)
+    bare = getattr(index, "name", None) is None and getattr(index.dtype, "kind", "O") in "iu"
+    integers = {
+        name: np.asarray(column, dtype=np.int64)
+        for name, column in columns.items()
+        if getattr(getattr(column, "dtype", None), "kind", "O") in "iu"
+    }
+    return FeatureFrame(index, False, values, bare, integers)
 
 
 def _to_list(column: Any) -> list[Any]:
@@ -79,7 +101,7 @@ def _numbers(column: Any, name: Any, label: str) -> npt.NDArray[np.float32]:
     if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
         return np.asarray(column, dtype=np.float32).reshape(-1, 1)
     cells = _to_list(column)
-    present = [cell for cell in cells if not _is_missing(cell)]
+    present = [cell for cell in cells if not is_missing(cell)]
     if any(isinstance(cell, list | tuple | np.ndarray) for cell in present):
         return _vectors(cells, name, label)
     if not all(isinstance(cell, bool | int | float | np.number | np.bool_) for cell in present):
@@ -91,24 +113,18 @@ def _numbers(column: Any, name: Any, label: str) -> npt.NDArray[np.float32]:
             f"such as {wrong!r}: features must be numbers, bools or vectors. Encode it (for "
             "example by pandas.get_dummies) or drop it"
         )
-    numbers = [np.nan if _is_missing(cell) else float(cell) for cell in cells]
+    numbers = [np.nan if is_missing(cell) else float(cell) for cell in cells]
     return np.array(numbers, dtype=np.float32).reshape(-1, 1)
 
 
 def _vectors(cells: list[Any], name: Any, label: str) -> npt.NDArray[np.float32]:
-    lengths = {len(cell) for cell in cells if not _is_missing(cell)}
+    lengths = {len(cell) for cell in cells if not is_missing(cell)}
     if len(lengths) > 1:
         raise ValueError(
             f"{label} has vectors of several lengths in the column {name!r}: {sorted(lengths)[:5]}"
         )
     values = np.full((len(cells), lengths.pop()), np.nan, dtype=np.float32)
     for row, cell in enumerate(cells):
-        if not _is_missing(cell):
+        if not is_missing(cell):
             values[row] = cell
     return values
-
-
-def _is_missing(cell: Any) -> bool:
-    if cell is None or type(cell).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(cell, float | np.floating) and bool(np.isnan(cell))

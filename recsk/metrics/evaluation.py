@@ -68,7 +68,7 @@ def evaluate(
         Any of "recall", "ndcg", "precision", "map", "mrr", "hit_rate" and "coverage".
     k : int or iterable of int, default=(5, 10, 20)
         Lengths of the lists.
-    eval_users : array-like of int, default=None
+    eval_users : array-like of labels or int, default=None
         Evaluate only those of these users who have held-out items. None evaluates all users
         with held-out items.
     exclude_seen : bool, default=True
@@ -82,9 +82,9 @@ def evaluate(
     Raises
     ------
     ValueError
-        If a metric is unknown, a `k` is below 1, the items of `X_test` differ from those of the
-        training in number or label, a matrix has fewer rows than there are users, or no user has
-        a held-out item.
+        If a metric is unknown, a `k` is below 1, `X_test` has ids and the fit had labels or the
+        reverse, the numbers of items of ids differ, a matrix has fewer rows than there are users,
+        or no user has a held-out item.
     IndexError
         If one of `eval_users` does not exist.
     TypeError
@@ -93,7 +93,7 @@ def evaluate(
     Warns
     -----
     UserWarning
-        If most of the evaluated users have no interaction in training. The values then measure
+        If users or items of `X_test` were not in the fit, or most of the evaluated users have no interaction in training. The values then measure
         popular items and not the model. Also if held-out interactions are in training too, and
         `exclude_seen` is true.
 
@@ -120,7 +120,8 @@ def evaluate(
         matched = match_held_out(X_test, fit_labels, "X_test")
     truth = interaction_matrix(matched, "X_test")
     n_items = getattr(est, "n_features_in_", truth.shape[1])
-    if n_items != truth.shape[1] and matched is X_test:
+    by_label = isinstance(X_test, Interactions) and "item" in fit_labels
+    if n_items != truth.shape[1] and not by_label:
         raise ValueError(
             f"X_test (n_users x n_items) has {truth.shape[1]} items, but "
             f"{type(est).__name__} was fitted on {n_items}"

@@ -252,3 +252,63 @@ def test_one_side_may_have_labels():
     found, _ = model.recommend([0, 1], k=2)
     assert found.shape == (2, 2) and set(found.ravel()) <= set(items)
     assert model.similar_users([0], k=2)[0].dtype == np.int64
+
+
+def test_labels_and_ids_never_mix(pair):
+    """Equal sizes would be enough for figures that mean nothing."""
+    model, ids, users, items = pair
+    labelled = TEST.with_labels(users, items)
+    for call in (evaluate, lambda m, X: m.score(X), lambda m, X: m.recommend(user_items=X)):
+        with pytest.raises(ValueError, match="has ids of .*, but the model was fitted on labels"):
+            call(model, TEST)
+        with pytest.raises(ValueError, match="has labels of .*, but the model was fitted on ids"):
+            call(ids, labelled)
+    with pytest.raises(ValueError, match="eval_set has ids of users, but the model was fitted on"):
+        clone(model).fit(TRAIN.with_labels(users, items), eval_set=TEST)
+
+
+def test_a_mask_is_no_list_of_labels():
+    users, items = list(range(N_USERS)), list(range(N_ITEMS))
+    model = clone(ESTIMATORS["mde"]).fit(TRAIN.with_labels(users, items), item_features=FEATURES)
+    mask = np.arange(N_ITEMS) % 2 == 0
+    for name in ("items", "filter_items", "user_ids"):
+        with pytest.raises(TypeError, match=f"{name} must be labels of .*, not a mask"):
+            model.recommend(**{name: mask})
+
+
+def test_new_users_beside_known_ones_have_names_of_their_own():
+    pytest.importorskip("pandas")
+    model = clone(ESTIMATORS["mde"]).fit(TRAIN, item_features=FEATURES)
+    frame = model.recommend([0, 1], k=1, user_items=[[5], [6]], as_frame=True)
+    assert frame["user"].tolist() == [0, 1, "user_items[0]", "user_items[1]"]
+
+
+def test_a_history_with_an_unknown_item_is_named_by_its_key():
+    users, items = LABELS["str"]
+    model = clone(ESTIMATORS["mde"]).fit(TRAIN.with_labels(users, items), item_features=FEATURES)
+    with pytest.raises(KeyError, match="user_items.'eve'. has 'x9'"):
+        model.recommend(user_items={"bob": [items[0]], "eve": ["x9"]})
+
+
+def test_dates_are_labels():
+    pd = pytest.importorskip("pandas")
+    days = pd.date_range("2024-01-01", periods=4)
+    X = Interactions.from_frame({"user": [1, 1, 2, 2, 3], "item": days[[0, 1, 1, 2, 3]]})
+    model = MDERecommender(n_factors=2, max_epochs=1, random_state=0).fit(X)
+    assert model.similar_items(pd.Timestamp("2024-01-02"), k=2)[0][0] in days
+    found, _ = model.recommend([1], k=1, items=[days[3]])
+    assert found[0, 0] == days[3]
+
+
+def test_an_unfitted_model_is_told():
+    from sklearn.exceptions import NotFittedError
+
+    with pytest.raises(NotFittedError):
+        evaluate(MDERecommender(), TEST)
+
+
+def test_a_log_that_is_read_as_a_matrix_is_told():
+    pd = pytest.importorskip("pandas")
+    log = pd.DataFrame({"account_id": np.arange(1000) % 7, "game_id": np.arange(1000) % 11})
+    with pytest.warns(UserWarning, match="matrix of 1000 users x 2 items. If its rows are inter"):
+        MDERecommender(n_factors=2, max_epochs=1, random_state=0).fit(log)

@@ -145,3 +145,40 @@ def test_another_order_is_no_other_model(cls):
     assert fits[0].recommend(items=["sku16"], k=1, exclude_seen=False)[0][0, 0] == "sku16"
     # Held-out data of the log alone still fit.
     assert 0 <= fits[0].score(X[:50]) <= 1
+
+
+def film_features():
+    return pd.DataFrame({"movieId": [1, 2, 3, 4, 5], "x": [10.0, 20, 30, 40, 50]})
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4], [4, 2, 0, 1, 3], [0, 1, 2, 3]])
+def test_the_item_column_of_the_log_is_the_key(order):
+    """Left-over row numbers are labels of other items."""
+    X = Interactions.from_frame({"user": [*"aabb"], "movieId": [1, 2, 3, 4]}, item="movieId")
+    found, items = align_item_features(
+        {"t": film_features().iloc[order]}, X.n_items, X._item_labels
+    )
+    assert items.values.tolist() == [1, 2, 3, 4, 5][: len(order)]
+    np.testing.assert_array_equal(found["t"][:, 0], [10, 20, 30, 40, 50][: len(order)])
+
+
+def test_row_numbers_are_not_taken_for_labels_where_a_column_names_the_items():
+    with pytest.raises(ValueError, match=r"pass frame.set_index\('movieId'\)"):
+        align(film_features().iloc[::-1], Labels([1, 2, 3, 4]))
+
+
+def test_a_frame_that_names_few_items_is_warned_of():
+    few = pd.DataFrame(V, index=["a", "x", "y", "z"])
+    with pytest.warns(UserWarning, match="rows for 1 of the 4 items of X and for 3 others.*'x'"):
+        align(few)
+
+
+def test_labels_are_named_in_errors():
+    with pytest.raises(ValueError, match=r"item_features\['v'\] has no label in row 2"):
+        align(pd.DataFrame(V, index=["a", "b", None, "d"]))
+    partly = frame([3, 2, 1, 0]).astype(float)
+    partly.loc["c", 1] = np.nan
+    with pytest.raises(ValueError, match="NaN in part of the row of 'c'"):
+        align(partly)
+    with pytest.raises(ValueError, match="several columns called 0"):
+        align(pd.concat([frame(), frame()], axis=1))

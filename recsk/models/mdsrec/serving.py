@@ -29,7 +29,7 @@ class MDSRecServing(TrainedRecommender):
 
         Parameters
         ----------
-        user_items : sparse matrix of shape (n, n_items), Interactions or list of lists
+        user_items : sparse matrix of shape (n, n_items), Interactions, list of lists or mapping
             Histories, as in `recommend`.
 
         Returns
@@ -38,7 +38,7 @@ class MDSRecServing(TrainedRecommender):
             In the order of `modality_names_`; rows sum to 1. Empty histories have equal weights.
         """
         check_is_fitted(self)
-        return self._encode(self._read_histories(user_items))[1]
+        return self._encode(self._check_histories(user_items)[1])[1]
 
     def _similarity_vectors(self, vectors: np.ndarray) -> np.ndarray:
         return vectors[:, : self._encoder.width]
@@ -65,8 +65,8 @@ class MDSRecServing(TrainedRecommender):
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
 
-    def _read_histories(self, user_items: Any) -> Interactions:
-        histories = super()._read_histories(user_items)
+    def _read_histories(self, user_items: Any, names: Any = None) -> Interactions:
+        histories = super()._read_histories(user_items, names)
         # One history may be a single basket: interactions at one time keep the order of the input.
         return check_ordered(histories, "user_items", ties=isinstance(user_items, Interactions))
 
