@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from copy import copy
 from itertools import pairwise
 from typing import Any, Literal, overload
 
@@ -198,10 +197,14 @@ class Interactions(InteractionReaders, RepeatsMixin):
         >>> X.with_value(None)
         Interactions(n_interactions=2, n_users=2, n_items=3)
         """
-        changed = copy(self)
-        columns = convert_columns(self.user, self.item, value=value)
-        changed.value = read_only_view(columns.get("value"))
-        return changed
+        columns = convert_columns(self.user, self.item, timestamp=self.timestamp, value=value)
+        return object.__new__(type(self))._set(
+            columns,
+            n_users=self.n_users,
+            n_items=self.n_items,
+            user_labels=self._user_labels,
+            item_labels=self._item_labels,
+        )
 
     def __iter__(self) -> Iterator[Interactions]:
         return (self[position] for position in range(len(self)))

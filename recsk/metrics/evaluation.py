@@ -93,9 +93,9 @@ def evaluate(
     Warns
     -----
     UserWarning
-        If users or items of `X_test` were not in the fit, or most of the evaluated users have no interaction in training. The values then measure
-        popular items and not the model. Also if held-out interactions are in training too, and
-        `exclude_seen` is true.
+        If users or items of `X_test` were not in the fit. If most of the evaluated users have no
+        interaction in training: the values then measure popular items and not the model. If
+        held-out interactions are in training too, and `exclude_seen` is true.
 
     Examples
     --------

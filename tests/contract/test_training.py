@@ -56,7 +56,10 @@ def interrupted(monkeypatch):
         return measure(self, *args, **options)
 
     monkeypatch.setattr(Validation, "__call__", evaluate)
-    return evaluations
+    # A process that was started in the background may ignore the signal.
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield evaluations
+    signal.signal(signal.SIGINT, handler)
 
 
 def test_ctrl_c_stops_a_search(interrupted, est):
