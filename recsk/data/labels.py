@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Labels", "check_labels", "to_label_array"]
+__all__ = ["Labels", "check_labels", "list_labels", "to_label_array"]
 
 _LONG = 8  # a string this many times as long as the others makes fixed-width arrays wasteful
 
@@ -99,7 +99,7 @@ class Labels:
     def find(self, labels: Any) -> npt.NDArray[np.int64]:
         """Return the ids of labels, -1 for unknown ones."""
         lookup = self._lookup()
-        values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+        values = list_labels(labels)
         return np.fromiter((lookup.get(label, -1) for label in values), np.int64, len(values))
 
     def encode(self, labels: Any, name: str) -> npt.NDArray[np.int64]:
@@ -112,9 +112,8 @@ class Labels:
         """
         ids = self.find(labels)
         if (ids < 0).any():
-            values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
             raise KeyError(
-                f"{name} has {values[int(np.argmax(ids < 0))]!r}, which is not one of the "
+                f"{name} has {list_labels(labels)[int(np.argmax(ids < 0))]!r}, which is not one of the "
                 f"{len(self)} labels of the fit"
             )
         return ids
@@ -159,6 +158,13 @@ def check_labels(given: Any, known: Labels | None, size: int, kind: str) -> Labe
     return labels
 
 
+def list_labels(values: Any) -> list[Any]:
+    """Return labels as a list of Python objects."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "mM":
+        values = _in_microseconds(values)
+    return values.tolist() if hasattr(values, "tolist") else list(values)
+
+
 def to_label_array(values: Any, name: str = "labels") -> npt.NDArray[Any]:
     """Convert labels to a 1-D array that keeps them exactly.
 
@@ -188,7 +194,21 @@ def to_label_array(values: Any, name: str = "labels") -> npt.NDArray[Any]:
         missing = np.zeros(0, dtype=bool)
     if missing.any():
         raise ValueError(f"{name} has no label in row {int(np.argmax(missing))}")
+    if array.dtype.kind in "mM":
+        return _in_microseconds(array)
     return _narrow(array) if array.dtype.kind == "O" else array
+
+
+def _in_microseconds(times: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return times that NumPy turns into datetimes; those in nanoseconds it turns into integers."""
+    if np.datetime_data(times.dtype)[0] not in ("ns", "ps", "fs", "as"):
+        return times
+    coarse = times.astype(f"{times.dtype.kind}8[us]")
+    if (coarse == times).all():
+        return coarse
+    exact = np.empty(len(times), dtype=object)
+    exact[:] = list(times)
+    return exact
 
 
 def _narrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

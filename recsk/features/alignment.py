@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from recsk.data.checks import describe
-from recsk.data.labels import Labels
+from recsk.data.labels import Labels, list_labels, to_label_array
 from recsk.features.frames import FeatureFrame, is_frame, read_feature_frame
 
 __all__ = ["align_item_features"]
@@ -97,12 +97,12 @@ def _check_keys(
         )
     if positional and not labelled:
         return None
-    values = list(keys.tolist() if hasattr(keys, "tolist") else keys) if keys is not None else []
+    values = [] if keys is None else _check_labels(list_labels(keys), name)
     found = known.find(values)
     if (positional and (found[: len(known)] < 0).any()) or keys is None or not (found >= 0).any():
         raise ValueError(
             f"{name} does not name the items of its rows: X has labels such as "
-            f"{known.values[0]!r}, and the frame has neither a column {key!r} nor an index with "
+            f"{known.decode(0)!r}, and the frame has neither a column {key!r} nor an index with "
             f"them. Pass frame.set_index('...') (pandas), rename the column to {key!r}, or pass an "
             "array in the order of the items"
         )
@@ -111,11 +111,7 @@ def _check_keys(
             f"{name} has a default index, which does not name all items of X; pass "
             "frame.set_index('...') with their labels"
         )
-    try:
-        distinct = set(values)
-    except TypeError as error:
-        raise ValueError(f"{name} must name items by hashable labels: {error}") from error
-    if len(distinct) < len(values):
+    if len(set(values)) < len(values):
         seen: set[Any] = set()
         for value in values:
             if value in seen:
@@ -124,9 +120,27 @@ def _check_keys(
     return values
 
 
+def _check_labels(keys: list[Any], name: str) -> list[Any]:
+    """Return the labels of a frame's rows; none of them is missing or a list."""
+    try:
+        set(keys)
+        to_label_array(keys)
+    except TypeError as error:
+        raise ValueError(f"{name} must name items by hashable labels: {error}") from error
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must name the item of every row, but it {str(error).removeprefix('labels ')}: "
+            "drop the rows without an item"
+        ) from error
+    return keys
+
+
 def _pad(values: Any, n_items: int, n_total: int) -> Any:
-    """Return an array with rows of NaN for new items; a wrong length is left to the checks."""
-    array = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+    """Return an array with rows of NaN for new items; what is wrong is left to the checks."""
+    try:
+        array = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+    except (TypeError, ValueError, RuntimeError):
+        return values
     if array.ndim != 2 or len(array) != n_items or array.dtype.kind not in "fiub":
         return values
     padded = np.full((n_total, array.shape[1]), np.nan, dtype=np.float32)
