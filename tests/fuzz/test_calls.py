@@ -67,7 +67,7 @@ def call(function, *, names=(), errors=(), **arguments):
             return None
 
 
-def check_lists(result, k, seen=None, allowed=None):
+def check_lists(result, k, seen=None, allowed=None, n_items=N_ITEMS):
     """Check for duplicates, seen items, bad ids, NaN, the order of scores, and padding."""
     ids, scores = result
     assert ids.dtype == np.int64 and scores.dtype == np.float32 and ids.shape == scores.shape
@@ -77,7 +77,7 @@ def check_lists(result, k, seen=None, allowed=None):
     ):
         n = int((found >= 0).sum())
         assert (found[n:] == -1).all() and (score[n:] == -np.inf).all()
-        assert len(set(found[:n])) == n and found.max(initial=-1) < N_ITEMS
+        assert len(set(found[:n])) == n and found.max(initial=-1) < n_items
         assert np.isfinite(score[:n]).all() and (np.diff(score[:n]) <= 0).all()
         if seen is not None:
             assert not seen[row][found[:n]].any()

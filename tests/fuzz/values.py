@@ -146,7 +146,8 @@ def labels(draw, known):
     if kind == 6:
         return pd.Index(values, tupleize_cols=False)
     if kind == 7:
-        return np.array(values)  # tuples become rows, and mixed types text
+        kinds = set(map(type, values))
+        return objects(values) if tuple in kinds and len(kinds) > 1 else np.array(values)
     return objects(values) if kind == 8 else values
 
 
