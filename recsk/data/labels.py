@@ -112,9 +112,9 @@ class Labels:
         """
         ids = self.find(labels)
         if (ids < 0).any():
+            unknown = list_labels(labels)[int(np.argmax(ids < 0))]
             raise KeyError(
-                f"{name} has {list_labels(labels)[int(np.argmax(ids < 0))]!r}, which is not one of the "
-                f"{len(self)} labels of the fit"
+                f"{name} has {unknown!r}, which is not one of the {len(self)} labels of the fit"
             )
         return ids
 

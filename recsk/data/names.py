@@ -13,6 +13,8 @@ from recsk.data.labels import Labels, list_labels
 
 __all__ = ["check_names"]
 
+_BOOL = (bool, np.bool_)
+
 
 def check_names(
     given: Any, name: str, labels: Labels | None, size: int, kind: str, dimensions: tuple[int, ...]
@@ -68,7 +70,7 @@ def _encode(values: list[Any], labels: Labels, name: str) -> npt.NDArray[np.int6
     """Return the ids of labels. True is no label 1, though it equals it: a mask is no list."""
     ids = labels.encode(values, name)
     for value, i in zip(values, ids.tolist(), strict=True):
-        if isinstance(value, bool) and not isinstance(labels.values[i], bool | np.bool_):
+        if isinstance(value, _BOOL) and not isinstance(labels.values[i], _BOOL):
             raise TypeError(f"{value} is not one of the labels of the fit")
     return ids
 
