@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from recsk.data.checks import describe
 
 __all__ = ["Labels", "check_labels", "list_labels", "to_label_array"]
 
@@ -34,7 +36,7 @@ class Labels:
     ValueError
         If `values` is not 1-D, or a label is missing (None, NaN, NaT, NA) or repeats.
     TypeError
-        If a label is not hashable.
+        If it is no list, or a label is not hashable.
 
     Examples
     --------
@@ -176,10 +178,16 @@ def to_label_array(values: Any, name: str = "labels") -> npt.NDArray[Any]:
     ------
     ValueError
         If it is not 1-D, or a label is missing.
+    TypeError
+        If it is no list.
     """
     if hasattr(values, "__array__"):
         array = np.asarray(values)
     else:
+        if isinstance(values, str | bytes | Mapping | set | frozenset) or not isinstance(
+            values, Iterable
+        ):
+            raise TypeError(f"{name} must be a list of labels; got {describe(values)}")
         values = list(values)
         array = np.empty(len(values), dtype=object)
         for i, value in enumerate(values):  # or NumPy would take tuples apart
