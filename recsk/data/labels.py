@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Labels", "check_labels", "is_missing", "to_label_array"]
+from recsk.data.checks import describe
+
+__all__ = ["Labels", "check_labels", "is_missing", "list_labels", "to_label_array"]
 
 _LONG = 8  # a string this many times as long as the others makes fixed-width arrays wasteful
 
@@ -38,7 +40,7 @@ class Labels:
     ValueError
         If `values` is not 1-D, or a label is missing (None, NaN, NaT, NA) or repeats.
     TypeError
-        If a label is not hashable.
+        If it is no list, or a label is not hashable.
 
     Examples
     --------
@@ -106,7 +108,7 @@ class Labels:
     def find(self, labels: Any) -> npt.NDArray[np.int64]:
         """Return the ids of labels, -1 for unknown ones."""
         lookup = self._lookup()
-        values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+        values = list_labels(labels)
         return np.fromiter((lookup.get(label, -1) for label in values), np.int64, len(values))
 
     def encode(self, labels: Any, name: str) -> npt.NDArray[np.int64]:
@@ -119,10 +121,9 @@ class Labels:
         """
         ids = self.find(labels)
         if (ids < 0).any():
-            values = labels.tolist() if hasattr(labels, "tolist") else list(labels)
+            unknown = list_labels(labels)[int(np.argmax(ids < 0))]
             raise KeyError(
-                f"{name} has {values[int(np.argmax(ids < 0))]!r}, which is not one of the "
-                f"{len(self)} labels of the fit"
+                f"{name} has {unknown!r}, which is not one of the {len(self)} labels of the fit"
             )
         return ids
 
@@ -166,6 +167,13 @@ def check_labels(given: Any, known: Labels | None, size: int, kind: str) -> Labe
     return labels
 
 
+def list_labels(values: Any) -> list[Any]:
+    """Return labels as a list of Python objects."""
+    if isinstance(values, np.ndarray) and values.dtype.kind in "mM":
+        values = _in_microseconds(values)
+    return values.tolist() if hasattr(values, "tolist") else list(values)
+
+
 def to_label_array(values: Any, name: str = "labels") -> npt.NDArray[Any]:
     """Convert labels to a 1-D array that keeps them exactly.
 
@@ -177,10 +185,16 @@ def to_label_array(values: Any, name: str = "labels") -> npt.NDArray[Any]:
     ------
     ValueError
         If it is not 1-D, or a label is missing.
+    TypeError
+        If it is no list.
     """
     if hasattr(values, "__array__"):
         array = np.asarray(values)
     else:
+        if isinstance(values, str | bytes | Mapping | set | frozenset) or not isinstance(
+            values, Iterable
+        ):
+            raise TypeError(f"{name} must be a list of labels; got {describe(values)}")
         values = list(values)
         array = np.empty(len(values), dtype=object)
         for i, value in enumerate(values):  # or NumPy would take tuples apart
@@ -197,7 +211,21 @@ def to_label_array(values: Any, name: str = "labels") -> npt.NDArray[Any]:
         missing = np.zeros(0, dtype=bool)
     if missing.any():
         raise ValueError(f"{name} has no label in row {int(np.argmax(missing))}")
+    if array.dtype.kind in "mM":
+        return _in_microseconds(array)
     return _narrow(array) if array.dtype.kind == "O" else array
+
+
+def _in_microseconds(times: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return times that NumPy turns into datetimes; those in nanoseconds it turns into integers."""
+    if np.datetime_data(times.dtype)[0] not in ("ns", "ps", "fs", "as"):
+        return times
+    coarse = times.astype(f"{times.dtype.kind}8[us]")
+    if (coarse == times).all():
+        return coarse
+    exact = np.empty(len(times), dtype=object)
+    exact[:] = list(times)
+    return exact
 
 
 def _narrow(array: npt.NDArray[Any]) -> npt.NDArray[Any]:

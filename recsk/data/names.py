@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from recsk.data.checks import check_ids, describe
-from recsk.data.labels import Labels
+from recsk.data.labels import Labels, list_labels
 
 __all__ = ["check_names"]
+
+_BOOL = (bool, np.bool_)
 
 
 def check_names(
@@ -46,14 +49,30 @@ def check_names(
     if _is_label(given, labels):
         if 0 not in dimensions:
             raise ValueError(f"{name} must be a list of labels of {kind}; got {describe(given)}")
-        given = given.item() if isinstance(given, np.generic | np.ndarray) else given
-        return labels.encode([given], name).reshape(())
+        values = list_labels(np.reshape(given, 1)) if hasattr(given, "dtype") else [given]
+        try:
+            return _encode(values, labels, name).reshape(())
+        except TypeError as error:
+            raise TypeError(f"{name} must be a label; got {describe(given)}: {error}") from error
     if getattr(given, "ndim", 1) != 1:
         raise ValueError(f"{name} must be 1-D; got {describe(given)}")
-    values = given.tolist() if hasattr(given, "tolist") else list(given)
-    if labels.values.dtype.kind in "iuf" and any(isinstance(x, bool | np.bool_) for x in values):
-        raise TypeError(f"{name} must be labels of {kind}, not a mask; got {describe(given)}")
-    return labels.encode(values, name)
+    try:
+        if isinstance(given, Mapping | set | frozenset):
+            raise TypeError("its order says nothing")
+        return _encode(list_labels(given), labels, name)
+    except TypeError as error:  # not iterable, or a label that is not hashable
+        raise TypeError(
+            f"{name} must be a list of labels of {kind}; got {describe(given)}: {error}"
+        ) from error
+
+
+def _encode(values: list[Any], labels: Labels, name: str) -> npt.NDArray[np.int64]:
+    """Return the ids of labels. True is no label 1, though it equals it: a mask is no list."""
+    ids = labels.encode(values, name)
+    for value, i in zip(values, ids.tolist(), strict=True):
+        if isinstance(value, _BOOL) and not isinstance(labels.values[i], _BOOL):
+            raise TypeError(f"{value} is not one of the labels of the fit")
+    return ids
 
 
 def _is_label(given: Any, labels: Labels) -> bool:
@@ -62,4 +81,7 @@ def _is_label(given: Any, labels: Labels) -> bool:
         return True
     if not hasattr(given, "__iter__"):
         return True
-    return isinstance(given, tuple) and given in labels
+    try:
+        return isinstance(given, tuple | frozenset) and given in labels
+    except TypeError:  # a tuple of lists
+        return False

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from recsk.data.checks import describe
-from recsk.data.labels import Labels, is_missing
+from recsk.data.labels import Labels, list_labels, to_label_array
 from recsk.features.frames import FeatureFrame, is_frame, read_feature_frame
 
 __all__ = ["align_item_features"]
@@ -113,21 +113,20 @@ def _check_keys(
         )
     if positional and not labelled:
         return None
-    values = list(keys.tolist() if hasattr(keys, "tolist") else keys) if keys is not None else []
-    missing = [row for row, value in enumerate(values) if is_missing(value)]
-    if missing:
-        raise ValueError(f"{name} has no label in row {missing[0]}; drop such rows")
-    _check_whole_rows(frame, values, name)
+    values = [] if keys is None else _check_labels(list_labels(keys), name)
+    if values:
+        _check_whole_rows(frame, values, name)
     found = known.find(values)
     if labelled and not frame.from_column and (better := _better_column(frame, known, found)):
         raise ValueError(
-            f"{name} has an index of numbers without a name, and the column {better!r} names more "
-            f"items of X: pass frame.set_index({better!r})"
+            f"{name} has an index of numbers without a name, and the column {better!r} names as "
+            f"many items of X: pass frame.set_index({better!r}), or frame.rename_axis({key!r}) if "
+            "the index is right"
         )
     if (positional and (found[: len(known)] < 0).any()) or keys is None or not (found >= 0).any():
         raise ValueError(
             f"{name} does not name the items of its rows: X has labels such as "
-            f"{known.values[0]!r}, and the frame has neither a column {key!r} nor an index with "
+            f"{known.decode(0)!r}, and the frame has neither a column {key!r} nor an index with "
             f"them. Pass frame.set_index('...') (pandas), rename the column to {key!r}, or pass an "
             "array in the order of the items"
         )
@@ -136,11 +135,7 @@ def _check_keys(
             f"{name} has a default index, which does not name all items of X; pass "
             "frame.set_index('...') with their labels"
         )
-    try:
-        distinct = set(values)
-    except TypeError as error:
-        raise ValueError(f"{name} must name items by hashable labels: {error}") from error
-    if len(distinct) < len(values):
+    if len(set(values)) < len(values):
         seen: set[Any] = set()
         for value in values:
             if value in seen:
@@ -149,9 +144,27 @@ def _check_keys(
     return values
 
 
+def _check_labels(keys: list[Any], name: str) -> list[Any]:
+    """Return the labels of a frame's rows; none of them is missing or a list."""
+    try:
+        set(keys)
+        to_label_array(keys)
+    except TypeError as error:
+        raise ValueError(f"{name} must name items by hashable labels: {error}") from error
+    except ValueError as error:
+        raise ValueError(
+            f"{name} must name the item of every row, but it {str(error).removeprefix('labels ')}: "
+            "drop the rows without an item"
+        ) from error
+    return keys
+
+
 def _pad(values: Any, n_items: int, n_total: int) -> Any:
-    """Return an array with rows of NaN for new items; a wrong length is left to the checks."""
-    array = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+    """Return an array with rows of NaN for new items; what is wrong is left to the checks."""
+    try:
+        array = values.toarray() if hasattr(values, "toarray") else np.asarray(values)
+    except (TypeError, ValueError, RuntimeError):
+        return values
     if array.ndim != 2 or len(array) != n_items or array.dtype.kind not in "fiub":
         return values
     padded = np.full((n_total, array.shape[1]), np.nan, dtype=np.float32)

@@ -63,10 +63,12 @@ def read_feature_frame(frame: Any, key: Sequence[str], label: str) -> FeatureFra
     ValueError
         If there is no column of features, or vectors differ in length.
     """
+    if hasattr(frame, "collect_schema") and hasattr(frame, "collect"):
+        raise TypeError(f"{label} is lazy: pass frame.collect()")
     names = list(getattr(frame, "column_names", None) or frame.columns)
     repeated = [name for i, name in enumerate(names) if name in names[:i]]
     if repeated:
-        raise ValueError(f"{label} has several columns called {repeated[0]!r}; rename them")
+        raise ValueError(f"{label} has several columns {repeated[0]!r}; rename or drop them")
     found = next((name for name in key if name in names), None)
     keys = None if found is None else _to_list(frame[found])
     columns = {name: frame[name] for name in names if name != found}
@@ -99,7 +101,8 @@ def _numbers(column: Any, name: Any, label: str) -> npt.NDArray[np.float32]:
     """Return a column as (n_rows, 1), or a column of vectors as (n_rows, length)."""
     dtype = getattr(column, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
-        return np.asarray(column, dtype=np.float32).reshape(-1, 1)
+        with np.errstate(over="ignore"):  # the check for infinite values finds overflows
+            return np.asarray(column, dtype=np.float32).reshape(-1, 1)
     cells = _to_list(column)
     present = [cell for cell in cells if not is_missing(cell)]
     if any(isinstance(cell, list | tuple | np.ndarray) for cell in present):
@@ -113,11 +116,21 @@ def _numbers(column: Any, name: Any, label: str) -> npt.NDArray[np.float32]:
             f"such as {wrong!r}: features must be numbers, bools or vectors. Encode it (for "
             "example by pandas.get_dummies) or drop it"
         )
-    numbers = [np.nan if is_missing(cell) else float(cell) for cell in cells]
-    return np.array(numbers, dtype=np.float32).reshape(-1, 1)
+    try:
+        numbers = [np.nan if is_missing(cell) else float(cell) for cell in cells]
+    except OverflowError as error:
+        raise ValueError(f"{label} has a value in the column {name!r}: {error}") from error
+    with np.errstate(over="ignore"):  # the check for infinite values finds overflows
+        return np.array(numbers, dtype=np.float32).reshape(-1, 1)
 
 
 def _vectors(cells: list[Any], name: Any, label: str) -> npt.NDArray[np.float32]:
+    for row, cell in enumerate(cells):
+        if not is_missing(cell) and not _is_vector(cell):
+            raise TypeError(
+                f"{label} has vectors in the column {name!r}, but {cell!r} in row {row}: every "
+                "row must be a vector of numbers, or missing"
+            )
     lengths = {len(cell) for cell in cells if not is_missing(cell)}
     if len(lengths) > 1:
         raise ValueError(
@@ -128,3 +141,13 @@ def _vectors(cells: list[Any], name: Any, label: str) -> npt.NDArray[np.float32]
         if not is_missing(cell):
             values[row] = cell
     return values
+
+
+def _is_vector(cell: Any) -> bool:
+    if not isinstance(cell, list | tuple | np.ndarray):
+        return False
+    try:
+        array = np.asarray(cell)
+    except ValueError:  # rows of different lengths
+        return False
+    return array.ndim == 1 and (array.dtype.kind in "biuf" or not array.size)

@@ -110,7 +110,8 @@ def _plain(x):
         return [[str(key), _plain(value)] for key, value in x.items()]
     if isinstance(x, list | tuple):
         return [_plain(value) for value in x]
-    return _plain(vars(x)) if hasattr(x, "__dict__") else repr(x)
+    # What a pickle holds: without what is looked up once and kept.
+    return _plain(x.__getstate__()) if hasattr(x, "__dict__") else repr(x)
 
 
 def assert_same_model(a, b):

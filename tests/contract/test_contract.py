@@ -1,7 +1,12 @@
 """Every estimator against the contract; a new one joins by a class of its own."""
 
+import os
+
+from sklearn.base import clone
+
 from recsk import MDERecommender
 from recsk.models import MDSRecRecommender
+from tests.contract.labelled import ITEM_LABELS, InLabels, labelled
 from tests.contract.suite import RecommenderContract
 
 SMALL = {
@@ -66,3 +71,20 @@ class TestMDSRecOfOtherSwitches(RecommenderContract):
     )
     enough = {"max_epochs": 60, "learning_rate": 0.01}
     ordered = True
+
+
+class TestMDEOfLabels(InLabels, TestMDE):
+    estimator = labelled(MDERecommender)(**SMALL)
+
+
+class TestMDSRecOfLabels(InLabels, TestMDSRec):
+    estimator = labelled(MDSRecRecommender, "tuple")(**SMALL_MDSREC)
+
+
+if os.environ.get("RECSK_LABELS") == "all":  # python -m tox run -e labels
+    for contract in RecommenderContract.__subclasses__():
+        estimator = clone(contract.estimator)
+        for kind in ITEM_LABELS:
+            name = f"{contract.__name__}Of{kind.title()}Labels"
+            of_labels = labelled(type(estimator), kind)(**estimator.get_params(deep=False))
+            globals()[name] = type(name, (InLabels, contract), {"estimator": of_labels})

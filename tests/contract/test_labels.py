@@ -272,7 +272,7 @@ def test_a_mask_is_no_list_of_labels():
     model = clone(ESTIMATORS["mde"]).fit(TRAIN.with_labels(users, items), item_features=FEATURES)
     mask = np.arange(N_ITEMS) % 2 == 0
     for name in ("items", "filter_items", "user_ids"):
-        with pytest.raises(TypeError, match=f"{name} must be labels of .*, not a mask"):
+        with pytest.raises(TypeError, match=f"{name} must be a list of labels of .*bool"):
             model.recommend(**{name: mask})
 
 

@@ -103,6 +103,12 @@ def test_labels_that_are_none():
         Labels(np.zeros((2, 2)))
 
 
+@pytest.mark.parametrize("labels", [True, 3, "ab", b"ab", {"a": 0, "b": 1}, {"a", "b"}, int, list])
+def test_what_is_no_list_is_not_read_as_labels(labels):
+    with pytest.raises(TypeError, match="^user_labels must be a list of labels; got "):
+        Interactions([0, 1], [0, 1]).with_labels(labels)
+
+
 def test_labels_of_interactions():
     X = Interactions([0, 1], [2, 0])
     with pytest.raises(ValueError, match="item_labels must label all 3 items; got 2"):

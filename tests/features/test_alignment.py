@@ -104,6 +104,45 @@ def test_what_cannot_be_read_is_told_with_the_cure():
             align_item_features(bare, 4, ITEMS)
 
 
+@pytest.mark.parametrize("missing", [None, float("nan"), pd.NA])
+def test_every_row_names_an_item(missing):
+    keys = ["a", "b", missing]
+    for features in (pd.DataFrame(V[:3], index=keys), pd.DataFrame(V[:3]).assign(item=keys)):
+        with pytest.raises(ValueError, match=r"^item_features\['v'\] .*has no label in row 2"):
+            align(features)
+
+
+@pytest.mark.parametrize(
+    ("features", "error", "message"),
+    [
+        (frame().assign(item=[["a"]] * 4), ValueError, "hashable labels"),
+        (pd.DataFrame(V, ITEMS.values, ["x", "x"]), ValueError, "several columns 'x'"),
+        (frame().assign(x=10**400), ValueError, "in the column 'x': int too large"),
+        (frame().assign(x=[["1"]] * 4), TypeError, "vectors in the column 'x', but .*in row 0"),
+        (frame().assign(x=[[[1], [2]]] * 4), TypeError, "vectors in the column 'x'"),
+        (frame().assign(x=[[1.0], [2.0], [3.0], 4.0]), TypeError, "but 4.0 in row 3"),
+    ],
+    ids=["lists as keys", "columns twice", "huge", "text", "nested", "vector and number"],
+)
+def test_an_error_names_the_frame(features, error, message):
+    with pytest.raises(error, match=rf"^item_features\['v'\] .*{message}"):
+        align(features)
+
+
+def test_a_lazy_frame_is_to_be_collected():
+    polars = pytest.importorskip("polars")
+    lazy = polars.DataFrame({"item": ["a"], "x": [1.0]}).lazy()
+    with pytest.raises(TypeError, match=r"^item_features\['v'\] is lazy: pass frame.collect"):
+        align(lazy)
+
+
+def test_what_is_no_array_beside_a_frame_of_new_items_is_named():
+    X = Interactions([0, 1], [0, 1]).with_labels(item_labels=["a", "b"])
+    features = {"v": pd.DataFrame(V[:3], index=["a", "b", "new"]), "t": [[1.0], [1.0, 2.0]]}
+    with pytest.raises(ValueError, match=r"^item_features\['t'\] must be one array"):
+        MDERecommender(max_epochs=1).fit(X, item_features=features)
+
+
 def test_a_default_index_is_not_taken_for_labels():
     """Labels 1 to 4 and rows 0 to 3 would be off by one without a word."""
     with pytest.raises(ValueError, match="set_index"):
@@ -174,11 +213,11 @@ def test_a_frame_that_names_few_items_is_warned_of():
 
 
 def test_labels_are_named_in_errors():
-    with pytest.raises(ValueError, match=r"item_features\['v'\] has no label in row 2"):
+    with pytest.raises(ValueError, match=r"item_features\['v'\] must name the item of every row.*row 2"):
         align(pd.DataFrame(V, index=["a", "b", None, "d"]))
     partly = frame([3, 2, 1, 0]).astype(float)
     partly.loc["c", 1] = np.nan
     with pytest.raises(ValueError, match="NaN in part of the row of 'c'"):
         align(partly)
-    with pytest.raises(ValueError, match="several columns called 0"):
+    with pytest.raises(ValueError, match="several columns 0"):
         align(pd.concat([frame(), frame()], axis=1))

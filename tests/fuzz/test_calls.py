@@ -46,7 +46,7 @@ def fitted(name):
     return clone(ESTIMATORS[name]).fit(sparse.csr_array(order), item_features=features)
 
 
-def call(function, *, names=(), **arguments):
+def call(function, *, names=(), errors=(), **arguments):
     """Return the result, or None after an error that names an argument."""
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -62,12 +62,12 @@ def call(function, *, names=(), **arguments):
             warnings.filterwarnings("default", f".*{words}", UserWarning)
         try:
             return function(**arguments)
-        except (ValueError, TypeError, IndexError, NotFittedError) as error:
+        except (*errors, ValueError, TypeError, IndexError, NotFittedError) as error:
             assert any(name in str(error) for name in (*names, *arguments)), error
             return None
 
 
-def check_lists(result, k, seen=None, allowed=None):
+def check_lists(result, k, seen=None, allowed=None, n_items=N_ITEMS):
     """Check for duplicates, seen items, bad ids, NaN, the order of scores, and padding."""
     ids, scores = result
     assert ids.dtype == np.int64 and scores.dtype == np.float32 and ids.shape == scores.shape
@@ -77,7 +77,7 @@ def check_lists(result, k, seen=None, allowed=None):
     ):
         n = int((found >= 0).sum())
         assert (found[n:] == -1).all() and (score[n:] == -np.inf).all()
-        assert len(set(found[:n])) == n and found.max(initial=-1) < N_ITEMS
+        assert len(set(found[:n])) == n and found.max(initial=-1) < n_items
         assert np.isfinite(score[:n]).all() and (np.diff(score[:n]) <= 0).all()
         if seen is not None:
             assert not seen[row][found[:n]].any()

@@ -1,6 +1,7 @@
 """Arguments of random calls: mostly valid, often nearly valid, sometimes nonsense."""
 
 import numpy as np
+import pandas as pd
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -121,3 +122,89 @@ def features(draw, n_items):
             values = sparse.csr_array(values)
         modalities[name] = draw(NONSENSE) if change == 3 else values
     return modalities
+
+
+@st.composite
+def labels(draw, known):
+    """Draw labels that a model knows, or nearly so, in any form."""
+    kind = draw(st.integers(0, 11))
+    if kind == 0:
+        return draw(NONSENSE)
+    values = draw(st.lists(st.sampled_from(known), max_size=5))
+    if kind == 1:
+        odd = [None, -1, 99, True, 0.5, float("nan"), "nobody", b"u0", ("u", 0), ["u0"], {}, int]
+        values.insert(draw(st.integers(0, len(values))), draw(st.sampled_from(odd)))
+        return values
+    if kind == 2:
+        return draw(st.sampled_from(["nobody", ("sku", -1), 99, np.int8(1), {known[0]}, 0.0]))
+    if kind == 3 and values:
+        return values[0]
+    if kind == 4:
+        return tuple(values)
+    if kind == 5:
+        return pd.Series(values, dtype=object, index=range(7, 7 + len(values)))
+    if kind == 6:
+        return pd.Index(values, tupleize_cols=False)
+    if kind == 7:
+        kinds = set(map(type, values))
+        return objects(values) if tuple in kinds and len(kinds) > 1 else np.array(values)
+    return objects(values) if kind == 8 else values
+
+
+@st.composite
+def histories_of_labels(draw, known):
+    """Draw the histories of several users in labels, or nearly so."""
+    kind = draw(st.integers(0, 7))
+    if kind == 0:
+        return draw(NONSENSE)
+    if kind == 1:
+        return draw(matrices(draw(st.integers(0, 3)), len(known)))
+    if kind == 2:
+        n, order = draw(st.integers(1, 3)), draw(st.permutations(known))
+        X = draw(matrices(n, len(known)))
+        return X.with_labels(None, order) if labellable(X, n, len(known)) else X
+    drawn = labels(known) if kind < 5 else st.lists(st.sampled_from(known), max_size=5)
+    found = draw(st.lists(drawn, max_size=4))
+    return dict(zip("abcd", found, strict=False)) if kind in (3, 5) else found
+
+
+def labellable(X, n_users, n_items):
+    """Whether these are interactions that `n_users` and `n_items` labels are enough for."""
+    return isinstance(X, Interactions) and X.n_users <= n_users and X.n_items <= n_items
+
+
+@st.composite
+def feature_frame(draw, known, new):
+    """Draw a frame of item features: (frame, its rows by label), or (frame, None) if wrong."""
+    order = draw(st.permutations([*known, *new]))
+    keys = order[: draw(st.integers(0, len(order)))]
+    values = np.random.default_rng(draw(st.integers(0, 50))).normal(size=(len(keys), 2))
+    wrong = draw(st.integers(0, 15))
+    if wrong == 0 and keys:
+        keys, values = [*keys, keys[0]], np.vstack([values, values[:1]])
+    if wrong == 1 and keys:
+        keys = [*keys[:-1], draw(st.sampled_from([None, float("nan"), ["list"]]))]
+    frame = pd.DataFrame(values, columns=["a", draw(st.sampled_from(["b", 0]))])
+    if wrong == 2:
+        return frame, None  # with the default index
+    if wrong == 3:
+        frame["c"] = draw(st.sampled_from(["text", None, np.inf, 10**400]))
+    if wrong == 4 and keys:
+        frame["c"] = draw(st.sampled_from([[[1.0, 2.0]], [["a"]], [[1.0, [2.0]]], [3.0]])) * len(
+            keys
+        )
+    if wrong == 5:
+        frame.columns = ["a", "a"]
+    by_label = dict(zip(keys, values, strict=True)) if wrong > 5 else None
+    if draw(st.booleans()):
+        frame["item"] = objects(keys)
+    else:
+        frame.index = pd.Index(objects(keys), tupleize_cols=False)
+    return frame, by_label
+
+
+def objects(values):
+    """Return an array of objects, tuples among them."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
