@@ -213,7 +213,7 @@ def test_a_frame_that_names_few_items_is_warned_of():
 
 
 def test_labels_are_named_in_errors():
-    with pytest.raises(ValueError, match=r"item_features\['v'\] must name the item of every row.*row 2"):
+    with pytest.raises(ValueError, match=r"must name the item of every row.*row 2"):
         align(pd.DataFrame(V, index=["a", "b", None, "d"]))
     partly = frame([3, 2, 1, 0]).astype(float)
     partly.loc["c", 1] = np.nan
