@@ -393,7 +393,7 @@ class TestFitted:
             (
                 [3, 17],
                 TypeError,
-                r"user_items must be .* such as \[\[3, 17\]\]; got list \[3, 17\]",
+                r"user_items must be .* such as \[\[3, 17\]\], or a mapping .*; got list \[3, 17\]",
             ),
             ([[3], 17], TypeError, "user_items must be"),
             (["ab"], TypeError, "user_items must be"),
@@ -422,8 +422,10 @@ class TestFitted:
             model.recommend(user_items=user_items)
 
     def test_users_known_and_unknown_at_once(self, model):
-        with pytest.raises(ValueError, match="user_ids .* and user_items .*, not both"):
-            model.recommend(0, user_items=[[1]])
+        # It was an error; now the rows of new users follow those of the known ones.
+        ids, _ = model.recommend(0, user_items=[[1]])
+        alone = model.recommend([0])[0], model.recommend(user_items=[[1]])[0]
+        np.testing.assert_array_equal(ids, np.vstack(alone))
 
     @pytest.mark.parametrize("exclude_seen", [None, 1, "no"])
     def test_exclude_seen(self, exclude_seen, model):
