@@ -47,58 +47,64 @@ class InputChecks(FittedState):
                 self.__dict__.pop("feature_names_in_", None)
             interactions = _without_zeros(X, name)
         else:
-            check_form(X, name)
-            # `canonical_csr` refuses what is not finite.
-            checks: dict[str, Any] = {
-                "accept_sparse": _FORMATS,
-                "dtype": _DTYPES,
-                "ensure_all_finite": False,
-            }
-            try:
-                if name == "X":
-                    matrix = validate_data(self, X, reset=reset, **checks)
-                else:  # scikit-learn's message about columns would name X
-                    matrix = check_array(X, input_name=name, **checks)
-            except (TypeError, ValueError) as error:
-                if re.search(rf"\b{name}\b", str(error)):
-                    raise
-                raise type(error)(f"{name}: {error}") from error
-            if not sp.issparse(matrix):
-                if reset and len(matrix) >= _MANY_ROWS and matrix.shape[1] < _FEW_COLUMNS:
-                    warnings.warn(
-                        f"{name} is read as a matrix of {matrix.shape[0]} users x "
-                        f"{matrix.shape[1]} items. If its rows are interactions, pass "
-                        "Interactions.from_frame(frame, user=..., item=...)",
-                        stacklevel=4,
-                    )
-                matrix = sp.csr_array(matrix)
-            interactions = self._from_matrix(matrix, name)
+            interactions = self._from_matrix(self._read_matrix(X, reset, name), name)
         if not reset:
-            matched = interactions
-            if isinstance(X, Interactions):
-                matched = match_held_out(interactions, self._labels, name, stacklevel=4)
-            by_label = isinstance(X, Interactions) and "item" in self._labels
-            if interactions.n_items != self.n_features_in_ and not by_label:
-                raise ValueError(
-                    f"{name} has {interactions.n_items} items (columns), but "
-                    f"{type(self).__name__} was fitted with {self.n_features_in_}; {name} is "
-                    "n_users x n_items"
-                )
-            if matched.n_users > self.n_users_:
-                raise ValueError(
-                    f"{name} has {interactions.n_users} users (rows), but "
-                    f"{type(self).__name__} was fitted with {self.n_users_}; {name} is n_users x "
-                    "n_items"
-                )
-            interactions = matched
-            if not isinstance(X, Interactions) and name == "X":
-                check_one_row_per_user(interactions.n_users, self.n_users_, name)
+            interactions = self._match_space(interactions, isinstance(X, Interactions), name)
         if not len(interactions):
             raise ValueError(
                 f"{name} has no interactions: {interactions.n_users} users x "
                 f"{interactions.n_items} items and no entry that is not zero"
             )
         return interactions
+
+    def _read_matrix(self, X: Any, reset: bool, name: str) -> Any:
+        """Return a matrix or table of numbers as a sparse matrix, by scikit-learn's checks."""
+        check_form(X, name)
+        # `canonical_csr` refuses what is not finite.
+        checks: dict[str, Any] = {
+            "accept_sparse": _FORMATS,
+            "dtype": _DTYPES,
+            "ensure_all_finite": False,
+        }
+        try:
+            if name == "X":
+                matrix = validate_data(self, X, reset=reset, **checks)
+            else:  # scikit-learn's message about columns would name X
+                matrix = check_array(X, input_name=name, **checks)
+        except (TypeError, ValueError) as error:
+            if re.search(rf"\b{name}\b", str(error)):
+                raise
+            raise type(error)(f"{name}: {error}") from error
+        if sp.issparse(matrix):
+            return matrix
+        if reset and len(matrix) >= _MANY_ROWS and matrix.shape[1] < _FEW_COLUMNS:
+            warnings.warn(
+                f"{name} is read as a matrix of {matrix.shape[0]} users x {matrix.shape[1]} items. "
+                "If its rows are interactions, pass Interactions.from_frame(frame, user=..., "
+                "item=...)",
+                stacklevel=5,
+            )
+        return sp.csr_array(matrix)
+
+    def _match_space(self, interactions: Interactions, labelled: bool, name: str) -> Interactions:
+        """Return later interactions in the space of the fit; `labelled` ones by their labels."""
+        matched = interactions
+        if labelled:
+            matched = match_held_out(interactions, self._labels, name, stacklevel=5)
+        by_label = labelled and "item" in self._labels
+        if interactions.n_items != self.n_features_in_ and not by_label:
+            raise ValueError(
+                f"{name} has {interactions.n_items} items (columns), but {type(self).__name__} was "
+                f"fitted with {self.n_features_in_}; {name} is n_users x n_items"
+            )
+        if matched.n_users > self.n_users_:
+            raise ValueError(
+                f"{name} has {interactions.n_users} users (rows), but {type(self).__name__} was "
+                f"fitted with {self.n_users_}; {name} is n_users x n_items"
+            )
+        if not labelled and name == "X":
+            check_one_row_per_user(matched.n_users, self.n_users_, name)
+        return matched
 
     def _from_matrix(self, matrix: Any, name: str) -> Interactions:
         """Read a sparse matrix; sequence models read its values as the order."""

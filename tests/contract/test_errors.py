@@ -393,7 +393,7 @@ class TestFitted:
             (
                 [3, 17],
                 TypeError,
-                r"user_items must be .* such as \[\[3, 17\]\].*; got list \[3, 17\]",
+                r"user_items must be .* such as \[\[3, 17\]\], or a mapping .*; got list \[3, 17\]",
             ),
             ([[3], 17], TypeError, "user_items must be"),
             (["ab"], TypeError, "user_items must be"),

@@ -121,3 +121,11 @@ def test_labels_of_interactions():
     assert ids.user_labels is None and ids.n_items == 4
     with pytest.raises(ValueError):
         labelled.user_labels[0] = "z"
+
+
+def test_unsigned_labels_beside_negative_ones():
+    known = [-1, 2**63 + 1, 5]
+    column = np.array([2**63 + 1, 5], dtype=np.uint64)
+    X = Interactions.from_frame({"user": column, "item": column}, user_labels=known)
+    assert X.user.tolist() == [1, 2]
+    assert X.user_labels.tolist() == known and X.item_labels.tolist() == [5, 2**63 + 1]
