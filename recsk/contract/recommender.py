@@ -238,7 +238,8 @@ class BaseRecommender(Rankings):
         check_no_target(y, "score")
         held_out = X
         if not (isinstance(X, Interactions) and self._labels):
-            held_out = self._check_interactions(X, reset=False)
+            held_out = self._check_interactions(X, reset=False).to_csr()
+            held_out.resize((self.n_users_, self.n_features_in_))  # the last users may have none
         name = f"ndcg@{self.score_k}"
         measured = evaluate(
             self, held_out, "ndcg", self.score_k, exclude_seen=self._score_excludes_seen()

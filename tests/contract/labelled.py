@@ -14,6 +14,7 @@ import pytest
 from recsk import Interactions
 from recsk.data.checks import check_ids
 from recsk.metrics import evaluate
+from recsk.model_selection import make_ranking_scorer
 from recsk.storage import registry
 from recsk.storage.registry import register_estimator
 from tests.contract import suite
@@ -51,6 +52,7 @@ class InLabels:
     @pytest.fixture(autouse=True)
     def _in_labels(self, monkeypatch):
         monkeypatch.setattr(suite, "evaluate", _evaluate)
+        monkeypatch.setattr(suite, "make_ranking_scorer", _make_ranking_scorer)
         # Files may hold it, but only here: error messages list the registered classes.
         monkeypatch.setattr(registry, "_classes", dict(registry._classes))
         register_estimator(type(self.estimator))
@@ -60,6 +62,11 @@ def _evaluate(model, X_test, *args, eval_users=None, **kwargs):
     if eval_users is not None:
         eval_users = model._to_labels(eval_users, "user", "eval_users", (0, 1))
     return evaluate(model, model._held_out(X_test), *args, eval_users=eval_users, **kwargs)
+
+
+def _make_ranking_scorer(*args, **kwargs):
+    scorer = make_ranking_scorer(*args, **kwargs)
+    return lambda model, X: scorer(model, model._held_out(X))
 
 
 class _InIds:

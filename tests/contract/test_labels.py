@@ -312,3 +312,12 @@ def test_a_log_that_is_read_as_a_matrix_is_told():
     log = pd.DataFrame({"account_id": np.arange(1000) % 7, "game_id": np.arange(1000) % 11})
     with pytest.warns(UserWarning, match="matrix of 1000 users x 2 items. If its rows are inter"):
         MDERecommender(n_factors=2, max_epochs=1, random_state=0).fit(log)
+
+
+def test_a_matrix_is_in_the_order_of_the_labels(pair):
+    model, ids, _, _ = pair
+    matrix = TEST.to_csr()
+    if isinstance(model, MDSRecRecommender):
+        matrix = matrix.multiply(np.arange(1, N_ITEMS + 1)).tocsr()  # an order of its own
+    assert model.score(matrix) == ids.score(matrix)
+    assert evaluate(model, matrix, "recall", 5) == evaluate(ids, matrix, "recall", 5)
