@@ -58,6 +58,7 @@ def call(function, *, names=(), errors=(), **arguments):
             "no interaction in tr",
             "are in training too",
             "X has values",
+            "item_features.* has rows for",
         ):
             warnings.filterwarnings("default", f".*{words}", UserWarning)
         try:
