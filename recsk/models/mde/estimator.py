@@ -161,9 +161,11 @@ class MDERecommender(MDESteps):
     n_iter_, best_iter_ : int
         Epochs run, and the epoch whose weights were kept, counted from 1.
     n_users_, n_features_in_ : int
-        Rows and columns of X: users and items.
+        Users and items; more than X has columns if frames of features bring new items.
     interactions_ : csr_matrix of shape (n_users, n_items)
         Interactions of the fit, one per pair.
+    users_, items_ : ndarray of shape (n_users,) and (n_items,)
+        Labels of users and items; only if X has labels.
 
     Notes
     -----
@@ -344,8 +346,9 @@ class MDERecommender(MDESteps):
         y : None
             Exists for scikit-learn, which may pass one label per sample: they are ignored.
         item_features : dict of str to array-like of shape (n_items, n_columns), default=None
-            Features of every item by modality, dense or sparse. A row of NaN means that the item
-            lacks the modality. Without features (None or an empty dict) ids alone are learned.
+            Features of items by modality: arrays, dense or sparse, in the order of the items, or
+            data frames, matched by label. An item without a row, or with a row of NaN, lacks the
+            modality. None or an empty dict: ids alone are learned.
         eval_set : sparse matrix of shape (n_users, n_items) or Interactions, default=None
             Held-out interactions for early stopping, in place of a share of `X`. A matrix has a
             row for every user of `X`. Leave it out in searches: scikit-learn splits every argument

@@ -168,9 +168,9 @@ class MDSRecRecommender(MDSRecSteps):
     n_iter_, best_iter_ : int
         Epochs run, and the epoch whose weights were kept, counted from 1.
     n_users_, n_features_in_ : int
-        Rows and columns of X: users and items.
-    interactions_ : csr_matrix of shape (n_users, n_items)
-        Interactions of the fit, one per pair.
+        Users and items; more than X has columns if frames of features bring new items.
+    interactions_, users_, items_ : csr_matrix of shape (n_users, n_items), ndarray, ndarray
+        Interactions of the fit, one per pair; labels of users and items, only if X has labels.
 
     Notes
     -----
@@ -352,9 +352,9 @@ class MDSRecRecommender(MDSRecSteps):
         y : None
             Exists for scikit-learn, which may pass one label per sample: they are ignored.
         item_features : dict of str to array-like of shape (n_items, n_columns), default=None
-            Features of every item by modality, dense or sparse. A row of NaN means that the item
-            lacks the modality; the features of the ten items most similar in the other modalities
-            replace it. Without features (None or an empty dict) ids alone are learned.
+            Features of items by modality: arrays, dense or sparse, in the order of the items, or
+            data frames, matched by label. An item without a row, or with a row of NaN, lacks the
+            modality; ten similar items fill it in. None or an empty dict: ids alone are learned.
         eval_set : Interactions, or sparse matrix of shape (n_users, n_items), default=None
             Next items for early stopping, in any order, in place of the last items of some users
             of `X`. A matrix has a row for every user of `X`. Leave it out in searches:
