@@ -17,7 +17,7 @@ import models
 import numpy as np
 import torch
 from accuracy import parse_change
-from study_cells import DATASETS, load
+from sources import DATASETS, load
 
 from recsk.metrics import ndcg_at_k, recall_at_k
 
@@ -27,7 +27,7 @@ METRICS = {"recall": recall_at_k, "ndcg": ndcg_at_k}
 def run(dataset: str, model: str, changes: dict[str, Any], seed: int) -> dict[str, dict[str, Any]]:
     """Mean, standard error and number of users by metric, at 10 for sequences and else at 20."""
     sequential = models.is_sequential(model)
-    data = load(dataset, "mdsrec" if sequential else "mde")
+    data = load(dataset, sequential)
     k = 10 if sequential else 20
     users = np.flatnonzero(np.diff(data.test.indptr))
     ids, _ = models.fit(model, data, seed, changes).recommend(users, k=k)
