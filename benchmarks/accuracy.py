@@ -92,24 +92,23 @@ def compare(results: Runs, table: Table, part: str) -> list[dict[str, Any]]:
         found = [by_user.load(table.users / run["by_user"], part) for run in results[name]]
         return np.mean([values[metric] for values in found], axis=0)
 
+    pairs = [(metric, name) for metric in table.kept for name in results if name != rule]
+    values = [mean(name, metric) for metric, name in pairs]
+    tests = by_user.compare(values, [mean(rule, metric) for metric, _ in pairs]) if pairs else []
     rows = []
     print(f"\n{part}: paired differences from {rule}, the rule that is best on validation")
-    print(f"{'model':<21}{'metric':<12}{'mean':>8}{'difference':>12}{'95 %':>20}{'p':>9}")
-    for metric in table.kept:
-        reference = mean(rule, metric)
-        for name in results:
-            if name == rule:
-                continue
-            values = mean(name, metric)
-            row = {"model": name, "rule": rule, "part": part, "metric": metric}
-            row |= {"mean": float(values.mean()), **by_user.compare(values, reference)}
-            rows.append(row)
-            interval = f"{row['low']:+.4f} to {row['high']:+.4f}"
-            print(
-                f"{models.label(name):<21}{metric:<12}{row['mean']:>8.4f}{row['difference']:>+12.4f}"
-                f"{interval:>20}{row['p']:>9.4f}",
-                flush=True,
-            )
+    head = f"{'mean':>8}{'difference':>12}{'95 %':>20}{'p':>9}{'p (Holm)':>10}"
+    print(f"{'model':<21}{'metric':<12}{head}")
+    for (metric, name), own, test in zip(pairs, values, tests, strict=True):
+        row = {"model": name, "rule": rule, "part": part, "metric": metric}
+        row |= {"mean": float(own.mean()), **test}
+        rows.append(row)
+        interval = f"{row['low']:+.4f} to {row['high']:+.4f}"
+        print(
+            f"{models.label(name):<21}{metric:<12}{row['mean']:>8.4f}{row['difference']:>+12.4f}"
+            f"{interval:>20}{row['p']:>9.4f}{row['p_holm']:>10.4f}",
+            flush=True,
+        )
     return rows
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.metrics import evaluate
+from recsk.metrics.resampling import holm, paired_tests
 
 __all__ = ["Values", "compare", "load", "measure", "save"]
 
-BATCH = 8192
-N_DRAWS = 10_000
+METRICS = ("recall", "ndcg", "precision", "map")
+N_RESAMPLES = 10_000
 
 # The ids of the users ("user"), and by the name of a metric a value for each of them.
 Values = dict[str, np.ndarray]
@@ -29,29 +30,9 @@ def measure(
     kept: Sequence[str] = (),
 ) -> tuple[dict[str, float], Values]:
     """The means over users, and the values of each user by the metrics that are kept."""
-    found = evaluate(asked, truth, k=cutoffs, exclude_seen=exclude_seen)
-    if not kept:
-        return found, {}
-    users = np.flatnonzero(np.diff(truth.indptr))
-    values: Values = {"user": users, **{metric: np.empty(len(users)) for metric in kept}}
-    for start in range(0, len(users), BATCH):
-        part = slice(start, start + BATCH)
-        ids, _ = asked.recommend(users[part], k=max(cutoffs), exclude_seen=exclude_seen)
-        wanted = truth[users[part]].toarray() > 0
-        hits = np.take_along_axis(wanted, np.maximum(ids, 0), axis=1) & (ids >= 0)
-        for metric in kept:
-            values[metric][part] = _values(metric, hits, wanted.sum(axis=1))
-    return found, values
-
-
-def _values(metric: str, hits: np.ndarray, n_held_out: np.ndarray) -> np.ndarray:
-    kind, _, k = metric.partition("@")
-    hits = hits[:, : int(k)]
-    if kind == "recall":
-        return hits.sum(axis=1) / n_held_out
-    gain = 1 / np.log2(np.arange(2, hits.shape[1] + 2))
-    ideal = np.cumsum(gain)[np.minimum(n_held_out, len(gain)) - 1]
-    return hits @ gain / ideal
+    values = evaluate(asked, truth, METRICS, k=cutoffs, exclude_seen=exclude_seen, per_user=True)
+    means = {name: float(np.mean(v)) for name, v in values.items() if name != "user"}
+    return means, {name: values[name] for name in ("user", *kept)} if kept else {}
 
 
 def save(path: Path, users: Mapping[str, Values]) -> None:
@@ -69,28 +50,22 @@ def load(path: Path, part: str) -> Values:
         }
 
 
-def compare(values: np.ndarray, reference: np.ndarray, seed: int = 0) -> dict[str, float]:
-    """The paired difference over users of two models, its interval and its p.
+def compare(
+    values: Sequence[np.ndarray], references: Sequence[np.ndarray]
+) -> list[dict[str, float]]:
+    """Paired differences over users of several pairs of models, as `recsk.metrics.compare` has.
 
-    The interval is the paired bootstrap's (2.5 to 97.5 %), p that of the two-sided test which
-    flips the signs of the differences.
+    "low" and "high" are the interval of the paired bootstrap (95 %), "p" that of the sign-flip
+    test of the mean, "p_holm" the same with Holm's correction over all pairs.
     """
-    differences = np.asarray(values, dtype=np.float64) - reference
-    n, mean = len(differences), float(differences.mean())
-    rng = np.random.default_rng(seed)
-    flipped, resampled = np.empty(N_DRAWS), np.empty(N_DRAWS)
-    step = max(1, 2_000_000 // n)
-    for start in range(0, N_DRAWS, step):
-        size = min(step, N_DRAWS - start)
-        signs = rng.integers(0, 2, (size, n), dtype=np.int8) * 2 - 1
-        flipped[start : start + size] = signs @ differences / n
-        drawn = rng.integers(0, n, (size, n), dtype=np.int32)
-        resampled[start : start + size] = differences[drawn].mean(axis=1)
-    extreme = np.abs(flipped) >= abs(mean) - 1e-12
-    low, high = np.quantile(resampled, [0.025, 0.975])
-    return {
-        "difference": mean,
-        "low": float(low),
-        "high": float(high),
-        "p": float((1 + extreme.sum()) / (1 + N_DRAWS)),
+    differences = np.stack(values, axis=1) - np.stack(references, axis=1)
+    tests = paired_tests(differences, N_RESAMPLES, "sign-flip", 0.95, seed=0)
+    columns = {
+        "difference": differences.mean(axis=0),
+        **tests._asdict(),
+        "p_holm": holm(tests.p),
     }
+    return [
+        {name: float(column[pair]) for name, column in columns.items()}
+        for pair in range(differences.shape[1])
+    ]
