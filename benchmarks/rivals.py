@@ -18,11 +18,12 @@ __all__ = ["RULES", "Rule", "rules_for"]
 
 @dataclass(frozen=True)
 class Rule:
-    """A class, parameters that stay, a grid, and what the class needs."""
+    """A class, a grid, parameters that stay, those that are tuned together, and what it needs."""
 
     path: str
     grid: dict[str, Axis] = field(default_factory=dict)
     params: dict[str, Any] = field(default_factory=dict)
+    together: tuple[tuple[str, str], ...] = ()
     features: bool = False
     ordered: bool = False
 
@@ -66,11 +67,18 @@ RULES: dict[str, Rule] = {
     "als": Rule(
         "recsk.baselines:ALSRecommender",
         {
-            "factors": Axis((16, 32, 64, 128), start=(32, 128), limits=(2, 1024)),
-            "regularization": Axis((0.1, 1.0, 10.0), limits=(1e-4, 1e4)),
-            "alpha": Axis((1.0, 2.0, 5.0, 10.0, 20.0), start=(1.0, 5.0, 20.0), limits=(0.05, 500)),
+            "factors": Axis((16, 32, 64, 128, 256), start=(32, 128), limits=(2, 1024)),
+            "regularization": Axis(
+                (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
+                start=(1.0, 10.0, 100.0),
+                limits=(1e-4, 1e5),
+            ),
+            "alpha": Axis(
+                (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), start=(1.0, 10.0, 30.0), limits=(0.01, 1e4)
+            ),
         },
-        {"iterations": 20},
+        {"iterations": 15},
+        together=(("regularization", "alpha"),),
     ),
     "bpr": Rule(
         "recsk.baselines:BPRRecommender",
@@ -80,6 +88,7 @@ RULES: dict[str, Rule] = {
             "regularization": Axis((0.001, 0.01, 0.1), limits=(1e-6, 10.0)),
             "iterations": Axis((100, 300), limits=(10, 3000)),
         },
+        together=(("learning_rate", "regularization"),),
     ),
     "content_knn": Rule(
         "recsk.baselines:ContentKNNRecommender",

@@ -42,6 +42,11 @@ class Row:
         own = rivals.RULES[self.name].grid if self.name in rivals.RULES else {}
         return {n: axis for n, axis in {**own, **self.axes}.items() if n not in self.changes}
 
+    @property
+    def together(self) -> tuple[tuple[str, str], ...]:
+        """Pairs of parameters that are moved in the same direction as well."""
+        return rivals.RULES[self.name].together if self.name in rivals.RULES else ()
+
 
 class Table:
     """Runs of models on one data set, each computed once: what the store knows is not run again.
@@ -84,7 +89,7 @@ class Table:
             print(f"{row.name}: {metric} {known[metric]:.4f} on validation, {params}", flush=True)
             return float(known[metric])
 
-        return tuning.search(row.grid, score)
+        return tuning.search(row.grid, score, together=row.together)
 
     def run(self, row: Row, params: dict[str, Any], seed: int) -> dict[str, Any]:
         """One model of one seed, measured on all parts."""

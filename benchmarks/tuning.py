@@ -1,7 +1,8 @@
 """The best setting on validation, of a grid that goes on where its best is at an edge.
 
 Every combination of the first values of the axes is tried. Then the neighbours of the best setting
-are tried, one axis at a time, until none of them is better. An axis of numbers has neighbours
+are tried, one axis at a time, until none of them is better; parameters that are good `together` are
+also moved in the same direction. An axis of numbers has neighbours
 beyond its ends: it goes on by the ratio of its last two values if they are positive, else by their
 difference. It ends at its limits, after `STEPS` values of its own on either side, or at a value
 that the model refuses with a ValueError. A search that reaches `MAX_SETTINGS` settings stops. Where
@@ -63,21 +64,30 @@ def search(
     grid: Mapping[str, Axis] | Sequence[dict[str, Any]],
     score: Callable[[dict[str, Any]], float],
     *,
+    together: Sequence[tuple[str, str]] = (),
     max_settings: int = MAX_SETTINGS,
 ) -> Found:
-    """The setting with the largest score; of a plain list of settings, one of the list."""
+    """The setting with the largest score; of a plain list of settings, one of the list.
+
+    `together` are pairs of parameters with a ridge: the best of one is large where the other is.
+    """
     if not isinstance(grid, Mapping):
         tried = [(params, score(params)) for params in grid]
         params, value = max(tried, key=lambda pair: pair[1])
         return Found(params, value, len(tried), [], tried)
-    return _Search(grid, score, max_settings).run()
+    together = [pair for pair in together if set(pair) <= grid.keys()]
+    return _Search(grid, score, together, max_settings).run()
 
 
 class _Search:
     def __init__(
-        self, grid: Mapping[str, Axis], score: Callable[[dict[str, Any]], float], most: int
+        self,
+        grid: Mapping[str, Axis],
+        score: Callable[[dict[str, Any]], float],
+        together: Sequence[tuple[str, str]],
+        most: int,
     ) -> None:
-        self.grid, self.score, self.most = grid, score, most
+        self.grid, self.score, self.together, self.most = grid, score, together, most
         self.ladders = {name: _Ladder(axis) for name, axis in grid.items()}
         self.known: dict[tuple[Any, ...], float] = {}
 
@@ -103,20 +113,28 @@ class _Search:
         return max(self.known, key=lambda setting: self.known[setting])
 
     def _try(self, setting: tuple[Any, ...], best: tuple[Any, ...]) -> None:
-        (name,) = (n for n, new, old in zip(self.grid, setting, best, strict=True) if new != old)
-        value = self._params(setting)[name]
+        """Score a neighbour of the best; a value that is refused ends its axis."""
+        params, before = self._params(setting), self._params(best)
         try:
-            self.known[setting] = self.score(self._params(setting))
+            self.known[setting] = self.score(params)
         except ValueError as error:
-            if value in self.grid[name].values:
+            changed = [name for name in params if params[name] != before[name]]
+            new = [name for name in changed if params[name] not in self.grid[name].values]
+            if not new:
                 raise
-            print(f"{name} ends before {value}, which is refused: {error}", flush=True)
-            self.ladders[name].refuse(value)
+            print(f"{new[0]} ends before {params[new[0]]}, which is refused: {error}", flush=True)
+            self.ladders[new[0]].refuse(params[new[0]])
 
     def _neighbours(self, setting: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-        for place, ladder in enumerate(self.ladders.values()):
-            for value in ladder.beside(setting[place]):
-                yield (*setting[:place], value, *setting[place + 1 :])
+        params = self._params(setting)
+        for name, ladder in self.ladders.items():
+            for value in ladder.beside(params[name]):
+                yield tuple({**params, name: value}.values())
+        for pair in self.together:
+            for step in (-1, 1):
+                moved = {name: self.ladders[name].after(params[name], step) for name in pair}
+                if None not in moved.values():
+                    yield tuple({**params, **moved}.values())
 
     def _at_limit(self, best: tuple[Any, ...]) -> list[str]:
         """Parameters whose next value was not tried, but for names."""
@@ -162,6 +180,12 @@ class _Ladder:
         at = self.values.index(value)
         near = [self.values[place] for place in (at - 1, at + 1) if 0 <= place < len(self.values)]
         return [other for other in near if other not in self.refused]
+
+    def after(self, value: Any, step: int) -> Any:
+        """The value one step up or down, None without one."""
+        place = self.values.index(value) + step
+        found = self.values[place] if 0 <= place < len(self.values) else None
+        return None if found in self.refused else found
 
     def is_open(self, value: Any, tried: set[Any]) -> bool:
         """Whether better values may lie beyond: a neighbour was not tried or there is none."""

@@ -56,6 +56,20 @@ def test_none_is_the_upper_end(tuning):
     assert found.params == {"n": None} and found.n_settings == 4 and found.at_limit == []
 
 
+def test_along_a_ridge(tuning):
+    def score(params):
+        a, b = math.log2(params["a"]), math.log2(params["b"])
+        return a + b - 10 * abs(a - b) if a < 5 else -a
+
+    axes = {name: tuning.Axis((1, 2), start=(1,)) for name in "ab"}
+    alone = tuning.search(axes, score)
+    assert alone.params == {"a": 1, "b": 1}
+    assert tuning.search(axes, score, together=[("a", "b")]).params == {"a": 16, "b": 16}
+    del axes["b"]
+    only = tuning.search(axes, lambda params: -params["a"], together=[("a", "b")])
+    assert only.params == {"a": 1}
+
+
 def test_names_are_all_tried(tuning):
     axes = {"w": tuning.Axis(("x", "y", "z"), start=("x",)), "flag": tuning.Axis((False, True))}
     found = tuning.search(axes, lambda params: (params["w"] == "z") + params["flag"])
