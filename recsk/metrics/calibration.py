@@ -84,7 +84,7 @@ class Calibration(ListMetric):
         """Compute the distribution over the categories of every item."""
         self._check_parameters()
         train = self.get_train(setting)
-        given, positions = rows_of_items(self.categories, setting, "categories")
+        given, positions = rows_of_items(self.categories, setting, "categories", entries=True)
         shares = _category_shares(given)
         shares = sparse.diags_array((positions >= 0) * 1.0) @ shares[np.maximum(positions, 0)]
         shares = shares.tocsr()
@@ -156,8 +156,8 @@ def calibration_at_k(
         The training interactions, which are the histories.
     categories : array-like of shape (n_items,), or matrix of shape (n_items, n_categories)
         For each item one category, or a tuple, list or set of categories with equal shares; None,
-        NaN or an empty tuple where it has none. A matrix, dense or sparse, holds weights of at
-        least 0, which are scaled to a sum of one for each item.
+        NaN or an empty tuple where it has none. An array of two axes, a sparse matrix or a frame
+        holds weights of at least 0, which are scaled to a sum of one for each item.
     k : int, default=None
         Number of ranks to count. ``None`` counts all columns of `ranked`.
     users : array-like of int, shape (n,), default=None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,14 @@ from recsk.metrics.lists import Setting
 __all__ = ["rows_of_items"]
 
 
-def rows_of_items(given: Any, setting: Setting, name: str) -> tuple[Any, npt.NDArray[np.int64]]:
+def rows_of_items(
+    given: Any, setting: Setting, name: str, *, entries: bool = False
+) -> tuple[Any, npt.NDArray[np.int64]]:
     """Return values of items, and the position of each item among them, -1 without one.
 
     A pandas frame or series is matched by its index, which holds the labels of the items where
-    the model speaks labels, else their ids. Anything else has one row for each id.
+    the model speaks labels, else their ids. Anything else has one row for each id. `entries` keeps
+    the entries of a list as they are, such as tuples, in place of a matrix of them.
 
     Returns
     -------
@@ -36,7 +40,7 @@ def rows_of_items(given: Any, setting: Setting, name: str) -> tuple[Any, npt.NDA
             f"items; got {describe(given)}: call to_pandas() and set_index(...)"
         )
     else:
-        values = given if isinstance(given, np.ndarray) else _to_array(given)
+        values = given if isinstance(given, np.ndarray) else _to_array(given, name, entries)
         n_rows = len(values) if values.ndim else -1
     if n_rows != n_items:
         raise ValueError(
@@ -66,16 +70,15 @@ def _match_index(index: Any, setting: Setting, name: str) -> npt.NDArray[np.int6
     return positions
 
 
-def _to_array(given: Any) -> npt.NDArray[Any]:
-    """Return a list as an array of numbers, or else of its entries as they are."""
+def _to_array(given: Any, name: str, entries: bool) -> npt.NDArray[Any]:
+    """Return a list as an array: of its entries as they are, or as NumPy reads it."""
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes):
+        entries = False
     try:
-        array = np.asarray(given)
-    except ValueError:  # lists of different lengths
-        array = np.empty(0, dtype=object)
-    if array.dtype.kind in "biuf":
-        return array
-    entries = list(given)
-    array = np.empty(len(entries), dtype=object)
-    for i, entry in enumerate(entries):  # NumPy would take tuples apart, and make NaN a string
-        array[i] = entry
+        array = np.empty(len(given), dtype=object) if entries else np.asarray(given)
+    except ValueError as error:  # rows of different lengths
+        raise ValueError(f"{name} must have rows of one length; got {describe(given)}") from error
+    if entries:
+        for i, entry in enumerate(given):  # NumPy would take tuples apart, and make NaN a string
+            array[i] = entry
     return array
