@@ -30,7 +30,7 @@ __all__ = ["Calibration", "calibration_at_k"]
 class Calibration(ListMetric):
     """Divergence of a list's categories from the history's, for `evaluate` and `compare`.
 
-    It is defined as in :func:`calibration_at_k`. Lower is better.
+    It is defined as in :func:`~recsk.metrics.calibration_at_k`. Lower is better.
 
     Parameters
     ----------

@@ -48,8 +48,9 @@ def compare(
 ) -> Comparison:
     r"""Compare fitted models with a baseline on the same held-out users.
 
-    Each model is measured as by :func:`evaluate`. For each metric, k and model the differences
-    :math:`d_u` between the model's and the baseline's value of user u are tested for a mean of 0:
+    Each model is measured as by :func:`~recsk.metrics.evaluate`. For each metric, k and model the
+    differences :math:`d_u` between the model's and the baseline's value of user u are tested for a
+    mean of 0:
 
     - ``"sign-flip"``: if the models are equally good, every :math:`d_u` could as well have the
       other sign. p is the share of random signs :math:`s` with
@@ -71,8 +72,8 @@ def compare(
         Two or more names and models: anything that `evaluate` takes, searches included. All must
         speak labels or all ids.
     X_test, metrics, k, eval_users, exclude_seen, X_train
-        As in :func:`evaluate`. Every metric and k adds a test for each model, which the correction
-        pays for: choose few.
+        As in :func:`~recsk.metrics.evaluate`. Every metric and k adds a test for each model, and
+        the correction makes each test harder to pass: choose few.
     baseline : str, default=None
         The model that the others are compared with. None: the first one.
     method : {"sign-flip", "bootstrap"}, default="sign-flip"

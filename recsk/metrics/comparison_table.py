@@ -227,4 +227,4 @@ class Comparison:
 
 
 def _format_p(p: float) -> str:
-    return f"{p:.4f}" if p >= 1e-4 else f"{p:.0e}"
+    return f"{p:.4f}" if p >= 5e-5 else f"{p:.0e}"

@@ -27,7 +27,7 @@ __all__ = ["Diversity", "diversity_at_k"]
 class Diversity(ListMetric):
     """Diversity within a list, for `evaluate`, `compare` and `make_ranking_scorer`.
 
-    It is defined as in :func:`diversity_at_k`.
+    It is defined as in :func:`~recsk.metrics.diversity_at_k`.
 
     Parameters
     ----------

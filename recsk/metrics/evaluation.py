@@ -99,8 +99,9 @@ def evaluate(
     metrics : str, metric object or sequence of them, default=("recall", "ndcg", "precision", "map")
         Of accuracy: "recall", "ndcg", "precision", "map", "mrr" and "hit_rate". Beyond accuracy:
         "novelty", "popularity", "popularity_shift" and "new_items", which read the training
-        interactions; :class:`Diversity` and :class:`Calibration`, which carry what they need. Of
-        all lists together: "gini" and "coverage". :mod:`recsk.metrics` defines them all.
+        interactions; :class:`~recsk.metrics.Diversity` and :class:`~recsk.metrics.Calibration`,
+        which carry what they need. Of all lists together: "gini" and "coverage".
+        :mod:`recsk.metrics` defines them all.
     k : int or iterable of int, default=(5, 10, 20)
         Lengths of the lists.
     eval_users : array-like of labels or int, default=None

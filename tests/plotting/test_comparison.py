@@ -39,7 +39,9 @@ def drawn(ax):
     found = []
     for container in ax.containers:
         point, _, (bars,) = container
-        (segment,) = bars.get_segments() or [np.full((2, 2), np.nan)]
+        segment = np.array(bars.get_segments()[0])
+        if not segment.size:  # no interval
+            segment = np.full((2, 2), np.nan)
         hollow = point.get_markerfacecolor() == "white"
         found.append((point.get_xdata()[0], *segment[:, 0], not hollow))
     return found
