@@ -270,3 +270,49 @@ def test_fitted_models_searches_and_models_of_ones_own():
     for row in comparison.rows:
         if row.model == "mde" and row.metric in ("ndcg", "novelty", "new_items"):
             assert row.mean == pytest.approx(alone[f"{row.metric}@5"])
+
+
+def test_fitted_models_that_speak_labels():
+    pd = pytest.importorskip("pandas")
+    data = make_multimodal(n_users=60, n_items=40, random_state=0)
+    log = pd.DataFrame({"user": data.interactions.user, "item": data.interactions.item})
+    log = log.assign(user="u" + log["user"].astype(str), item="i" + log["item"].astype(str))
+    X = Interactions.from_frame(log)
+    train, test = next(RandomHoldout(random_state=0).split(X))
+    frame = pd.DataFrame(data.item_features["t"], index=[f"i{i}" for i in range(40)])
+    model = MDERecommender(n_factors=8, max_epochs=1, random_state=0)
+    models = {
+        "a": model.fit(X[train], item_features={"t": frame}),
+        "b": MDERecommender(n_factors=8, max_epochs=1, random_state=1).fit(X[train]),
+    }
+    metrics = ["recall", "novelty", Diversity(frame), Calibration(frame[[0]].gt(0)[0])]
+    comparison = compare(models, X[test], metrics, 5, random_state=0, n_resamples=50)
+    assert set(comparison.users) <= set(log["user"])
+    user = comparison.users[3]
+    held_out = set(log["item"][test][log["user"][test] == user])
+    listed = models["a"].recommend(user, k=5)[0].tolist()
+    recall = comparison.by_user.loc[user, ("a", "recall@5")]
+    assert recall == pytest.approx(len(held_out & set(listed)) / len(held_out))
+    vectors = frame.loc[listed].to_numpy()
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    expected = 1 - (vectors @ vectors.T)[np.triu_indices(5, 1)].mean()
+    diversity = comparison.by_user.loc[user, ("a", "diversity@5")]
+    assert diversity == pytest.approx(expected, rel=1e-4)
+
+
+def test_warnings_point_to_the_call(models, truth):
+    est = FixedRecommender(models["good"].ranked)
+    est.interactions_ = sparse.csr_matrix(truth, dtype="f4")
+    with pytest.warns(UserWarning, match="held-out interactions are in training") as caught:
+        compare({"a": est, "b": est}, truth, "ndcg", 5, n_resamples=10)
+    assert {warning.filename for warning in caught} == {__file__}
+    users, items = np.arange(N_USERS), np.arange(N_ITEMS)
+    X_test = Interactions.from_csr(truth).with_labels(users, items)
+    est = Noisy(2, 1, truth, (users[:-20], items))
+    for call in (
+        lambda: compare({"a": est, "b": est}, X_test, "ndcg", 5, n_resamples=10),
+        lambda: evaluate(est, X_test, "ndcg", 5),
+    ):
+        with pytest.warns(UserWarning, match="were not in the fit") as caught:
+            call()
+        assert {warning.filename for warning in caught} == {__file__}
