@@ -31,9 +31,11 @@ class Rule:
 # Pairs up to `max_gap` apart, a decay for each step, and the last items of the history.
 _SEQUENTIAL = {
     "max_gap": Axis((10, 20, 40), start=(20,), limits=(1, 200)),
-    "gap_decay": Axis((0.4, 0.6, 0.7, 0.8, 0.9, 1.0), start=(0.6, 0.8), limits=(0.1, 1.0)),
+    "gap_decay": Axis((0.4, 0.6, 0.7, 0.8, 0.9, 1.0), start=(0.6, 0.8), limits=(0.0, 1.0)),
     "n_recent": Axis((3, 5, 10), start=(5,), limits=(1, 100)),
-    "recent_decay": Axis((0.3, 0.5, 0.7), limits=(0.05, 1.0)),
+    "recent_decay": Axis(
+        (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7), start=(0.3, 0.5, 0.7), limits=(0.0, 1.0)
+    ),
 }
 RULES: dict[str, Rule] = {
     "popular": Rule("recsk.baselines:PopularRecommender"),
@@ -49,8 +51,12 @@ RULES: dict[str, Rule] = {
     "rp3beta": Rule(
         "recsk.baselines:RP3betaRecommender",
         {
-            "alpha": Axis((0.6, 0.8, 1.0, 1.2, 1.4), start=(0.8, 1.2), limits=(0.1, 5.0)),
-            "beta": Axis((0.0, 0.1, 0.2, 0.3, 0.4, 0.5), start=(0.1, 0.3), limits=(0.0, 2.0)),
+            "alpha": Axis(
+                (0.6, 0.8, 1.0, 1.2, 1.4), start=(0.8, 1.2), limits=(0.1, 5.0), halvings=1
+            ),
+            "beta": Axis(
+                (0.0, 0.1, 0.2, 0.3, 0.4, 0.5), start=(0.1, 0.3), limits=(0.0, 2.0), halvings=1
+            ),
             "n_neighbors": Axis((50, 100, 200, 400), start=(100, 200), limits=(3, 5000)),
         },
     ),
@@ -61,6 +67,7 @@ RULES: dict[str, Rule] = {
                 (10.0, 30.0, 100.0, 200.0, 300.0, 500.0, 1000.0, 3000.0),
                 start=(300.0,),
                 limits=(0.1, 1e6),
+                halvings=1,
             )
         },
     ),
@@ -72,9 +79,12 @@ RULES: dict[str, Rule] = {
                 (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
                 start=(1.0, 10.0, 100.0),
                 limits=(1e-4, 1e5),
+                halvings=2,
             ),
             "alpha": Axis(
-                (0.3, 1.0, 3.0, 10.0, 30.0, 100.0), start=(1.0, 10.0, 30.0), limits=(0.01, 1e4)
+                (0.3, 1.0, 3.0, 10.0, 30.0, 100.0),
+                start=(1.0, 10.0, 30.0),
+                limits=(0.01, 1e4),
             ),
         },
         {"iterations": 15},
@@ -92,7 +102,7 @@ RULES: dict[str, Rule] = {
     ),
     "content_knn": Rule(
         "recsk.baselines:ContentKNNRecommender",
-        {"n_neighbors": Axis((10, 50, 200, None), limits=(1, 5000))},
+        {"n_neighbors": Axis((4, 16, 64, 256, None), limits=(1, 5000))},
         features=True,
     ),
     "sequential_rules": Rule(

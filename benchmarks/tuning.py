@@ -2,7 +2,8 @@
 
 Every combination of the first values of the axes is tried. Then the neighbours of the best setting
 are tried, one axis at a time, until none of them is better; parameters that are good `together` are
-also moved in the same direction. An axis of numbers has neighbours
+also moved in the same direction. Where an axis has `halvings`, its steps on both sides of the best
+are then halved, and so on. An axis of numbers has neighbours
 beyond its ends: it goes on by the ratio of its last two values if they are positive, else by their
 difference. It ends at its limits, after `STEPS` values of its own on either side, or at a value
 that the model refuses with a ValueError. A search that reaches `MAX_SETTINGS` settings stops. Where
@@ -29,12 +30,14 @@ class Axis:
     """Values of a parameter: numbers in ascending order (None after them: no bound), or names.
 
     `start` are the values of the first combinations, all by default. `limits` are the smallest
-    and the largest number that the parameter may have; names have none.
+    and the largest number that the parameter may have; names have none. `halvings` says how often
+    the steps beside the best are halved.
     """
 
     values: tuple[Any, ...]
     start: tuple[Any, ...] = ()
     limits: tuple[float, float] = (-math.inf, math.inf)
+    halvings: int = 0
 
     @property
     def first(self) -> tuple[Any, ...]:
@@ -99,9 +102,10 @@ class _Search:
             for setting in self._neighbours(best):
                 if setting not in self.known and len(self.known) < self.most:
                     self._try(setting, best)
-            if self._best() == best:
+            if self._best() != best:
+                best = self._best()
+            elif not self._refine(best):
                 break
-            best = self._best()
         tried = [(self._params(setting), value) for setting, value in self.known.items()]
         at_limit = self._at_limit(best)
         return Found(self._params(best), self.known[best], len(tried), at_limit, tried)
@@ -136,6 +140,12 @@ class _Search:
                 if None not in moved.values():
                     yield tuple({**params, **moved}.values())
 
+    def _refine(self, best: tuple[Any, ...]) -> bool:
+        """Halve the steps beside the best, where an axis has that left."""
+        params = self._params(best)
+        halved = [ladder.halve(params[name]) for name, ladder in self.ladders.items()]
+        return any(halved)
+
     def _at_limit(self, best: tuple[Any, ...]) -> list[str]:
         """Parameters whose next value was not tried, but for names."""
         found = []
@@ -153,6 +163,7 @@ class _Ladder:
     def __init__(self, axis: Axis) -> None:
         self.axis = axis
         self.values = list(axis.values)
+        self.halvings = axis.halvings
         self.refused: set[Any] = set()
         if axis.is_numeric and axis.numbers:
             self.values = sorted(set(axis.numbers))
@@ -167,9 +178,23 @@ class _Ladder:
         for up in (True, False):
             for value in _continued(self.values if up else self.values[::-1], up=up):
                 value = min(max(value, low), high)
-                if not low <= value <= high or value in self.values:
+                if value in self.values or value <= 0 < min(self.values):
                     break
                 self.values = [*self.values, value] if up else [value, *self.values]
+
+    def halve(self, value: Any) -> bool:
+        """Insert values between a value and those beside it."""
+        near = [other for other in self.beside(value) if None not in (other, value)]
+        if not self.halvings or not self.axis.is_numeric or not near:
+            return False
+        self.halvings -= 1
+        for other in near:
+            middle = math.sqrt(value * other) if value * other > 0 else (value + other) / 2
+            whole = isinstance(value, Integral) and isinstance(other, Integral)
+            middle = round(middle) if whole else float(f"{middle:.6g}")
+            if middle not in self.values:
+                self.values.insert(max(self.values.index(value), self.values.index(other)), middle)
+        return True
 
     def refuse(self, value: Any) -> None:
         self.refused.add(value)
@@ -208,7 +233,7 @@ def _continued(values: list[Any], *, up: bool) -> Iterator[Any]:
         else:
             value = last + (last - before if last != before else (1 if up else -1))
         value = round(value) if isinstance(last, Integral) else float(f"{value:.6g}")
-        if value == last or value == 0 < min(values):
+        if value == last:
             return
         yield value
         before, last = last, value

@@ -1,5 +1,6 @@
 """A search on validation goes on until its best is inside the grid."""
 
+import itertools
 import math
 
 import pytest
@@ -35,6 +36,8 @@ def test_downwards_and_whole_numbers(tuning):
     found = tuning.search({"n": tuning.Axis((2, 4))}, peak(n=0))
     assert found.params == {"n": 1}
     assert found.at_limit == ["n"]  # half of one is no whole number
+    found = tuning.search({"n": tuning.Axis((4, 16), limits=(1, 100))}, peak(n=0))
+    assert found.params == {"n": 1}
 
 
 def test_with_zero_by_the_step(tuning):
@@ -68,6 +71,19 @@ def test_along_a_ridge(tuning):
     del axes["b"]
     only = tuning.search(axes, lambda params: -params["a"], together=[("a", "b")])
     assert only.params == {"a": 1}
+
+
+def test_steps_are_halved(tuning):
+    axis = tuning.Axis((1.0, 10.0, 100.0))
+    assert tuning.search({"a": axis}, peak(a=33.0)).params == {"a": 10.0}
+    axis = tuning.Axis((1.0, 10.0, 100.0), halvings=2)
+    found = tuning.search({"a": axis}, peak(a=33.0))
+    assert found.params == {"a": pytest.approx(1000**0.5)} and found.at_limit == []
+    tried = sorted(params["a"] for params, _ in found.tried)
+    ratios = [after / before for before, after in itertools.pairwise(tried)]
+    assert min(ratios) == pytest.approx(10**0.25, rel=1e-3)
+    found = tuning.search({"n": tuning.Axis((0, 4, 8), halvings=3)}, peak(n=3))
+    assert found.params == {"n": 3}
 
 
 def test_names_are_all_tried(tuning):
