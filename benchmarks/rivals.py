@@ -43,7 +43,7 @@ RULES: dict[str, Rule] = {
         "recsk.baselines:ItemKNNRecommender",
         {
             "weighting": Axis(("cosine", "tfidf", "bm25")),
-            "n_neighbors": Axis((50, 100, 200), limits=(3, 5000)),
+            "n_neighbors": Axis((50, 100, 200), limits=(3, 5000), halvings=1),
             "K1": Axis((0.3, 0.6, 1.2, 2.4), start=(1.2,), limits=(0.01, 100)),
             "B": Axis((0.0, 0.25, 0.5, 0.75, 1.0), start=(0.75,), limits=(0.0, 1.0)),
         },
@@ -102,7 +102,7 @@ RULES: dict[str, Rule] = {
     ),
     "content_knn": Rule(
         "recsk.baselines:ContentKNNRecommender",
-        {"n_neighbors": Axis((4, 16, 64, 256, None), limits=(1, 5000))},
+        {"n_neighbors": Axis((4, 16, 64, 256, None), limits=(1, 5000), halvings=1)},
         features=True,
     ),
     "sequential_rules": Rule(
