@@ -112,7 +112,8 @@ class ALSRecommender(BaseRecommender):
         """Solve for the vectors of users with given histories."""
         with threadpool_limits(1, "blas"):
             model = self._implicit()
-            model.item_factors = self.item_embedding_
+            # implicit refuses read-only arrays, such as those of a file that is mapped to memory.
+            model.item_factors = np.require(self.item_embedding_, requirements="W")
             vectors = model.recalculate_user(np.arange(histories.n_users), histories.to_csr())
         return Users(vectors=vectors)
 
