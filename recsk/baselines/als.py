@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from implicit.cpu.als import AlternatingLeastSquares
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from recsk.baselines.ignored import warn_of_features
 from recsk.contract import (
@@ -19,6 +18,7 @@ from recsk.contract import (
     register_estimator,
 )
 from recsk.data import Interactions
+from recsk.ranking.engine import ONE_BLAS_THREAD
 from recsk.ranking.threads import in_fork
 
 __all__ = ["ALSRecommender"]
@@ -103,24 +103,25 @@ class ALSRecommender(BaseRecommender):
     def learn(self, data: TrainingData) -> Learned:
         """Alternate between users and items."""
         warn_of_features(self, data)
-        with threadpool_limits(1, "blas"):  # as implicit asks for
-            model = self._implicit(random_state=data.random_state.randint(np.iinfo(np.int32).max))
+        seed = data.random_state.randint(np.iinfo(np.int32).max)
+        with ONE_BLAS_THREAD:  # as implicit asks for
+            model = self._implicit(self.factors, random_state=seed)
             model.fit(data.matrix, show_progress=False)
         return Learned(item_vectors=model.item_factors, user_vectors=model.user_factors)
 
     def encode(self, histories: Interactions) -> Users:
         """Solve for the vectors of users with given histories."""
-        with threadpool_limits(1, "blas"):
-            model = self._implicit()
+        with ONE_BLAS_THREAD:
+            model = self._implicit(self.item_embedding_.shape[1])
             # implicit refuses read-only arrays, such as those of a file that is mapped to memory.
             model.item_factors = np.require(self.item_embedding_, requirements="W")
             vectors = model.recalculate_user(np.arange(histories.n_users), histories.to_csr())
         return Users(vectors=vectors)
 
-    def _implicit(self, **options: Any) -> Any:
+    def _implicit(self, factors: int, **options: Any) -> Any:
         """Return implicit's model with the parameters of this one."""
         return AlternatingLeastSquares(
-            factors=int(self.factors),
+            factors=int(factors),
             regularization=float(self.regularization),
             alpha=float(self.alpha),
             iterations=int(self.iterations),
