@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 __all__ = ["available_memory", "check_memory"]
+
+
+# Where Linux tells a container its limit, in the second and the first version. What the container
+# uses says little: most of it may be caches.
+_LIMITS = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"
 
 
 def available_memory() -> int | None:
     """Return the bytes of memory that new arrays can use; None where the system does not tell.
 
-    On Linux it is ``MemAvailable``: free memory and caches that the system gives up. Elsewhere it
-    is all memory of the machine.
+    On Linux it is ``MemAvailable``, free memory and caches that the system gives up, and at most
+    the limit of a container. Elsewhere it is all memory of the machine.
     """
+    limits = [*map(_container_limit, _LIMITS), _machine_memory()]
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def _container_limit(path: str) -> int | None:
     try:
-        with open("/proc/meminfo", encoding="ascii") as lines:
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
+        return int(Path(path).read_text(encoding="ascii"))
+    except (OSError, ValueError):  # no container, or "max"
+        return None
+
+
+def _machine_memory() -> int | None:
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
     except OSError:
         pass
     try:

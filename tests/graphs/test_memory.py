@@ -1,5 +1,5 @@
-import builtins
 import os
+from pathlib import Path
 
 import pytest
 
@@ -16,12 +16,23 @@ def test_without_a_list_of_memory_it_is_that_of_the_machine(monkeypatch):
     def no_file(*args, **kwargs):
         raise FileNotFoundError
 
-    monkeypatch.setattr(builtins, "open", no_file)
+    monkeypatch.setattr(Path, "read_text", no_file)
     sizes = {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}
     monkeypatch.setattr(os, "sysconf", sizes.__getitem__, raising=False)
     assert available_memory() == 4_096_000
     monkeypatch.delattr(os, "sysconf")
     assert available_memory() is None
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [("1000", 1000), ("max", 4_096_000), (str(2**60), 4_096_000)]
+)
+def test_a_container_has_no_more_than_its_limit(limit, expected, monkeypatch, tmp_path):
+    path = tmp_path / "memory.max"
+    path.write_text(f"{limit}\n")
+    monkeypatch.setattr(memory, "_LIMITS", (str(path), str(tmp_path / "none")))
+    monkeypatch.setattr(memory, "_machine_memory", lambda: 4_096_000)
+    assert available_memory() == expected
 
 
 def test_an_unknown_amount_of_memory_refuses_nothing(monkeypatch):
