@@ -74,7 +74,7 @@ RULES: dict[str, Rule] = {
     "als": Rule(
         "recsk.baselines:ALSRecommender",
         {
-            "factors": Axis((16, 32, 64, 128, 256), start=(32, 128), limits=(2, 1024)),
+            "factors": Axis((16, 32, 64, 128, 256), start=(32, 128), limits=(2, 512)),
             "regularization": Axis(
                 (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0),
                 start=(1.0, 10.0, 100.0),
@@ -93,7 +93,7 @@ RULES: dict[str, Rule] = {
     "bpr": Rule(
         "recsk.baselines:BPRRecommender",
         {
-            "factors": Axis((16, 32, 64), start=(32,), limits=(2, 1024)),
+            "factors": Axis((16, 32, 64), start=(32,), limits=(2, 512)),
             "learning_rate": Axis((0.01, 0.03, 0.1), start=(0.01, 0.03), limits=(1e-4, 1.0)),
             "regularization": Axis((0.001, 0.01, 0.1), limits=(1e-6, 10.0)),
             "iterations": Axis((100, 300), limits=(10, 3000)),
