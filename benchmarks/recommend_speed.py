@@ -28,6 +28,7 @@ from implicit.cpu.als import AlternatingLeastSquares
 from synthetic import power_law
 
 from recsk import Interactions, MDERecommender
+from recsk.contract import Learned
 
 Recommend = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
@@ -41,7 +42,7 @@ def models(args: argparse.Namespace) -> dict[str, Recommend]:
     )
     estimator = MDERecommender()
     estimator.n_features_in_ = args.items
-    estimator._set_fitted(Interactions.from_csr(seen), users, items)
+    estimator._set_fitted(Interactions.from_csr(seen), Learned(items, users))
     rival = AlternatingLeastSquares(factors=args.width)
     rival.user_factors, rival.item_factors = users, items
 

@@ -32,7 +32,7 @@ RULES: dict[str, tuple[str, set[str]]] = {
     ),
     "models": (
         "one estimator a folder: parameters, the steps of its fit, its fitted state",
-        {"contract", "graphs", "features", "nn", "storage", "data"},
+        {"contract", "graphs", "features", "nn", "storage", "ranking", "data"},
     ),
     "plotting": (
         "displays of fitted estimators and searches",

@@ -8,6 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from recsk.ranking.users import Users
+
 __all__ = ["Query", "ranking_frame"]
 
 
@@ -16,7 +18,8 @@ class Query(NamedTuple):
 
     Attributes
     ----------
-    vectors : ndarray of shape (n, width), float32
+    users : Users
+        What scores them.
     seen : csr_matrix of shape (n, n_items)
         Their histories.
     names : ndarray of shape (n,)
@@ -25,7 +28,7 @@ class Query(NamedTuple):
         Whether the call names one user, not a list.
     """
 
-    vectors: npt.NDArray[np.float32]
+    users: Users
     seen: sp.csr_matrix
     names: npt.NDArray[Any]
     scalar: bool

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
 from recsk.data.interactions import Interactions
 from recsk.data.matching import FitLabels
+from recsk.ranking.users import Users
 from recsk.storage.labels import labels_state, read_labels
-from recsk.storage.state import StateReader, matrix_state, text_state
+from recsk.storage.state import StateReader, matrix_state, text_state, weights_state
 
-__all__ = ["FittedState"]
+__all__ = ["FittedState", "Learned"]
+
+# What scores are made of: vectors of items and users, weights of pairs of items and of histories.
+_PARTS = ("item_embedding_", "user_embedding_", "item_to_item_", "history_weights_")
+
+
+class Learned(NamedTuple):
+    """What the method `learn` of a recommender returns.
+
+    Attributes
+    ----------
+    item_vectors : ndarray of shape (n_items, width) or None
+    user_vectors : ndarray of shape (n_users, width) or None
+        None: the method `encode` computes them from the histories of the fit.
+    item_to_item : sparse matrix or ndarray of shape (n_items, n_items), or None
+        Entry (j, i) is what item j of a history adds to the score of item i.
+    """
+
+    item_vectors: npt.NDArray[Any] | None = None
+    user_vectors: npt.NDArray[Any] | None = None
+    item_to_item: Any = None
 
 
 class FittedState(BaseEstimator):
@@ -28,31 +51,89 @@ class FittedState(BaseEstimator):
             if kind in labels:
                 setattr(self, f"{kind}s_", labels[kind].values)
 
-    def _set_fitted(
-        self,
-        interactions: Interactions,
-        user_embedding: np.ndarray,
-        item_embedding: np.ndarray,
-    ) -> None:
+    def _forget(self) -> None:
+        """Remove what an earlier fit left: a fit that fails must not leave half a model."""
+        for name in (*_PARTS, "interactions_"):
+            self.__dict__.pop(name, None)
+
+    def _set_fitted(self, interactions: Interactions, learned: Learned) -> None:
         """Store what recommending needs, as CPU arrays that any machine can load."""
         self.n_users_ = interactions.n_users
-        self.interactions_ = interactions.to_csr()
+        seen = interactions.to_csr()
         count = np.bincount(interactions.item, minlength=interactions.n_items)
         self.item_popularity_ = (count / count.max()).astype(np.float32)
-        self.user_embedding_ = np.array(user_embedding, dtype=np.float32, order="C")
-        self.user_embedding_[np.diff(self.interactions_.indptr) == 0] = 0
-        self.item_embedding_ = np.ascontiguousarray(item_embedding, dtype=np.float32)
+        if learned.item_vectors is not None:
+            self.item_embedding_ = np.ascontiguousarray(learned.item_vectors, dtype=np.float32)
+        if learned.item_to_item is not None:
+            self.item_to_item_ = _as_float32(learned.item_to_item)
+        users = Users(learned.user_vectors)
+        if learned.user_vectors is None:
+            users = self.encode(interactions)
+        if users.vectors is not None:
+            self.user_embedding_ = np.array(users.vectors, dtype=np.float32, order="C")
+        if users.weights is not None:
+            self.history_weights_ = _as_float32(users.weights)
+        self._check_parts()
+        if users.vectors is not None:
+            self.user_embedding_[np.diff(seen.indptr) == 0] = 0
+        self.interactions_ = seen  # the last one: with it, the model is fitted
 
-    def _get_state(self) -> dict[str, Any]:
-        """Return the fitted state for `recsk.save`: numbers, strings, lists, arrays, dicts."""
+    def encode(self, histories: Interactions) -> Users:
+        """Compute what scores users with given histories; `BaseRecommender` documents it."""
+        raise NotImplementedError
+
+    def _scores_blocks(self) -> bool:
+        """Whether the class computes scores in its own way."""
+        return False
+
+    def _check_parts(self) -> None:
+        """Raise a ValueError if the parts of the score do not fit each other."""
+        n_users, n_items = self.n_users_, self.n_features_in_
+        shapes: dict[str, tuple[int, ...]] = {
+            name: getattr(self, name).shape for name in _PARTS if hasattr(self, name)
+        }
+        width = shapes.get("item_embedding_", (0, 0))[-1]
+        expected = {
+            "item_embedding_": (n_items, width),
+            "user_embedding_": (n_users, width),
+            "item_to_item_": (n_items, n_items),
+            "history_weights_": (n_users, n_items),
+        }
+        for name, shape in shapes.items():
+            if shape != expected[name]:
+                raise ValueError(
+                    f"{type(self).__name__} has {name} of shape {shape}; expected {expected[name]}"
+                )
+        if not shapes.keys() & {"item_embedding_", "item_to_item_"} and not self._scores_blocks():
+            raise ValueError(
+                f"{type(self).__name__} has nothing to score by: `learn` returns item_vectors or "
+                "item_to_item, or the class has a `score_block` of its own"
+            )
+        if ("item_embedding_" in shapes) != ("user_embedding_" in shapes):
+            raise ValueError(
+                f"{type(self).__name__} must have vectors of both users and items, or of neither: "
+                "`learn` returns `user_vectors`, or `encode` computes them from histories"
+            )
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the fitted state for `recsk.save`.
+
+        Returns
+        -------
+        dict
+            Of numbers, strings, lists of strings, arrays, and dicts of these. A subclass adds what
+            its `encode` or `score_block` needs beyond vectors and item-to-item weights.
+        """
         state: dict[str, Any] = {
             "n_users_": self.n_users_,
             "n_features_in_": self.n_features_in_,
             "interactions_": matrix_state(self.interactions_),
-            "user_embedding_": self.user_embedding_,
-            "item_embedding_": self.item_embedding_,
             "item_popularity_": self.item_popularity_,
         }
+        for name in _PARTS:
+            if hasattr(self, name):
+                part = getattr(self, name)
+                state[name] = weights_state(part) if sp.issparse(part) else part
         if self._labels:
             state["labels"] = {
                 kind: labels_state(labels.values, f"{kind}s_")
@@ -62,21 +143,48 @@ class FittedState(BaseEstimator):
             state["feature_names_in_"] = text_state(self.feature_names_in_)
         return state
 
-    def _set_state(self, state: StateReader) -> None:
-        """Set the state that `_get_state` returned, for `recsk.load`; every value is checked."""
+    def set_state(self, state: StateReader) -> None:
+        """Set the state that `get_state` returned, for `recsk.load`.
+
+        Parameters
+        ----------
+        state : StateReader
+            Each of its methods reads a value, checks its type and range, and raises a ValueError
+            otherwise. A subclass reads what its `get_state` added.
+        """
         self.n_users_ = state.integer("n_users_", 1)
         self.n_features_in_ = state.integer("n_features_in_", 1)
         sizes = {"user": self.n_users_, "item": self.n_features_in_}
         self._set_labels(read_labels(state.part("labels"), sizes))
         self.interactions_ = state.matrix("interactions_", (self.n_users_, self.n_features_in_))
-        self.user_embedding_ = state.array("user_embedding_", (self.n_users_, None))
-        width = self.user_embedding_.shape[1]
-        self.item_embedding_ = state.array("item_embedding_", (self.n_features_in_, width))
+        if state.has("user_embedding_"):
+            self.user_embedding_ = state.array("user_embedding_", (self.n_users_, None))
+            shape = self.n_features_in_, self.user_embedding_.shape[1]
+            self.item_embedding_ = state.array("item_embedding_", shape)
+        for name, n_rows in (
+            ("item_to_item_", self.n_features_in_),
+            ("history_weights_", self.n_users_),
+        ):
+            shape = n_rows, self.n_features_in_
+            if state.has(name):
+                setattr(self, name, state.array(name, shape))
+            elif state.part(name).names():
+                setattr(self, name, state.weights(name, shape))
         self.item_popularity_ = state.array("item_popularity_", (self.n_features_in_,))
+        self._check_parts()
         if state.part("feature_names_in_").names():
             names = state.texts("feature_names_in_", self.n_features_in_)
             self.feature_names_in_ = np.array(names, dtype=object)
 
     def __sklearn_is_fitted__(self) -> bool:
         # Validation sets n_features_in_ and others before training begins.
-        return hasattr(self, "item_embedding_")
+        return hasattr(self, "interactions_")
+
+
+def _as_float32(matrix: Any) -> Any:
+    """Return a matrix in the form that scores are computed from."""
+    if not sp.issparse(matrix):
+        return np.ascontiguousarray(matrix, dtype=np.float32)
+    csr = sp.csr_matrix(matrix, dtype=np.float32)
+    csr.sum_duplicates()
+    return csr

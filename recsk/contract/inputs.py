@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from recsk.data.interactions import Interactions
 from recsk.data.matching import get_labels, match_held_out, match_histories
 from recsk.data.matrices import check_one_row_per_user, interaction_matrix
 from recsk.data.names import check_names
+from recsk.data.sequences import check_ordered
 
 __all__ = ["InputChecks"]
 
@@ -34,11 +35,13 @@ _MANY_ROWS, _FEW_COLUMNS = 1000, 6
 class InputChecks(FittedState):
     """Checks of interactions, histories and ids against the users and items of the fit."""
 
+    # Whether the order of the interactions matters: timestamps, or the values of a matrix.
+    ordered: ClassVar[bool] = False
+
     def _check_interactions(self, X: Any, *, reset: bool, name: str = "X") -> Interactions:
         """Return `X` as interactions; with `reset` it sets the space of users and items."""
         if reset:
-            # A fit that fails must not leave part of an earlier model behind.
-            self.__dict__.pop("item_embedding_", None)
+            self._forget()
             self._set_labels(get_labels(X) if isinstance(X, Interactions) else {})
         if isinstance(X, Interactions):
             if reset:
@@ -107,8 +110,14 @@ class InputChecks(FittedState):
         return matched
 
     def _from_matrix(self, matrix: Any, name: str) -> Interactions:
-        """Read a sparse matrix; sequence models read its values as the order."""
-        return Interactions.from_csr(interaction_matrix(matrix, name), values_as=None)
+        """Read a sparse matrix; ordered models read its values as the order."""
+        binary = interaction_matrix(matrix, name)
+        if not self.ordered:
+            return Interactions.from_csr(binary, values_as=None)
+        try:
+            return Interactions.from_csr(matrix, values_as="timestamp")
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
 
     def _check_users(self, user_ids: Any) -> tuple[np.ndarray, bool]:
         if user_ids is None:
@@ -139,6 +148,13 @@ class InputChecks(FittedState):
 
     def _read_histories(self, user_items: Any, names: Any = None) -> Interactions:
         """Return histories as interactions; `names` are what error messages call the rows."""
+        histories = self._match_histories(user_items, names)
+        if not self.ordered:
+            return histories
+        # One history may be a single basket: interactions at one time keep the order of the input.
+        return check_ordered(histories, "user_items", ties=isinstance(user_items, Interactions))
+
+    def _match_histories(self, user_items: Any, names: Any) -> Interactions:
         n_items = self.n_features_in_
         if isinstance(user_items, Interactions) or sp.issparse(user_items):
             if len(user_items.shape) != 2:

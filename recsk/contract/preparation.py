@@ -18,11 +18,8 @@ from sklearn.utils import check_random_state
 from recsk.contract.device import resolve_device
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.validation import parse_metric
-from recsk.contract.weights import weigh_interactions
 from recsk.data.interactions import Interactions
-from recsk.features.alignment import align_item_features
 from recsk.features.dense import Features, fill_and_standardize
-from recsk.features.item_features import check_item_features
 
 __all__ = ["FitPreparation", "Prepared"]
 
@@ -77,16 +74,7 @@ class FitPreparation(BaseRecommender):
     ) -> Prepared[Any]:
         """Check parameters and data, and split off what early stopping watches."""
         device = self._check_fit_parameters()
-        interactions = self._check_interactions(X, reset=True)
-        interactions = weigh_interactions(X, interactions, sample_weight)
-        labels = self._labels.get("item")
-        item_features, labels = align_item_features(item_features, interactions.n_items, labels)
-        if labels is not None and len(labels) > interactions.n_items:  # rows of new items
-            interactions = interactions.with_labels(item_labels=labels)
-            self.n_features_in_ = interactions.n_items
-        if labels is not None:
-            self._set_labels({**self._labels, "item": labels})
-        checked = self._check_features(item_features, interactions.n_items)
+        interactions, checked = self._check_data(X, item_features, sample_weight)
         rng = check_random_state(self.random_state)
         train_set, held_out = self._split(interactions, eval_set, rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
@@ -119,11 +107,6 @@ class FitPreparation(BaseRecommender):
                     f"checkpoint must name a file in a folder that exists; got {str(path)!r}"
                 )
         return resolve_device(self.device)
-
-    def _check_features(
-        self, item_features: Mapping[str, Any] | None, n_items: int
-    ) -> dict[str, np.ndarray]:
-        return check_item_features(item_features, n_items)
 
     def _prepare_features(self, features: Mapping[str, np.ndarray]) -> dict[str, Features]:
         return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABCMeta, abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,21 +13,52 @@ from sklearn.utils.validation import check_is_fitted
 from recsk.contract.answers import Query
 from recsk.contract.inputs import InputChecks
 from recsk.data.interactions import Interactions
-from recsk.ranking.exact import top_k
+from recsk.ranking.blocks import top_k_of_blocks
+from recsk.ranking.exact import similar, top_k
 from recsk.ranking.seen import top_k_with_seen
 from recsk.ranking.threads import one_thread_in_forks
+from recsk.ranking.users import Users, combine_scores
 
 __all__ = ["Rankings"]
 
 IdsAndScores = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 
 
-class Rankings(InputChecks, metaclass=ABCMeta):
+class Rankings(InputChecks):
     """Rankings in ids for known users and for histories; what `recommend` is made of."""
 
-    @abstractmethod
-    def _fold_in(self, histories: Interactions) -> np.ndarray:
-        """Compute vectors of shape (histories.n_users, width) for new users."""
+    def score_block(self, users: Users) -> npt.NDArray[np.float32]:
+        r"""Compute the scores of all items for some users.
+
+        .. math:: s_{ui} = \langle x_u, x_i \rangle + \sum_{j \in H_u} h_{uj} B_{ji}
+
+        Override it in a recommender whose scores are neither of these parts. `encode` then returns
+        whatever of `vectors` and `weights` the scores are computed from.
+
+        Parameters
+        ----------
+        users : Users
+            As `encode` returns them. Without `weights`, those of the 0/1 histories are filled in
+            where the model has item-to-item weights.
+
+        Returns
+        -------
+        ndarray of shape (n, n_items), float32
+            A new array: exclusions are written into it.
+        """
+        vectors = getattr(self, "item_embedding_", None)
+        return combine_scores(users, vectors, getattr(self, "item_to_item_", None))
+
+    def _has_vectors(self) -> bool:
+        return hasattr(self, "item_embedding_")
+
+    def _is_factorized(self) -> bool:
+        """Whether scores are inner products of vectors and nothing else: the fast path."""
+        others = self._scores_blocks() or hasattr(self, "item_to_item_")
+        return self._has_vectors() and not others
+
+    def _scores_blocks(self) -> bool:
+        return type(self).score_block is not Rankings.score_block
 
     def _score_excludes_seen(self) -> bool:
         """Whether seen items are left out of the rankings that `score` measures."""
@@ -39,33 +69,58 @@ class Rankings(InputChecks, metaclass=ABCMeta):
     ) -> IdsAndScores:
         """Recommend in ids whatever the model speaks, for evaluation."""
         check_is_fitted(self)
-        vectors, seen = self.user_embedding_[user_ids], self.interactions_[user_ids]
-        return self._rank(vectors, seen, k, exclude_seen, None, None)
+        users, seen = self._stored_users(user_ids), self.interactions_[user_ids]
+        return self._rank(users, seen, k, exclude_seen, None, None)
 
     def _rank(
         self,
-        vectors: npt.NDArray[np.float32],
+        users: Users,
         seen: sp.csr_matrix,
         k: int,
         exclude_seen: bool,
         items: npt.NDArray[np.int64] | None,
         filter_items: npt.NDArray[np.int64] | None,
     ) -> IdsAndScores:
-        """Rank items for user vectors, by popularity for users without a history."""
-        catalogue = self.item_embedding_
+        """Rank items for users, by popularity for users without a history."""
         options: dict[str, Any] = {"items": items, "filter_items": filter_items}
-        options["check_finite"] = False
-        if exclude_seen:
-            ids, scores = top_k(vectors, catalogue, k, exclude=seen, **options)
-        else:
-            width = self._seen_width()
-            ids, scores = top_k_with_seen(
-                vectors, catalogue, k, seen=seen, seen_width=width, **options
+        if not self._is_factorized():
+            options["exclude"] = seen if exclude_seen else None
+            ids, scores = top_k_of_blocks(
+                lambda rows: self.score_block(users[rows]),
+                seen.shape[0],
+                self.n_features_in_,
+                k,
+                **options,
             )
+        elif exclude_seen:
+            options |= {"exclude": seen, "check_finite": False}
+            assert users.vectors is not None
+            ids, scores = top_k(users.vectors, self.item_embedding_, k, **options)
+        else:
+            assert users.vectors is not None
+            options |= {"seen": seen, "seen_width": self._seen_width(), "check_finite": False}
+            ids, scores = top_k_with_seen(users.vectors, self.item_embedding_, k, **options)
         empty = np.diff(seen.indptr) == 0
         if empty.any():
-            ids[empty], scores[empty] = top_k(*self._popularity_vectors(), k, **options)
+            popular = self._popularity_vectors()
+            ids[empty], scores[empty] = top_k(
+                *popular, k, items=items, filter_items=filter_items, check_finite=False
+            )
         return ids, scores
+
+    def _most_similar(self, ids: npt.NDArray[np.int64], k: int) -> IdsAndScores:
+        """Find items by the cosine of vectors; without vectors, by the item-to-item weights."""
+        if self._has_vectors():
+            return similar(self._similarity_vectors(self.item_embedding_), ids, k)
+        n, n_items = len(ids), self.n_features_in_
+        itself = sp.csr_matrix((np.ones(n, "f4"), ids, np.arange(n + 1)), shape=(n, n_items))
+        weights = self.item_to_item_
+
+        def rows(block: slice) -> npt.NDArray[np.float32]:
+            some = weights[ids[block]]
+            return some.toarray() if sp.issparse(some) else some
+
+        return top_k_of_blocks(rows, n, n_items, k, exclude=itself)
 
     def _name_items(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Return labels of items where the model speaks labels, else the ids."""
@@ -96,24 +151,43 @@ class Rankings(InputChecks, metaclass=ABCMeta):
             return self._known_users(user_ids)
         names, histories = self._check_histories(user_items)
         seen = histories.to_csr()
-        vectors = self.user_embedding_[:0]
-        if histories.n_users:
-            with one_thread_in_forks():
-                vectors = self._fold_in(histories)
-            vectors[np.diff(seen.indptr) == 0] = 0
+        users = self._new_users(histories, seen)
         if user_ids is None:
-            return Query(vectors, seen, names, False)
+            return Query(users, seen, names, False)
         known = self._known_users(user_ids)
         if not isinstance(user_items, Mapping) and names.dtype.kind == "i":  # positions, not ids
             names = np.array([f"user_items[{row}]" for row in names], dtype=object)
         return Query(
-            np.vstack([known.vectors, vectors]),
+            known.users.followed_by(users),
             sp.csr_matrix(sp.vstack([known.seen, seen], format="csr")),
             np.concatenate([known.names.astype(object), names.astype(object)]),
             False,
         )
 
+    def _new_users(self, histories: Interactions, seen: sp.csr_matrix) -> Users:
+        """Encode histories; vectors of empty ones are zero."""
+        if not histories.n_users:
+            return self._stored_users(np.empty(0, dtype=np.int64))
+        with one_thread_in_forks():
+            users = self.encode(histories)
+        vectors, weights = users.vectors, users.weights
+        if vectors is not None:
+            vectors = np.array(vectors, dtype=np.float32, order="C")
+            vectors[np.diff(seen.indptr) == 0] = 0
+        if weights is None and hasattr(self, "item_to_item_"):
+            weights = seen
+        return Users(vectors, weights)
+
+    def _stored_users(self, ids: npt.NDArray[np.int64]) -> Users:
+        """Return users of the fit."""
+        weights = None
+        if hasattr(self, "history_weights_"):
+            weights = self.history_weights_[ids]
+        elif hasattr(self, "item_to_item_"):
+            weights = self.interactions_[ids]
+        return Users(self.user_embedding_[ids] if self._has_vectors() else None, weights)
+
     def _known_users(self, user_ids: Any) -> Query:
-        users, scalar = self._check_users(user_ids)
-        vectors, seen = self.user_embedding_[users], self.interactions_[users]
-        return Query(vectors, seen, self._name_users(users), scalar)
+        ids, scalar = self._check_users(user_ids)
+        users, seen = self._stored_users(ids), self.interactions_[ids]
+        return Query(users, seen, self._name_users(ids), scalar)

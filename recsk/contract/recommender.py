@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 from sklearn.utils._param_validation import Interval
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from recsk.contract.answers import ranking_frame
-from recsk.contract.rankings import Rankings
+from recsk.contract.learning import Learning
 from recsk.data.checks import check_positive_int
 from recsk.data.forms import check_no_target
 from recsk.data.interactions import Interactions
@@ -24,30 +27,47 @@ __all__ = ["BaseRecommender"]
 Ranked = tuple[npt.NDArray[Any], npt.NDArray[np.float32]]  # ids or labels, and scores
 
 
-class BaseRecommender(Rankings):
-    """What all recommenders share: recommendations from a vector for every user and item.
+def _after_fit(*names: str) -> Callable[[Any], bool]:
+    """Make a check for `available_if`: a fitted model has one of these attributes."""
 
-    A subclass defines ``fit``, which must end with `_set_fitted`, and `_fold_in`, which computes
-    user vectors from the histories of new users. It adds further fitted attributes to `_get_state`
-    and `_set_state`, so that `recsk.save` and `recsk.load` store them.
+    def check(est: Any) -> bool:
+        if est.__sklearn_is_fitted__() and not any(hasattr(est, name) for name in names):
+            raise AttributeError(f"a fitted {type(est).__name__} has no {' or '.join(names)}")
+        return True
+
+    return check
+
+
+class BaseRecommender(Learning):
+    r"""What all recommenders share: everything but what they learn.
+
+    A subclass defines `learn`, which returns what scores are made of, and `encode` if it has
+    vectors, which computes them for the histories of new users.
+
+    .. math:: s_{ui} = \langle x_u, x_i \rangle + \sum_{j \in H_u} h_{uj} B_{ji}
+
+    Either part may be missing: vectors :math:`x`, or item-to-item weights :math:`B`, each item of
+    a history with a weight :math:`h`. For scores that are neither, override `score_block`. A
+    subclass may have the parameters `score_k` (default 10: list length of `score`) and
+    `random_state`. It lists legal values of its parameters in `parameter_constraints`, and sets
+    ``ordered = True`` if it reads the order of the interactions.
+    `recsk.testing.check_recommender` checks the result. :doc:`/contributing/add_an_estimator`
+    shows more.
 
     Examples
     --------
     A recommender made of a singular value decomposition:
 
     >>> from sklearn.decomposition import TruncatedSVD
-    >>> from recsk.contract import BaseRecommender
+    >>> from recsk.contract import BaseRecommender, Learned, Users
     >>> from recsk.datasets import make_multimodal
     >>> class Decomposition(BaseRecommender):
-    ...     def fit(self, X, y=None):
-    ...         interactions = self._check_interactions(X, reset=True)
-    ...         self.svd_ = TruncatedSVD(8, random_state=0)
-    ...         users = self.svd_.fit_transform(interactions.to_csr())
-    ...         self._set_fitted(interactions, users, self.svd_.components_.T)
-    ...         return self
+    ...     def learn(self, data):
+    ...         self.svd_ = TruncatedSVD(8, random_state=0).fit(data.matrix)
+    ...         return Learned(item_vectors=self.svd_.components_.T)
     ...
-    ...     def _fold_in(self, histories):
-    ...         return self.svd_.transform(histories.to_csr())
+    ...     def encode(self, histories):
+    ...         return Users(vectors=self.svd_.transform(histories.to_csr()))
     >>> data = make_multimodal(n_users=40, n_items=30, random_state=0)
     >>> model = Decomposition().fit(data.interactions)
     >>> ids, scores = model.recommend(user_items=[[3, 14, 15]], k=5)
@@ -126,12 +146,13 @@ class BaseRecommender(Rankings):
             None if filter_items is None else self._check_items(filter_items, "filter_items")
         )
         query = self._resolve_users(user_ids, user_items)
-        ids, scores = self._rank(query.vectors, query.seen, k, exclude_seen, items, filter_items)
+        ids, scores = self._rank(query.users, query.seen, k, exclude_seen, items, filter_items)
         if as_frame:
             return ranking_frame(query.names, self._name_items(ids), scores)
         named = self._name_items(ids)
         return (named[0], scores[0]) if query.scalar else (named, scores)
 
+    @available_if(_after_fit("item_embedding_"))
     def user_vectors(
         self, user_ids: Any = None, *, user_items: Any = None
     ) -> npt.NDArray[np.float32]:
@@ -161,8 +182,28 @@ class BaseRecommender(Rankings):
         """
         check_is_fitted(self)
         query = self._resolve_users(user_ids, user_items)
-        return query.vectors[0] if query.scalar else query.vectors
+        vectors = query.users.vectors
+        assert vectors is not None
+        return vectors[0] if query.scalar else vectors
 
+    @available_if(_after_fit("item_to_item_"))
+    def history_weights(self, user_ids: Any = None, *, user_items: Any = None) -> sp.csr_matrix:
+        """Return the weights of items in histories, which `item_to_item_` turns into scores.
+
+        Parameters
+        ----------
+        user_ids, user_items
+            As in `user_vectors`.
+
+        Returns
+        -------
+        csr_matrix of shape (n, n_items), float32
+            ``weights @ model.item_to_item_`` is the part of the scores that no vectors give.
+        """
+        check_is_fitted(self)
+        return self._resolve_users(user_ids, user_items).users.weights
+
+    @available_if(_after_fit("item_embedding_"))
     def to_ann(
         self,
         index: str = "faiss",
@@ -209,13 +250,14 @@ class BaseRecommender(Rankings):
             search_width=search_width,
             build_width=build_width,
             labels=self._labels.get("item"),
+            item_to_item=getattr(self, "item_to_item_", None),
         )
 
     # With metadata routing, `score` takes (and ignores) the weights of `fit` without a request.
     __metadata_request__score = {"sample_weight": True}
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Compute the NDCG at `score_k` on held-out interactions.
+        """Compute the NDCG at `score_k` (10, without this parameter) on held-out interactions.
 
         Parameters
         ----------
@@ -240,11 +282,9 @@ class BaseRecommender(Rankings):
         if not (isinstance(X, Interactions) and self._labels):
             held_out = self._check_interactions(X, reset=False).to_csr()
             held_out.resize((self.n_users_, self.n_features_in_))  # the last users may have none
-        name = f"ndcg@{self.score_k}"
-        measured = evaluate(
-            self, held_out, "ndcg", self.score_k, exclude_seen=self._score_excludes_seen()
-        )
-        return measured[name]
+        k = getattr(self, "score_k", 10)
+        measured = evaluate(self, held_out, "ndcg", k, exclude_seen=self._score_excludes_seen())
+        return measured[f"ndcg@{k}"]
 
     def rank_items(self, user_ids: Any, items: Any) -> Ranked:
         """Rank given items for each user, seen or not.
@@ -267,14 +307,15 @@ class BaseRecommender(Rankings):
         if not candidates.size:
             raise ValueError("items must name at least one item; got none")
         query = self._resolve_users(user_ids, None)
-        ids, scores = self._rank(
-            query.vectors, query.seen, len(candidates), False, candidates, None
-        )
+        ids, scores = self._rank(query.users, query.seen, len(candidates), False, candidates, None)
         named = self._name_items(ids)
         return (named[0], scores[0]) if query.scalar else (named, scores)
 
+    @available_if(_after_fit("item_embedding_", "item_to_item_"))
     def similar_items(self, item_ids: Any, k: int = 10) -> Ranked:
-        """Find the items most similar to given items, by the cosine of their vectors.
+        """Find the items most similar to given items.
+
+        By the cosine of their vectors. A model without vectors uses its item-to-item weights.
 
         Parameters
         ----------
@@ -289,11 +330,11 @@ class BaseRecommender(Rankings):
         """
         check_is_fitted(self)
         queries = self._check_items(item_ids, "item_ids", (0, 1))
-        vectors = self._similarity_vectors(self.item_embedding_)
-        ids, scores = similar(vectors, queries.reshape(-1), check_positive_int(k))
+        ids, scores = self._most_similar(queries.reshape(-1), check_positive_int(k))
         named = self._name_items(ids)
         return (named[0], scores[0]) if queries.ndim == 0 else (named, scores)
 
+    @available_if(_after_fit("user_embedding_"))
     def similar_users(self, user_ids: Any, k: int = 10) -> Ranked:
         """Find the users most similar to given users, by the cosine of their vectors.
 

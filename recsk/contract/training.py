@@ -17,6 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from recsk.contract.checkpoint import Checkpoint
+from recsk.contract.fitted import Learned
 from recsk.contract.preparation import FitPreparation, Prepared
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.running import network_state
@@ -173,22 +174,19 @@ class TrainedRecommender(FitPreparation):
         self.loss_curve_, self.validation_curve_ = log.loss_curve, log.validation_curve
         self.n_iter_, self.best_iter_ = log.n_iter, log.best_iter
 
-    def _set_fitted(
-        self,
-        interactions: Interactions,
-        user_embedding: np.ndarray,
-        item_embedding: np.ndarray,
-    ) -> None:
-        if not (np.isfinite(user_embedding).all() and np.isfinite(item_embedding).all()):
-            raise ValueError(
-                "training diverged: the vectors of users or items are not finite; lower "
-                f"learning_rate={self.learning_rate}, or scale down very large item_features"
-            )
-        super()._set_fitted(interactions, user_embedding, item_embedding)
+    def _set_fitted(self, interactions: Interactions, learned: Learned) -> None:
+        for vectors in (learned.user_vectors, learned.item_vectors):
+            if vectors is not None and not np.isfinite(vectors).all():
+                raise ValueError(
+                    "training diverged: the vectors of users or items are not finite; lower "
+                    f"learning_rate={self.learning_rate}, or scale down very large item_features"
+                )
+        super()._set_fitted(interactions, learned)
 
-    def _get_state(self) -> dict[str, Any]:
+    def get_state(self) -> dict[str, Any]:
+        """Return the fitted state for `recsk.save`."""
         return {
-            **super()._get_state(),
+            **super().get_state(),
             "modality_names_": self.modality_names_,
             "user_preference_": self.user_preference_,
             "n_iter_": self.n_iter_,
@@ -200,8 +198,11 @@ class TrainedRecommender(FitPreparation):
             },
         }
 
-    def _set_state(self, state: StateReader) -> None:
-        super()._set_state(state)
+    def set_state(self, state: StateReader) -> None:
+        """Set the state that `get_state` returned."""
+        super().set_state(state)
+        if not self._has_vectors():
+            raise ValueError("'user_embedding_' is missing")
         self.modality_names_ = state.strings("modality_names_")
         n_modalities = max(len(self.modality_names_), 1)
         self.user_preference_ = state.array("user_preference_", (self.n_users_, n_modalities))

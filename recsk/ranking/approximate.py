@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,6 +54,9 @@ class ItemIndex:
         make the build slower.
     labels : array-like of shape (n_items,), default=None
         Labels that `query` returns in place of ids.
+    item_to_item : sparse matrix or ndarray of shape (n_items, n_items), default=None
+        The part of the scores that no vectors give: entry (j, i) is what item j of a history adds
+        to the score of item i. `query` then takes the weights of the histories too.
 
     Attributes
     ----------
@@ -100,6 +104,7 @@ class ItemIndex:
         search_width: int = 128,
         build_width: int = 200,
         labels: Any = None,
+        item_to_item: Any = None,
     ) -> None:
         self.labels = labels if labels is None or isinstance(labels, Labels) else Labels(labels)
         self.item_vectors = item_vectors = check_finite_vectors(item_vectors, "item_vectors")
@@ -109,6 +114,12 @@ class ItemIndex:
                 "item_vectors and popularity must have one entry for each item, and at least one; "
                 f"got {len(item_vectors)} and {len(self.popularity)}"
             )
+        n_items = len(item_vectors)
+        if item_to_item is not None and item_to_item.shape != (n_items, n_items):
+            raise ValueError(
+                f"item_to_item must have shape {(n_items, n_items)}; got {item_to_item.shape}"
+            )
+        self.item_to_item = item_to_item
         n_links = check_positive_int(n_links, "n_links")
         if not 2 <= n_links <= _MAX_LINKS:  # with fewer than 2, faiss ends the process
             raise ValueError(f"n_links must be from 2 to {_MAX_LINKS}; got {n_links}")
@@ -123,7 +134,12 @@ class ItemIndex:
             self.index.add(_pad_to_equal_length(distinct))
 
     def query(
-        self, user_vectors: npt.ArrayLike, k: int = 10, *, exclude: Any = None
+        self,
+        user_vectors: npt.ArrayLike,
+        k: int = 10,
+        *,
+        exclude: Any = None,
+        weights: Any = None,
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
         """Find most of the items with the highest scores.
 
@@ -135,6 +151,9 @@ class ItemIndex:
             Items per user.
         exclude : sparse matrix of shape (n, n_items), default=None
             The nonzeros of row i are items that user i must not get, such as the items seen.
+        weights : sparse matrix of shape (n, n_items), default=None
+            Weights of histories, from the model's method `history_weights`. Required if the index
+            has `item_to_item`. The items to which they give the most are candidates too.
 
         Returns
         -------
@@ -164,12 +183,17 @@ class ItemIndex:
         excluded = check_excluded(exclude, (len(rows), n_items))
         if excluded is None:
             excluded = sp.csr_array((len(rows), n_items), dtype=np.float32)
+        term = self._item_to_item_term(weights, len(rows))
         ids = np.full((len(rows), k), -1, dtype=np.int64)
         scores = np.full((len(rows), k), -np.inf, dtype=np.float32)
         nonzero = rows.any(axis=1)
+        if term is not None:
+            nonzero |= np.diff(term.indptr) > 0
         # Search for k items plus all excluded ones. Rows that need about the same number are
         # searched together, so that one long history does not slow down the others.
         needed = np.minimum(k + np.diff(excluded.indptr), n_items)
+        if term is not None:  # the best by vectors alone need not be the best
+            needed = np.maximum(needed, min(self.search_width, n_items))
         needed = np.minimum(2 ** np.ceil(np.log2(needed)).astype(np.int64), n_items)
         for n_nearest in np.unique(needed[nonzero]).tolist():
             group = np.flatnonzero(nonzero & (needed == n_nearest))
@@ -177,9 +201,11 @@ class ItemIndex:
             for start in range(0, len(group), block_rows):
                 block = group[start : start + block_rows]
                 candidates = self._search(rows[block], n_nearest)
-                best = _rank_candidates(
-                    rows[block], self.item_vectors, candidates, excluded[block], k
-                )
+                scores_of = partial(_score_candidates, rows[block], self.item_vectors)
+                if term is not None:
+                    candidates = _add_largest(candidates, term[block], n_nearest)
+                    scores_of = partial(scores_of, term=term[block])
+                best = _rank_candidates(candidates, scores_of(candidates), excluded[block], k)
                 columns = best[0].shape[1]
                 ids[block, :columns], scores[block, :columns] = best
         if not nonzero.all():
@@ -190,6 +216,21 @@ class ItemIndex:
             ids[~nonzero], scores[~nonzero] = popular
         named = ids if self.labels is None else self.labels.decode(ids)
         return (named[0], scores[0]) if vectors.ndim == 1 else (named, scores)
+
+    def _item_to_item_term(self, weights: Any, n_users: int) -> sp.csr_matrix | None:
+        """Return the part of the scores that the items of the histories give."""
+        if (weights is None) != (self.item_to_item is None):
+            raise ValueError(
+                "this index has item_to_item: pass weights=model.history_weights(...) as well"
+                if weights is None
+                else "weights must be None: this index has vectors alone, no item_to_item"
+            )
+        if weights is None:
+            return None
+        checked = check_excluded(weights, (n_users, len(self.item_vectors)), "weights")
+        term = sp.csr_matrix(checked @ self.item_to_item, dtype=np.float32)
+        term.sort_indices()
+        return term
 
     def _search(self, rows: npt.NDArray[np.float32], n_nearest: int) -> npt.NDArray[np.int64]:
         """Find about `n_nearest` items for each row, or fewer if there are fewer; pad with -1."""
@@ -223,17 +264,44 @@ def _pad_to_equal_length(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.flo
     return np.hstack([vectors / np.float32(longest), rest[:, None].astype(np.float32)])
 
 
-def _rank_candidates(
+def _score_candidates(
     rows: npt.NDArray[np.float32],
     item_vectors: npt.NDArray[np.float32],
     candidates: npt.NDArray[np.int64],
+    term: sp.csr_matrix | None = None,
+) -> npt.NDArray[np.float32]:
+    """Compute the exact scores of candidates; those of -1 mean nothing."""
+    scores = np.einsum("nkd,nd->nk", item_vectors[candidates], rows)
+    if term is not None:
+        row = np.arange(len(rows))[:, None]
+        scores += np.asarray(term[row, np.maximum(candidates, 0)].todense())
+    return scores
+
+
+def _add_largest(
+    candidates: npt.NDArray[np.int64], term: sp.csr_matrix, n: int
+) -> npt.NDArray[np.int64]:
+    """Add the n columns with the largest entries of each row to the candidates, each item once."""
+    row = np.repeat(np.arange(term.shape[0]), np.diff(term.indptr))
+    order = np.lexsort((term.indices, -term.data, row))
+    rank = np.arange(len(row)) - term.indptr[row]
+    kept = rank < n
+    more = np.full((len(candidates), n), -1, dtype=np.int64)
+    more[row[kept], rank[kept]] = term.indices[order][kept]
+    both = np.sort(np.hstack([candidates, more]), axis=1)
+    both[:, 1:][both[:, 1:] == both[:, :-1]] = -1
+    return both
+
+
+def _rank_candidates(
+    candidates: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float32],
     excluded: sp.csr_array,
     k: int,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """Score the candidates, drop the excluded ones and sort the others."""
-    scores = np.einsum("nkd,nd->nk", item_vectors[candidates], rows)
-    n_items = len(item_vectors)
-    row = np.arange(len(rows))[:, None]
+    """Drop the excluded candidates and sort the others."""
+    n, n_items = excluded.shape
+    row = np.arange(n)[:, None]
     # One number for each pair of a row and an item.
     excluded_pairs = np.repeat(row[:, 0], np.diff(excluded.indptr)) * n_items + excluded.indices
     dropped = (candidates < 0) | np.isin(row * n_items + candidates, excluded_pairs)

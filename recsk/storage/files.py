@@ -87,7 +87,8 @@ def save(est: Any, path: str | bytes | os.PathLike[str]) -> None:
     name = type(est).__name__
     if estimator_class(name) is not type(est):
         raise TypeError(
-            f"est must be a fitted {estimator_names()}; got "
+            f"est must be a fitted {estimator_names()}, or of another class with the decorator "
+            "recsk.contract.register_estimator; got "
             f"{est if isinstance(est, type) else type(est)}"
         )
     path = os.fsdecode(path)
@@ -181,12 +182,13 @@ def load(path: str | bytes | os.PathLike[str]) -> Any:
 def _to_document(est: Any) -> tuple[str, Arrays]:
     """Convert an estimator to the JSON text and the arrays of its file."""
     arrays, values = {}, {}
-    for name, value in flatten_state(est._get_state()).items():
+    for name, value in flatten_state(est.get_state()).items():
         if isinstance(value, np.ndarray):
             arrays[name] = np.ascontiguousarray(value)
         else:
             values[name] = value
-    params = est.get_params(deep=False) | _NOT_SAVED
+    params = est.get_params(deep=False)
+    params |= {name: value for name, value in _NOT_SAVED.items() if name in params}
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -212,11 +214,11 @@ def _to_estimator(document: dict[str, Any], arrays: Arrays) -> Any:
         raise ValueError(f"the parameters are not those of {name}: {describe(different)}")
     if not isinstance(state, dict) or state.keys() & arrays.keys():
         raise ValueError("the state must be an object that has every name once")
-    if is_set := [key for key, value in _NOT_SAVED.items() if params[key] != value]:
+    if is_set := [key for key, value in _NOT_SAVED.items() if params.get(key) != value]:
         raise ValueError(f"the parameter {is_set[0]!r} must be {_NOT_SAVED[is_set[0]]!r}")
     est = cls(**{key: param_from_json(key, value) for key, value in params.items()})
     est._validate_params()
     reader = StateReader({**state, **arrays})
-    est._set_state(reader)
+    est.set_state(reader)
     reader.check_all_read()
     return est

@@ -12,7 +12,7 @@ import scipy.sparse as sp
 
 from recsk.data.checks import describe
 
-__all__ = ["StateReader", "flatten_state", "matrix_state", "text_state"]
+__all__ = ["StateReader", "flatten_state", "matrix_state", "text_state", "weights_state"]
 
 _MAX_INT = 2**63 - 1
 
@@ -40,6 +40,11 @@ def matrix_state(matrix: sp.csr_matrix) -> dict[str, Any]:
     if not (matrix.data == 1).all():
         raise ValueError("interactions must hold ones only")
     return {"indptr": matrix.indptr, "indices": matrix.indices}
+
+
+def weights_state(matrix: sp.csr_matrix) -> dict[str, Any]:
+    """Return the arrays of a matrix of weights."""
+    return {"indptr": matrix.indptr, "indices": matrix.indices, "data": matrix.data}
 
 
 def text_state(texts: Collection[str]) -> dict[str, Any]:
@@ -85,6 +90,10 @@ class StateReader:
         """Return the names that have not been read yet."""
         start = len(self._prefix)
         return [name[start:] for name in self._values if name.startswith(self._prefix)]
+
+    def has(self, name: str) -> bool:
+        """Whether there is a value of this name."""
+        return self._prefix + name in self._values
 
     def check_all_read(self) -> None:
         """Raise a ValueError if a value has not been read."""
@@ -193,6 +202,18 @@ class StateReader:
             raise ValueError(f"{name}.indices must ascend within each row")
         matrix = sp.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
         matrix.has_canonical_format = True
+        return matrix
+
+    def weights(self, name: str, shape: tuple[int, int]) -> sp.csr_matrix:
+        """Read a matrix of finite float32 weights from `weights_state`, in canonical form."""
+        data = self.part(name).array("data", None)
+        matrix = self.matrix(name, shape)
+        if data.shape != matrix.data.shape:
+            raise ValueError(
+                f"{self._prefix}{name}.data has shape {data.shape}, but there are {matrix.nnz} "
+                "indices"
+            )
+        matrix.data = data
         return matrix
 
     def texts(self, name: str, n: int) -> list[str]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import cross_validate
 
 from recsk import Interactions, MDERecommender, MDSRecRecommender
+from recsk.contract import Learned
 from recsk.contract.inputs import InputChecks
 from recsk.metrics import evaluate
 from recsk.model_selection import (
@@ -71,7 +72,7 @@ def oracle(est, train, test):
     """The estimator as fitted on `train`, with vectors that rank the items of `test` first."""
     InputChecks._check_interactions(est, train, reset=True)
     est._relations = None  # the vectors have no part that counts for new items only
-    est._set_fitted(train, test.to_csr().toarray(), np.eye(train.n_items))
+    est._set_fitted(train, Learned(np.eye(train.n_items), test.to_csr().toarray()))
     return est
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from scipy.special import softmax
 
 from recsk.contract.training import TrainedRecommender
 from recsk.data.interactions import Interactions
 from recsk.models.mde.fold_in import FoldIn, fuse
+from recsk.ranking.users import Users
 from recsk.storage.state import StateReader
 
 __all__ = ["MDEServing"]
@@ -21,16 +21,18 @@ class MDEServing(TrainedRecommender):
     _fold: FoldIn
     _fuse_state: dict[str, Any]  # how the modalities of a vector are joined
 
-    def _get_state(self) -> dict[str, Any]:
+    def get_state(self) -> dict[str, Any]:
+        """Return the fitted state for `recsk.save`."""
         return {
-            **super()._get_state(),
+            **super().get_state(),
             "item_preference_": self.item_preference_,
             "fuse": self._fuse_state,
             "fold": self._fold.get_state(),
         }
 
-    def _set_state(self, state: StateReader) -> None:
-        super()._set_state(state)
+    def set_state(self, state: StateReader) -> None:
+        """Set the state that `get_state` returned."""
+        super().set_state(state)
         n_modalities = max(len(self.modality_names_), 1)
         self.item_preference_ = state.array("item_preference_", (self.n_features_in_, n_modalities))
         fuse_state = state.part("fuse")
@@ -49,8 +51,9 @@ class MDEServing(TrainedRecommender):
     def _has_modality_parts(self) -> bool:
         return self._fuse_state["fusion"] == "concat"
 
-    def _fold_in(self, histories: Interactions) -> np.ndarray:
+    def encode(self, histories: Interactions) -> Users:
+        """Fold in new users."""
         matrix = histories.to_csr()
         nodes, logits = self._fold(matrix)
         preference = softmax(logits, axis=1)
-        return fuse(nodes, preference, **self._fuse_state)
+        return Users(fuse(nodes, preference, **self._fuse_state))

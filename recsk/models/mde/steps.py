@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from recsk.contract.fitted import Learned
 from recsk.contract.hold_out import hold_out
 from recsk.contract.preparation import Prepared
 from recsk.contract.validation import Validation
@@ -198,7 +199,7 @@ class MDESteps(MDEServing):
             max_degree=as_int_or_none(self.max_degree),
             normalize=self.normalize,
         )
-        self._set_fitted(prepared.interactions, user_vectors, item_vectors)
+        self._set_fitted(prepared.interactions, Learned(item_vectors, user_vectors))
 
     def _fixed_preference(self, n_modalities: int) -> np.ndarray | None:
         """Weights of a fixed preference, scaled to sum to one, or None for a learned one."""

@@ -9,10 +9,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from recsk.contract.training import TrainedRecommender
 from recsk.data.interactions import Interactions
-from recsk.data.matrices import interaction_matrix
-from recsk.data.sequences import check_ordered
 from recsk.graphs.recent import RecentRelations
 from recsk.models.mdsrec.encoder import StoredEncoder
+from recsk.ranking.users import Users
 from recsk.storage.state import StateReader
 
 __all__ = ["MDSRecServing"]
@@ -21,6 +20,7 @@ __all__ = ["MDSRecServing"]
 class MDSRecServing(TrainedRecommender):
     """Ordered histories as users, and the state that `recsk.save` stores."""
 
+    ordered = True
     _encoder: StoredEncoder
     _relations: RecentRelations | None
 
@@ -55,20 +55,9 @@ class MDSRecServing(TrainedRecommender):
     def _score_excludes_seen(self) -> bool:
         return not self.repeats
 
-    def _fold_in(self, histories: Interactions) -> np.ndarray:
-        return self._encode(histories)[0]
-
-    def _from_matrix(self, matrix: Any, name: str) -> Interactions:
-        interaction_matrix(matrix, name)  # for its checks of the values
-        try:
-            return Interactions.from_csr(matrix, values_as="timestamp")
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from error
-
-    def _read_histories(self, user_items: Any, names: Any = None) -> Interactions:
-        histories = super()._read_histories(user_items, names)
-        # One history may be a single basket: interactions at one time keep the order of the input.
-        return check_ordered(histories, "user_items", ties=isinstance(user_items, Interactions))
+    def encode(self, histories: Interactions) -> Users:
+        """Encode ordered histories."""
+        return Users(self._encode(histories)[0])
 
     def _encode(self, interactions: Interactions) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of users, and their weights of the modalities, from ordered histories."""
@@ -80,8 +69,9 @@ class MDSRecServing(TrainedRecommender):
         weights[empty] = 1 / weights.shape[1]
         return vectors, weights
 
-    def _get_state(self) -> dict[str, Any]:
-        state = {**super()._get_state(), "encoder": self._encoder.get_state()}
+    def get_state(self) -> dict[str, Any]:
+        """Return the fitted state for `recsk.save`."""
+        state = {**super().get_state(), "encoder": self._encoder.get_state()}
         relations = self._relations
         if relations is not None:
             # Their vectors are the last columns of `item_embedding_`.
@@ -92,8 +82,9 @@ class MDSRecServing(TrainedRecommender):
             }
         return state
 
-    def _set_state(self, state: StateReader) -> None:
-        super()._set_state(state)
+    def set_state(self, state: StateReader) -> None:
+        """Set the state that `get_state` returned."""
+        super().set_state(state)
         n_modalities = max(len(self.modality_names_), 1)
         width = self.user_embedding_.shape[1]
         self._relations = None

@@ -11,12 +11,13 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from recsk.contract.fitted import Learned
 from recsk.contract.hold_out import hold_out_last
 from recsk.contract.preparation import Prepared
 from recsk.contract.validation import Validation
 from recsk.data.checks import as_int_or_none
 from recsk.data.interactions import Interactions
-from recsk.data.sequences import Sequences, check_ordered
+from recsk.data.sequences import Sequences
 from recsk.features.dense import Features, scale_to_unit_mean_norm
 from recsk.features.missing import fill_missing_modalities
 from recsk.graphs.interests import cluster_items
@@ -58,8 +59,7 @@ class MDSRecSteps(MDSRecServing):
         return device
 
     def _training_set(self, interactions: Interactions) -> Sequences:
-        # Here, because interactions of weight zero are out of the way.
-        return Sequences.from_interactions(check_ordered(interactions, "X"))
+        return Sequences.from_interactions(interactions)
 
     def _hold_out(
         self, train_set: Sequences, n_items: int, rng: np.random.RandomState
@@ -228,7 +228,7 @@ class MDSRecSteps(MDSRecServing):
         self._encoder = StoredEncoder(network.encoder, tables)
         self._relations = built.relations
         users, self.user_preference_ = self._encode(prepared.interactions)
-        self._set_fitted(prepared.interactions, users, catalogue)
+        self._set_fitted(prepared.interactions, Learned(catalogue, users))
 
 
 def _vectors(network: MDSRecNetwork, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:

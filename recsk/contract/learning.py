@@ -1,0 +1,186 @@
+"""The fit of a recommender that learns in one step: checks, `learn`, and what is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from sklearn.utils import check_random_state
+
+from recsk.contract.fitted import Learned
+from recsk.contract.rankings import Rankings
+from recsk.contract.weights import weigh_interactions
+from recsk.data.forms import check_no_target
+from recsk.data.interactions import Interactions
+from recsk.data.sequences import check_ordered
+from recsk.data.weights import scale_to_unit_mean, weight_matrix
+from recsk.features.alignment import align_item_features
+from recsk.features.item_features import check_item_features
+from recsk.ranking.users import Users
+
+__all__ = ["Learning", "TrainingData"]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a recommender learns from, checked.
+
+    Attributes
+    ----------
+    interactions : Interactions
+        In ids. Those of weight zero are left out. The values are the weights, relative to the
+        largest, or None where all are equal.
+    features : dict of str to ndarray of shape (n_items, n_columns), float32
+        By modality. A row of NaN is an item without the modality.
+    random_state : RandomState
+        From the parameter `random_state`, if there is one.
+    """
+
+    interactions: Interactions
+    features: dict[str, npt.NDArray[np.float32]]
+    random_state: np.random.RandomState
+
+    @cached_property
+    def matrix(self) -> sp.csr_matrix:
+        """The users x items matrix of weights, with a mean of one; ones without weights.
+
+        A pair that repeats has the largest of its weights.
+        """
+        interactions = self.interactions
+        if interactions.value is None:
+            return interactions.to_csr()
+        shape = interactions.n_users, interactions.n_items
+        pairs = interactions.user, interactions.item, interactions.value
+        return scale_to_unit_mean(weight_matrix(*pairs, shape))
+
+
+class Learning(Rankings):
+    """A ``fit`` that is written once, around the method `learn` of each recommender."""
+
+    # Legal values of the parameters of a class, added to those of its base classes.
+    parameter_constraints: ClassVar[dict[str, list[Any]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = cls.__dict__.get("parameter_constraints")
+        if own is not None:
+            cls._parameter_constraints = {**getattr(cls, "_parameter_constraints", {}), **own}
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        item_features: Mapping[str, Any] | None = None,
+        sample_weight: npt.ArrayLike | str | None = None,
+    ) -> Self:
+        """Learn from interactions and item features.
+
+        Parameters
+        ----------
+        X : sparse matrix of shape (n_users, n_items) or Interactions
+            Interactions. All values above zero count the same, unless `sample_weight` is given;
+            zeros are no interactions. A model of sequences reads the order from the timestamps,
+            or from the values of a matrix: larger is later.
+        y : None
+            Exists for scikit-learn, which may pass one label per sample: they are ignored.
+        item_features : dict of str to array-like of shape (n_items, n_columns), default=None
+            Features of items by modality: arrays, dense or sparse, in the order of the items, or
+            data frames, matched by label. An item without a row, or with a row of NaN, lacks the
+            modality.
+        sample_weight : array-like of shape (n_samples,) or "value", default=None
+            Weight of each interaction, or of each user (row) if `X` is a matrix. "value": the
+            values of `Interactions`. 0 is as if the interaction were not there. A pair that
+            repeats in `X` has the largest of its weights.
+
+        Returns
+        -------
+        estimator
+            Itself.
+
+        Raises
+        ------
+        TypeError
+            If `item_features` is no dict, or `X`, `y` or `sample_weight` is of a wrong type; the
+            message shows the right call.
+        ValueError
+            If a parameter, a shape or a value is wrong.
+
+        Warns
+        -----
+        UserWarning
+            If the values of `Interactions` differ and `sample_weight` is not given.
+        """
+        check_no_target(y)
+        self._validate_params()
+        interactions, features = self._check_data(X, item_features, sample_weight)
+        random_state = check_random_state(getattr(self, "random_state", None))
+        learned = self.learn(TrainingData(interactions, features, random_state))
+        self._set_fitted(interactions, learned)
+        return self
+
+    def learn(self, data: TrainingData) -> Learned:
+        """Learn what scores are made of; `fit` calls it with checked data.
+
+        Parameters
+        ----------
+        data : TrainingData
+
+        Returns
+        -------
+        Learned
+            Vectors of items, and of users unless `encode` computes them; item-to-item weights.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs a method `learn`, or its own `fit`")
+
+    def encode(self, histories: Interactions) -> Users:
+        """Compute what scores users with given histories, without a fit.
+
+        `recommend` calls it for new users, and ``fit`` for its own users if `learn` returns no
+        vectors of users. By default, the score of an item is the sum of the item-to-item weights
+        of all items in the history. A model with vectors must override it.
+
+        Parameters
+        ----------
+        histories : Interactions
+            In ids, with the items of the fit. Some users may have no interactions.
+
+        Returns
+        -------
+        Users
+            Vectors, weights of the items in the histories, or both. Without weights, every item of
+            a history has weight 1.
+        """
+        if self._has_vectors():
+            raise NotImplementedError(
+                f"{type(self).__name__} has vectors: it needs a method `encode` that computes them "
+                "from the histories of new users"
+            )
+        return Users()
+
+    def _check_data(
+        self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
+    ) -> tuple[Interactions, dict[str, npt.NDArray[np.float32]]]:
+        """Check what is learned from, and set the space of users and items."""
+        interactions = self._check_interactions(X, reset=True)
+        interactions = weigh_interactions(X, interactions, sample_weight)
+        if self.ordered:  # here, because interactions of weight zero are out of the way
+            check_ordered(interactions, "X")
+        labels = self._labels.get("item")
+        item_features, labels = align_item_features(item_features, interactions.n_items, labels)
+        if labels is not None and len(labels) > interactions.n_items:  # rows of new items
+            interactions = interactions.with_labels(item_labels=labels)
+            self.n_features_in_ = interactions.n_items
+        if labels is not None:
+            self._set_labels({**self._labels, "item": labels})
+        return interactions, self._check_features(item_features, interactions.n_items)
+
+    def _check_features(
+        self, item_features: Mapping[str, Any] | None, n_items: int
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        return check_item_features(item_features, n_items)

@@ -1,0 +1,153 @@
+"""Find the best items where the scores come in blocks, from whatever computes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+
+from recsk.data.checks import (
+    check_excluded,
+    check_ids,
+    check_positive_int,
+    check_thread_count,
+)
+from recsk.ranking.engine import ONE_BLAS_THREAD, Ranking
+from recsk.ranking.threads import in_fork, one_thread_in_forks
+
+__all__ = ["top_k_of_blocks"]
+
+_BLOCK_BYTES = 2**26  # memory for the scores of a block
+_BLOCK_ROWS = 256
+_GROUP = 64  # columns whose largest score stands for them
+
+
+def top_k_of_blocks(
+    score_block: Callable[[slice], npt.NDArray[np.float32]],
+    n_users: int,
+    n_items: int,
+    k: int,
+    *,
+    exclude: Any = None,
+    items: npt.ArrayLike | None = None,
+    filter_items: npt.ArrayLike | None = None,
+    n_threads: int = 0,
+) -> Ranking:
+    """Find the k items with the largest scores for each user.
+
+    Parameters
+    ----------
+    score_block : callable
+        Takes a slice of users and returns their scores of all items, shape (n, n_items), float32.
+        The array is written to. Several threads may call it at once.
+    n_users, n_items : int
+    k : int
+        Length of the lists, 1 or more. It may exceed the number of items.
+    exclude, items, filter_items, n_threads
+        As in :func:`top_k`.
+
+    Returns
+    -------
+    ids, scores : ndarray of shape (n_users, k), int64 and float32
+        As in :func:`top_k`: ties in the order of ids, and -1 and -inf as padding. A score of -inf
+        is that of an item that is not allowed.
+
+    Raises
+    ------
+    IndexError, TypeError, ValueError
+        As in :func:`top_k`. Also if a block has another shape, or a score is not a number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from recsk.ranking import top_k_of_blocks
+    >>> scores = np.array([[0.0, 3.0, 1.0]], dtype=np.float32)
+    >>> top_k_of_blocks(lambda users: scores[users].copy(), 1, 3, k=2)[0]
+    array([[1, 2]])
+    """
+    k = check_positive_int(k, "k")
+    n_threads = check_thread_count(n_threads) or _openmp_effective_n_threads()
+    excluded = check_excluded(exclude, (n_users, n_items))
+    forbidden = np.zeros(n_items, dtype=bool)
+    if items is not None:
+        forbidden[:] = True
+        forbidden[check_ids(items, "items", n_items)] = False
+    if filter_items is not None:
+        forbidden[check_ids(filter_items, "filter_items", n_items)] = True
+    ids = np.full((n_users, k), -1, dtype=np.int64)
+    scores = np.full((n_users, k), -np.inf, dtype=np.float32)
+
+    def rank(rows: slice) -> None:
+        block = np.asarray(score_block(rows), dtype=np.float32)
+        shape = rows.stop - rows.start, n_items
+        if block.shape != shape:
+            raise ValueError(f"a block of scores must have shape {shape}; got {block.shape}")
+        if forbidden.any():
+            block[:, forbidden] = -np.inf
+        if excluded is not None:
+            own = excluded[rows]
+            user = np.repeat(np.arange(shape[0]), np.diff(own.indptr))
+            block[user, own.indices] = -np.inf
+        _take_best(block, ids[rows], scores[rows])
+
+    height = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * max(n_items, 1))))
+    blocks = [slice(start, min(start + height, n_users)) for start in range(0, n_users, height)]
+    parallel = n_threads > 1 and len(blocks) > 1 and not in_fork()
+    with ONE_BLAS_THREAD if parallel else nullcontext(), one_thread_in_forks():
+        if parallel:
+            with ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
+                list(pool.map(rank, blocks))
+        else:
+            for rows in blocks:
+                rank(rows)
+    return ids, scores
+
+
+def _take_best(
+    block: npt.NDArray[np.float32],
+    ids: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float32],
+) -> None:
+    """Write the best items of each row of a block into `ids` and `scores`."""
+    n_items, k = block.shape[1], ids.shape[1]
+    if not block.size:
+        return
+    lowest = _lower_bound(block, min(k, n_items))
+    row, item = np.divmod(np.flatnonzero(block > lowest[:, None]), n_items)
+    # Of the items with the lowest score, which may be most of the catalogue, the first ones.
+    missing = np.where(lowest > -np.inf, k - np.bincount(row, minlength=len(block)), 0)
+    tied = [np.flatnonzero(block[r] == lowest[r])[: max(n, 0)] for r, n in enumerate(missing)]
+    row = np.concatenate([row, np.repeat(np.arange(len(block)), [len(part) for part in tied])])
+    item = np.concatenate([item, *tied])
+    found = block[row, item]
+    order = np.lexsort((item, -found, row))
+    row, item, found = row[order], item[order], found[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, np.arange(len(block)))[row]
+    kept = rank < k
+    ids[row[kept], rank[kept]] = item[kept]
+    scores[row[kept], rank[kept]] = found[kept]
+
+
+def _lower_bound(block: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.float32]:
+    """Return for each row a score that at least k of its scores reach, and few more exceed.
+
+    The k-th largest of the maxima of groups of columns is such a score, and it is found in a
+    fraction of the time that the k-th largest score takes.
+    """
+    n_items = block.shape[1]
+    n_groups = n_items // _GROUP
+    if n_groups < 2 * k:
+        largest = rest = block
+    else:
+        end = n_groups * _GROUP
+        largest = block[:, :end].reshape(len(block), _GROUP, n_groups).max(axis=1)
+        rest = block[:, end:]
+    if np.isnan(largest).any() or np.isnan(rest).any():
+        raise ValueError("a score is not a number (NaN)")
+    place = largest.shape[1] - k
+    return np.partition(largest, place, axis=1)[:, place]
