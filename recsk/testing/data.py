@@ -135,8 +135,7 @@ def takes(estimator: Any, name: str) -> bool:
 
 def is_ordered(estimator: Any) -> bool:
     """Whether the estimator reads the order of the interactions."""
-    raw = unwrap(estimator)
-    return bool(getattr(raw, "ordered", hasattr(raw, "max_length")))
+    return bool(unwrap(estimator).ordered)
 
 
 def has(model: Any, *names: str) -> bool:

@@ -28,17 +28,20 @@ def expect(holds: Any, message: str) -> None:
 
 
 def expect_equal(got: Any, expected: Any, what: str) -> None:
-    """Expect equal arrays or numbers; NaN equals NaN."""
+    """Expect equal arrays or numbers."""
     got, expected = np.asarray(got), np.asarray(expected)
-    same_shape = got.shape == expected.shape
-    if not (same_shape and np.array_equal(got, expected)):
+    if got.shape == expected.shape:
+        _expect_all(got == expected, got, expected, what)
+    else:
         raise AssertionError(f"{what}: got {_short(got)}, expected {_short(expected)}")
 
 
 def expect_close(got: Any, expected: Any, what: str) -> None:
     """Expect numbers that are equal up to rounding."""
     got, expected = np.asarray(got), np.asarray(expected)
-    if got.shape != expected.shape or not np.allclose(got, expected, rtol=_RTOL, atol=_ATOL):
+    if got.shape == expected.shape:
+        _expect_all(np.isclose(got, expected, rtol=_RTOL, atol=_ATOL), got, expected, what)
+    else:
         raise AssertionError(f"{what}: got {_short(got)}, expected {_short(expected)}")
 
 
@@ -56,7 +59,7 @@ def expect_same(got: Any, expected: Any, what: str) -> None:
             else np.isclose(found, wanted, rtol=_RTOL, atol=_ATOL, equal_nan=True)
         )
         if not equal.all():
-            row = tuple(np.argwhere(~equal)[0][:-1])
+            row = _first_row(equal)
             where = f" in row {row[0]}" if row else ""
             raise AssertionError(
                 f"{what}: got {part} {_short(found[row])}{where}, expected {_short(wanted[row])}"
@@ -98,6 +101,20 @@ def expect_error(
         raise AssertionError(f"{wanted}; got {type(error).__name__}: {error}") from error
     else:
         raise AssertionError(f"{wanted}; got the answer {_short(answer)}")
+
+
+def _expect_all(equal: Any, got: np.ndarray, expected: np.ndarray, what: str) -> None:
+    if not np.all(equal):
+        row = _first_row(equal)
+        where = f" in row {row[0]}" if row else ""
+        raise AssertionError(
+            f"{what}: got {_short(got[row])}{where}, expected {_short(expected[row])}"
+        )
+
+
+def _first_row(equal: Any) -> tuple[int, ...]:
+    """Return the index of the first row with a difference; () for less than 2 axes."""
+    return tuple(np.argwhere(~equal)[0][:-1].tolist()) if np.ndim(equal) > 1 else ()
 
 
 def _plain(x: Any) -> Any:

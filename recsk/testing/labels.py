@@ -112,6 +112,11 @@ class InIds:
             user_ids = self._to_labels(user_ids, "user", "user_ids", (0, 1))
         return user_vectors(user_ids, user_items=self._histories(user_items))
 
+    def _history_weights_in_ids(
+        self, history_weights: Any, user_ids: Any = None, *, user_items: Any = None
+    ) -> Any:
+        return self._user_vectors_in_ids(history_weights, user_ids, user_items=user_items)
+
     def _user_modality_weights_in_ids(self, weights: Any, user_items: Any) -> Any:
         return weights(self._histories(user_items))
 

@@ -1,4 +1,4 @@
-"""Checks of models with vectors: `user_vectors`, their products, and `to_ann`."""
+"""Checks of what scores are made of: vectors, item-to-item weights, and `to_ann`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from unittest import SkipTest
 import numpy as np
 from scipy import sparse
 
+from recsk.contract.recommender import BaseRecommender
 from recsk.testing.data import HISTORIES, N_ITEMS, N_USERS, Problem, has
 from recsk.testing.expect import expect, expect_close, expect_equal, expect_same
+from recsk.testing.labels import unwrap
 
 __all__: list[str] = []
 
@@ -25,32 +27,57 @@ def check_user_vectors(estimator: Any, problem: Problem) -> None:
     expect_equal(model.user_vectors(3), model.user_vectors([3])[0], "user_vectors(3)")
 
 
-def check_products_of_vectors_are_scores(estimator: Any, problem: Problem) -> None:
-    """The scores of items that a user has not seen are products of the vectors."""
-    model = _with_vectors(estimator, problem)
-    if has(model, "item_to_item_"):
-        raise SkipTest("a part of the scores is no product of vectors")
+def check_history_weights(estimator: Any, problem: Problem) -> None:
+    """`history_weights` weighs the items that users have seen and no others."""
+    model = problem.fitted(estimator)
+    if not has(model, "history_weights"):
+        raise SkipTest("the model has no item-to-item weights")
+    shape = (N_ITEMS, N_ITEMS)
+    expect_equal(model.item_to_item_.shape, shape, "shape of item_to_item_")
     for asked, seen in _histories(problem):
+        weights = model.history_weights(**asked)
+        text = f"history_weights({', '.join(asked)})"
+        expect_equal(weights.shape, seen.shape, f"shape of {text}")
+        unseen = weights.toarray()[~seen]
+        expect(not unseen.any(), f"{text} must be zero for items that a user has not seen")
+
+
+def check_scores_are_the_sum_of_their_parts(estimator: Any, problem: Problem) -> None:
+    """The scores of unseen items are products of vectors, plus item-to-item weights."""
+    model = problem.fitted(estimator)
+    if type(unwrap(model)).score_block is not BaseRecommender.score_block:
+        raise SkipTest("the class computes scores in its own way")
+    for asked, seen in _histories(problem):
+        scores = np.zeros(seen.shape)
+        parts = []
+        if has(model, "user_vectors"):
+            scores += model.user_vectors(**asked) @ model.item_embedding_.T
+            parts.append("user_vectors @ item_embedding_.T")
+        if has(model, "history_weights"):
+            weights, term = model.history_weights(**asked), model.item_to_item_
+            scores += np.asarray((weights @ sparse.csr_array(term)).todense())
+            parts.append("history_weights @ item_to_item_")
         known = seen.any(axis=1)
-        ids, scores = (part[known] for part in model.recommend(**asked, k=N_ITEMS))
-        expected = np.einsum("nd,nkd->nk", model.user_vectors(**asked)[known], _rows(model, ids))
+        ids, got = (part[known] for part in model.recommend(**asked, k=N_ITEMS))
         shown = ids >= 0
-        text = f"scores of recommend({', '.join(asked)}) beside user_vectors @ item_embedding_.T"
-        expect_close(scores[shown], expected[shown], text)
+        expected = np.take_along_axis(scores[known], ids, axis=1)
+        text = f"scores of recommend({', '.join(asked)}) beside {' + '.join(parts)}"
+        expect_close(got[shown], expected[shown], text)
 
 
 def check_an_index_answers_as_recommend_does(estimator: Any, problem: Problem) -> None:
     """`to_ann` finds for the vectors of users what `recommend` finds."""
     model = _with_vectors(estimator, problem)
-    if has(model, "item_to_item_"):
-        raise SkipTest("an index knows the vectors alone")
     try:
         import faiss  # noqa: F401, the index is of faiss
     except ImportError as error:
         raise SkipTest("faiss is not installed") from error
     ann = model.to_ann()
     for asked, seen in _histories(problem):
-        found = ann.query(model.user_vectors(**asked), k=5, exclude=sparse.csr_array(seen))
+        options: dict[str, Any] = {"exclude": sparse.csr_array(seen)}
+        if has(model, "history_weights"):
+            options["weights"] = model.history_weights(**asked)
+        found = ann.query(model.user_vectors(**asked), k=5, **options)
         text = f"to_ann().query(...) beside recommend({', '.join(asked)})"
         expect_same(found, model.recommend(k=5, **asked), text)
 
@@ -69,7 +96,3 @@ def _histories(problem: Problem) -> list[tuple[dict[str, Any], np.ndarray]]:
         row[history] = True
     everybody = {"user_ids": np.arange(N_USERS)}
     return [(everybody, problem.seen), ({"user_items": HISTORIES}, seen)]
-
-
-def _rows(model: Any, ids: np.ndarray) -> np.ndarray:
-    return model.item_embedding_[ids]

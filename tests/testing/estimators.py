@@ -1,27 +1,39 @@
-"""Estimators outside the package: one that keeps the contract, and ones that break it each once."""
+"""Estimators outside the package that keep the contract, each with other parts of a score."""
+
+from numbers import Integral
 
 import numpy as np
+from scipy import sparse
 from sklearn.decomposition import TruncatedSVD
 
-from recsk.contract import BaseRecommender
+from recsk.contract import BaseRecommender, Interval, Learned, Users
 
 
 class Decomposition(BaseRecommender):
-    """A singular value decomposition, which keeps the contract."""
+    """Vectors of a singular value decomposition."""
+
+    parameter_constraints = {"n_factors": [Interval(Integral, 1, None, closed="left")]}
 
     def __init__(self, *, n_factors=8, score_k=10, random_state=0):
         self.n_factors = n_factors
         self.score_k = score_k
         self.random_state = random_state
 
-    def fit(self, X, y=None, *, item_features=None):
-        interactions = self._check_interactions(X, reset=True)
-        matrix = interactions.to_csr()
-        n_factors = min(self.n_factors, min(matrix.shape))
-        self.svd_ = TruncatedSVD(n_factors, random_state=self.random_state)
-        users = self.svd_.fit_transform(matrix)
-        self._set_fitted(interactions, users, self.svd_.components_.T)
-        return self
+    def learn(self, data):
+        n_factors = min(self.n_factors, *data.matrix.shape)
+        if n_factors == data.matrix.shape[1]:
+            return Learned(item_vectors=np.eye(n_factors))
+        svd = TruncatedSVD(n_factors, random_state=data.random_state)
+        return Learned(item_vectors=svd.fit(data.matrix).components_.T)
 
-    def _fold_in(self, histories):
-        return histories.to_csr() @ self.item_embedding_
+    def encode(self, histories):
+        return Users(vectors=histories.to_csr() @ self.item_embedding_)
+
+
+class Cooccurrence(BaseRecommender):
+    """A sparse item-to-item term: numbers of common users. It has no parameters."""
+
+    def learn(self, data):
+        counts = sparse.lil_array(data.matrix.T @ data.matrix)
+        counts.setdiag(0)
+        return Learned(item_to_item=counts.tocsr())
