@@ -16,7 +16,9 @@ from recsk.testing import (
     fitting,
     histories,
     inputs,
+    parameters,
     persistence,
+    refitting,
     truth,
     vectors,
     weights,
@@ -29,8 +31,10 @@ __all__ = ["CHECKS", "check_recommender", "recommender_checks"]
 Check = Callable[[Any, Problem], None]
 # What everything else rests on comes first.
 _MODULES = [
+    parameters,
     fitting,
     answers,
+    refitting,
     histories,
     vectors,
     inputs,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -81,8 +82,7 @@ class Problem:
         self.features["t"][ITEM_WITHOUT_TEXT] = np.nan
         rng = np.random.default_rng(1)
         self.weights = rng.choice([0, 0.5, 1, 2, 10], len(self.train))
-        self._fitted: tuple[Any, Any] = (None, None)
-        self._needs_features: tuple[Any, bool] = (None, False)
+        self._kept: dict[str, tuple[Any, Any]] = {}
 
     @cached_property
     def seen(self) -> npt.NDArray[np.bool_]:
@@ -101,31 +101,33 @@ class Problem:
 
     def fit(self, model: Any, X: Any = None, **options: Any) -> Any:
         """Fit `model` itself, on `train` and the features unless others are given."""
-        features = self.given_features(model)
-        if features is not None:
-            options = {"item_features": features, **options}
-        elif options.get("item_features", 0) is None:
+        options = {"item_features": self.given_features(model), **options}
+        if options["item_features"] is None:
             del options["item_features"]
         model.fit(self.train if X is None else X, **options)
         return model
 
     def fitted(self, estimator: Any) -> Any:
         """Return a copy that is fitted on `train`, the same for all checks."""
-        if self._fitted[0] is not estimator:
-            self._fitted = (estimator, self.fit(clone(estimator)))
-        return self._fitted[1]
+        return self.keep("fitted", estimator, lambda: self.fit(clone(estimator)))
 
     def needs_features(self, estimator: Any) -> bool:
         """Whether `fit` without features raises an error that names `item_features`."""
-        if self._needs_features[0] is not estimator:
-            needed = False
-            if takes(estimator, "item_features"):
-                try:
-                    clone(estimator).fit(self.train)
-                except (TypeError, ValueError) as error:
-                    needed = "item_features" in str(error)
-            self._needs_features = (estimator, needed)
-        return self._needs_features[1]
+
+        def needs() -> bool:
+            try:
+                clone(estimator).fit(self.train)
+            except (TypeError, ValueError) as error:
+                return "item_features" in str(error)
+            return False
+
+        return takes(estimator, "item_features") and self.keep("needs", estimator, needs)
+
+    def keep(self, name: str, estimator: Any, make: Callable[[], Any]) -> Any:
+        """Return what `make` makes of an estimator, and make it once."""
+        if name not in self._kept or self._kept[name][0] is not estimator:
+            self._kept[name] = estimator, make()
+        return self._kept[name][1]
 
 
 def takes(estimator: Any, name: str) -> bool:

@@ -33,16 +33,16 @@ def expect_equal(got: Any, expected: Any, what: str) -> None:
     if got.shape == expected.shape:
         _expect_all(got == expected, got, expected, what)
     else:
-        raise AssertionError(f"{what}: got {_short(got)}, expected {_short(expected)}")
+        raise AssertionError(f"{what}: got {short(got)}, expected {short(expected)}")
 
 
 def expect_close(got: Any, expected: Any, what: str) -> None:
     """Expect numbers that are equal up to rounding."""
     got, expected = np.asarray(got), np.asarray(expected)
     if got.shape == expected.shape:
-        _expect_all(np.isclose(got, expected, rtol=_RTOL, atol=_ATOL), got, expected, what)
+        _expect_all(is_close(got, expected), got, expected, what)
     else:
-        raise AssertionError(f"{what}: got {_short(got)}, expected {_short(expected)}")
+        raise AssertionError(f"{what}: got {short(got)}, expected {short(expected)}")
 
 
 def expect_same(got: Any, expected: Any, what: str) -> None:
@@ -53,18 +53,21 @@ def expect_same(got: Any, expected: Any, what: str) -> None:
             raise AssertionError(
                 f"{what}: got {part} of shape {found.shape}, expected shape {wanted.shape}"
             )
-        equal = (
-            found == wanted
-            if part == "ids"
-            else np.isclose(found, wanted, rtol=_RTOL, atol=_ATOL, equal_nan=True)
-        )
+        equal = found == wanted if part == "ids" else is_close(found, wanted)
         if not equal.all():
             row = _first_row(equal)
             where = f" in row {row[0]}" if row else ""
             raise AssertionError(
-                f"{what}: got {part} {_short(found[row])}{where}, expected {_short(wanted[row])}"
+                f"{what}: got {part} {short(found[row])}{where}, expected {short(wanted[row])}"
                 + (_scores_of(got, expected, row) if part == "ids" else "")
             )
+
+
+def is_close(got: Any, expected: Any) -> Any:
+    """Return which numbers are equal, up to the rounding of float32 in sums of these sizes."""
+    largest = np.abs(expected, where=np.isfinite(expected), out=np.zeros(np.shape(expected)))
+    atol = _ATOL * max(1.0, largest.max(initial=0))
+    return np.isclose(got, expected, rtol=_RTOL, atol=atol, equal_nan=True)
 
 
 def expect_identical(got: Any, expected: Any, what: str) -> None:
@@ -76,7 +79,7 @@ def expect_identical(got: Any, expected: Any, what: str) -> None:
     for name in one:
         expect(
             _plain(one[name]) == _plain(other[name]),
-            f"{what}: {name} differs; got {_short(one[name])}, expected {_short(other[name])}",
+            f"{what}: {name} differs; got {short(one[name])}, expected {short(other[name])}",
         )
 
 
@@ -100,7 +103,7 @@ def expect_error(
     except Exception as error:
         raise AssertionError(f"{wanted}; got {type(error).__name__}: {error}") from error
     else:
-        raise AssertionError(f"{wanted}; got the answer {_short(answer)}")
+        raise AssertionError(f"{wanted}; got the answer {short(answer)}")
 
 
 def _expect_all(equal: Any, got: np.ndarray, expected: np.ndarray, what: str) -> None:
@@ -108,7 +111,7 @@ def _expect_all(equal: Any, got: np.ndarray, expected: np.ndarray, what: str) ->
         row = _first_row(equal)
         where = f" in row {row[0]}" if row else ""
         raise AssertionError(
-            f"{what}: got {_short(got[row])}{where}, expected {_short(expected[row])}"
+            f"{what}: got {short(got[row])}{where}, expected {short(expected[row])}"
         )
 
 
@@ -139,12 +142,13 @@ def _plain(x: Any) -> Any:
 
 
 def _scores_of(got: Any, expected: Any, row: tuple[Any, ...]) -> str:
-    return f", with the scores {_short(got[1][row])} and {_short(expected[1][row])}"
+    return f", with the scores {short(got[1][row])} and {short(expected[1][row])}"
 
 
-def _short(x: Any) -> str:
+def short(x: Any) -> str:
+    """Return a value as text that an error message can hold."""
     if isinstance(x, tuple):
-        return f"({', '.join(map(_short, x))})"
+        return f"({', '.join(map(short, x))})"
     if not isinstance(x, np.ndarray):
         text = repr(x)
     elif x.size > 200:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -9,12 +10,10 @@ from unittest import SkipTest
 
 import numpy as np
 from scipy import sparse
-from sklearn.exceptions import NotFittedError
 
 from recsk.data.interactions import Interactions
 from recsk.testing.answers import expect_same_model
 from recsk.testing.data import (
-    HISTORIES,
     N_ITEMS,
     N_USERS,
     Problem,
@@ -23,7 +22,7 @@ from recsk.testing.data import (
     is_ordered,
     takes,
 )
-from recsk.testing.expect import expect_error
+from recsk.testing.expect import expect, expect_error
 from recsk.testing.labels import InIds, unwrap
 
 __all__ = ["matrices", "with_index"]
@@ -138,6 +137,27 @@ def check_wrong_features_are_named(estimator: Any, problem: Problem) -> None:
         expect_error(call, (TypeError, ValueError), "item_features", asked)
 
 
+def check_the_smallest_problems(estimator: Any, problem: Problem) -> None:
+    """One interaction, or one user, is enough to fit."""
+    train = problem.train
+    for text, X, n_items in (
+        ("one interaction", Interactions([0], [0], timestamp=[1]), 1),
+        ("the interactions of one user of 30", train[train.user == 0], N_ITEMS),
+        ("a matrix of one user", as_matrix(train)[[0]], N_ITEMS),
+    ):
+        est = problem.new(estimator)
+        features = problem.given_features(est, n_items)
+        options = {} if features is None else {"item_features": {"v": features["v"]}}
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", category=UserWarning)
+            problem.fit(est, X, **options)
+        ids, scores = est.recommend(0, exclude_seen=False, k=3)
+        asked = f"recommend(0, exclude_seen=False, k=3) after fit on {text}"
+        n = min(3, n_items)
+        expect((ids[:n] >= 0).all(), f"{asked} must give {n} items; got {ids.tolist()}")
+        expect(np.isfinite(scores[ids >= 0]).all(), f"{asked}: scores must be finite; got {scores}")
+
+
 def check_what_is_no_matrix_is_named(estimator: Any, problem: Problem) -> None:
     """`fit` and `score` reject what is no matrix of interactions, and name `X`."""
     model, est = problem.fitted(estimator), problem.new(estimator)
@@ -186,23 +206,6 @@ def check_wrong_arguments_are_named(estimator: Any, problem: Problem) -> None:
     expect_error(lambda: raw.recommend(user_items=few), ValueError, "user_items", asked)
     asked = "recommend(user_items=3)"
     expect_error(lambda: raw.recommend(user_items=3), TypeError, "user_items", asked)
-
-
-def check_an_unfitted_estimator_says_so(estimator: Any, problem: Problem) -> None:
-    """Before `fit` every question is a NotFittedError that names the class."""
-    est = problem.new(estimator)
-    calls: dict[str, Callable[[], Any]] = {
-        "recommend(0)": lambda: est.recommend(0),
-        "recommend(user_items=[[0]])": lambda: est.recommend(user_items=HISTORIES),
-        "rank_items(0, [0])": lambda: est.rank_items(0, [0]),
-        "similar_items(0)": lambda: est.similar_items(0),
-        "similar_users(0)": lambda: est.similar_users(0),
-        "score(X)": lambda: est.score(problem.test),
-    }
-    for name, call in calls.items():
-        if hasattr(est, name.split("(")[0]):
-            asked = f"{name} of an estimator that is not fitted"
-            expect_error(call, NotFittedError, type(unwrap(est)).__name__, asked)
 
 
 def _skip_without_features(estimator: Any) -> None:

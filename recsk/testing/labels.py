@@ -13,7 +13,7 @@ from recsk.data.checks import check_ids
 from recsk.data.interactions import Interactions
 from recsk.metrics.evaluation import evaluate
 from recsk.model_selection.scorer import make_ranking_scorer
-from recsk.testing.expect import expect
+from recsk.testing.expect import expect, short
 
 __all__ = [
     "ITEM_LABELS",
@@ -161,7 +161,7 @@ class InIds:
         expect(
             isinstance(named, np.ndarray) and named.dtype.kind == "O",
             f"{method} of a model that was fitted on labels must return labels, as an array of "
-            f"dtype object with None as padding; got {named!r}",
+            f"dtype object with None as padding; got {short(named)}",
         )
         ids = {label: i for i, label in enumerate(labels)} | {None: -1}
         flat = named.ravel().tolist()

@@ -37,8 +37,8 @@ from recsk.testing.data import (
     as_matrix,
 )
 from recsk.testing.expect import expect_identical, expect_same
-from recsk.testing.fitting import check_several_threads_may_fit
 from recsk.testing.labels import InIds, unwrap
+from recsk.testing.refitting import check_several_threads_may_fit
 from recsk.testing.weights import (
     check_weight_zero_is_no_interaction,
     check_weights_of_one_change_nothing,
