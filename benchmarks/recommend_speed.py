@@ -4,7 +4,9 @@
 
 100,000 users and 100,000 items of width 128 with random vectors, every user having seen items of
 a power law, which are masked: the same vectors in an estimator of recsk and in a model of
-implicit, asked in turn for 20 items each, on 1 and on 2 threads. BLAS has one thread, as implicit
+implicit, asked in turn for 20 items each, on 1 and on 2 threads. "with term" adds an item-to-item
+term, 100 random neighbours for each item, to the vectors; implicit has no such model.
+BLAS has one thread, as implicit
 advises. Extra memory is the peak of a call less what the process held before it. Latency is that
 of one user at a time.
 """
@@ -24,6 +26,7 @@ from typing import Any
 import environment
 import memory
 import numpy as np
+import scipy.sparse as sp
 from implicit.cpu.als import AlternatingLeastSquares
 from synthetic import power_law
 
@@ -43,13 +46,24 @@ def models(args: argparse.Namespace) -> dict[str, Recommend]:
     estimator = MDERecommender()
     estimator.n_features_in_ = args.items
     estimator._set_fitted(Interactions.from_csr(seen), Learned(items, users))
+    with_term = MDERecommender()
+    with_term.n_features_in_ = args.items
+    starts = np.arange(0, args.items * args.neighbors + 1, args.neighbors)
+    neighbors = rng.integers(args.items, size=starts[-1])
+    weights = rng.random(starts[-1]).astype(np.float32), neighbors, starts
+    term = sp.csr_matrix(weights, shape=(args.items, args.items))
+    with_term._set_fitted(Interactions.from_csr(seen), Learned(items, users, term))
     rival = AlternatingLeastSquares(factors=args.width)
     rival.user_factors, rival.item_factors = users, items
 
     def recommend(ids: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         return rival.recommend(ids, seen[ids], N=k, filter_already_liked_items=True)
 
-    return {"recsk": estimator.recommend, "implicit": recommend}
+    return {
+        "recsk": estimator.recommend,
+        "with term": with_term.recommend,
+        "implicit": recommend,
+    }
 
 
 def measure(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
@@ -90,6 +104,7 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--per-user", type=int, default=20, help="items per user, in the mean")
+    parser.add_argument("--neighbors", type=int, default=100, help="of the item-to-item term")
     parser.add_argument("--k", type=int, default=20)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--calls", type=int, default=1000, help="of one user, for the latency")
