@@ -4,7 +4,7 @@ from numbers import Integral
 
 import numpy as np
 from scipy import sparse
-from sklearn.decomposition import TruncatedSVD
+from sklearn.utils.extmath import randomized_svd
 
 from recsk.contract import BaseRecommender, Interval, Learned, Users
 
@@ -20,11 +20,8 @@ class Decomposition(BaseRecommender):
         self.random_state = random_state
 
     def learn(self, data):
-        n_factors = min(self.n_factors, *data.matrix.shape)
-        if n_factors == data.matrix.shape[1]:
-            return Learned(item_vectors=np.eye(n_factors))
-        svd = TruncatedSVD(n_factors, random_state=data.random_state)
-        return Learned(item_vectors=svd.fit(data.matrix).components_.T)
+        _, _, items = randomized_svd(data.matrix, self.n_factors, random_state=data.random_state)
+        return Learned(item_vectors=items.T)
 
     def encode(self, histories):
         return Users(vectors=histories.to_csr() @ self.item_embedding_)
