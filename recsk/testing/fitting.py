@@ -13,6 +13,7 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 
 from recsk.data.interactions import Interactions
+from recsk.testing.answers import ask_everything
 from recsk.testing.data import HISTORIES, N_ITEMS, N_USERS, Problem, as_matrix, has, takes
 from recsk.testing.expect import expect, expect_equal, expect_error
 from recsk.testing.inputs import with_index
@@ -112,7 +113,7 @@ def check_nothing_warns(estimator: Any, problem: Problem) -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         problem.fit(est, as_matrix(problem.train), **options).score(problem.test)
-        est.recommend(user_items=HISTORIES)
+        ask_everything(est)
     unasked = [w for w in caught if "item_features" not in str(w.message)]
     expect(
         not unasked,

@@ -60,15 +60,7 @@ def check_a_model_of_weights_answers_from_a_file(estimator: Any, problem: Proble
 def _expect_saved(model: Any, problem: Problem) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.recsk")
-        try:
-            save(unwrap(model), path)
-        except TypeError as error:
-            raise AssertionError(
-                "recsk.save rejected the model; register its class with @register_estimator: "
-                f"{error}"
-            ) from error
-        except Exception as error:
-            raise AssertionError(f"recsk.save raised {type(error).__name__}: {error}") from error
+        _of(lambda fitted: save(fitted, path), unwrap(model), "recsk.save")
         copy = rewrap(model, _of(load, path, "recsk.load"))
         _expect_copy(copy, model, problem, "after recsk.save and recsk.load")
 
@@ -94,7 +86,7 @@ def _of(call: Callable[[Any], Any], argument: Any, name: str) -> Any:
         return call(argument)
     except Exception as error:
         raise AssertionError(
-            f"{name} of a fitted model raised {type(error).__name__}: {error}"
+            f"{name} of the fitted model raised {type(error).__name__}: {error}"
         ) from error
 
 

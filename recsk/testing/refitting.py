@@ -33,6 +33,7 @@ def check_a_clone_of_a_fitted_model_is_not_fitted(estimator: Any, problem: Probl
     """`clone` copies the parameters alone."""
     model = problem.fitted(estimator)
     copy = clone(model)
+    expect_equal(repr(unwrap(copy)), repr(unwrap(estimator)), "repr of a clone of a fitted model")
     asked = "recommend of a clone of a fitted model"
     expect_error(lambda: copy.recommend(0), NotFittedError, (), asked)
     expect_same_model(problem.fit(copy), model, "fit of a clone of a fitted model")

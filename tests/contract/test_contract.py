@@ -2,10 +2,15 @@
 
 import os
 
+import pytest
+
 from recsk import MDERecommender
+from recsk.contract import register_estimator
 from recsk.models import MDSRecRecommender
+from recsk.storage import registry
 from recsk.testing.labels import ITEM_LABELS
 from tests.contract.suite import NetworkContract, RecommenderContract
+from tests.contract.two_towers import TwoTowersRecommender
 
 SMALL = {
     "n_factors": 4,
@@ -66,6 +71,19 @@ class TestMDSRecOfOtherSwitches(NetworkContract):
         n_negatives=5,
     )
     enough = {"max_epochs": 60, "learning_rate": 0.01}
+
+
+class TestTwoTowers(NetworkContract):
+    """A class outside the package."""
+
+    estimator = TwoTowersRecommender(n_factors=8, max_epochs=3, random_state=0)
+    enough = {"max_epochs": 60}
+
+    @pytest.fixture(autouse=True)
+    def registered(self, monkeypatch):
+        # Files may hold it, but only here: error messages list the registered classes.
+        monkeypatch.setattr(registry, "_classes", dict(registry._classes))
+        register_estimator(TwoTowersRecommender)
 
 
 class TestMDEOfLabels(TestMDE):

@@ -110,4 +110,4 @@ def test_all_of_the_api_has_an_example():
             if ">>> " not in (found.__doc__ or ""):
                 without.append(name)
     assert n_names > 30
-    assert without == ["TrainedRecommender"]  # whose example is a page
+    assert without == ["TrainedRecommender"]  # for the networks of this package

@@ -319,7 +319,8 @@ class IsNotWholeInAFile(Decomposition):
 
 @broken(
     "check_in_a_file_without_pickle_it_answers_the_same[ids]",
-    "@register_estimator",
+    "recsk.save",
+    "register_estimator",
     registered=False,
 )
 class IsNotRegistered(Decomposition):
