@@ -35,8 +35,8 @@ RULES: dict[str, tuple[str, set[str]]] = {
         {"contract", "graphs", "features", "nn", "storage", "ranking", "data"},
     ),
     "plotting": (
-        "displays of fitted estimators and searches",
-        {"contract", "model_selection", "features", "data"},
+        "displays of fitted estimators, searches and comparisons",
+        {"contract", "model_selection", "metrics", "features", "data"},
     ),
     "distributed": ("item features for searches on a cluster", set()),
     "contract": (
@@ -45,7 +45,7 @@ RULES: dict[str, tuple[str, set[str]]] = {
     ),
     "model_selection": ("splitters and scorers", {"metrics", "data"}),
     "graphs": ("graphs and item relations, NumPy and SciPy only", {"features", "ranking"}),
-    "metrics": ("one metric family a file, and evaluate", {"data"}),
+    "metrics": ("one metric family a file, evaluate and compare", {"data"}),
     "features": ("item features: checks, dense columns, missing rows", {"ranking", "data"}),
     "nn": ("networks, losses, samplers, the training loop: PyTorch without scikit-learn", set()),
     "storage": ("files of fitted recommenders, without pickle", {"data"}),

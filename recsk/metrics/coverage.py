@@ -8,7 +8,12 @@ import numpy.typing as npt
 from recsk.data.checks import check_positive_int
 from recsk.metrics.hits import check_ranked
 
-__all__ = ["coverage_at_k"]
+__all__ = ["coverage", "coverage_at_k"]
+
+
+def coverage(exposure: npt.NDArray[np.int64]) -> float:
+    """Compute the share of items with a count above 0."""
+    return float(np.mean(exposure > 0))
 
 
 def coverage_at_k(ranked: npt.ArrayLike, n_items: int, k: int | None = None) -> float:

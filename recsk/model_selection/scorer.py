@@ -8,18 +8,24 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from recsk.data.checks import check_positive_int
-from recsk.metrics.evaluation import check_metric, evaluate
+from recsk.metrics.evaluation import evaluate
+from recsk.metrics.lists import ListMetric
+from recsk.metrics.registry import check_metric, greater_is_better, metric_name
 
 __all__ = ["RankingScorer", "make_ranking_scorer"]
 
 
-def make_ranking_scorer(metric: str, k: int = 10, *, exclude_seen: bool = True) -> RankingScorer:
+def make_ranking_scorer(
+    metric: str | ListMetric, k: int = 10, *, exclude_seen: bool = True
+) -> RankingScorer:
     """Make a scorer for ``scoring=`` of scikit-learn from a ranking metric.
 
     Parameters
     ----------
-    metric : {"recall", "ndcg", "precision", "map", "mrr", "hit_rate", "coverage"}
-        Defined in :mod:`recsk.metrics`. Higher is better for all of them.
+    metric : str or metric object
+        "recall", "ndcg", "precision", "map", "mrr", "hit_rate", "novelty", "popularity",
+        "popularity_shift", "new_items", "gini" or "coverage", or an object such as
+        :class:`~recsk.metrics.Diversity`, all defined in :mod:`recsk.metrics`.
     k : int, default=10
         Length of the lists, 1 or more.
     exclude_seen : bool, default=True
@@ -30,7 +36,10 @@ def make_ranking_scorer(metric: str, k: int = 10, *, exclude_seen: bool = True) 
     Returns
     -------
     scorer : RankingScorer
-        Call it as ``scorer(estimator, X, y=None)`` with held-out interactions `X`. It can be
+        Call it as ``scorer(estimator, X, y=None)`` with held-out interactions `X`. Higher is
+        better: where a lower metric is better ("gini" and :class:`~recsk.metrics.Calibration`), the
+        scorer returns minus the metric, as scikit-learn's do. Of "popularity" and
+        "popularity_shift" neither direction is better; use them beside another scorer. It can be
         pickled and cloned. It works with metadata routing and requests no metadata: weights of
         held-out interactions do not enter the metric.
 
@@ -57,7 +66,7 @@ class RankingScorer(BaseEstimator):
 
     Parameters
     ----------
-    metric : str
+    metric : str or metric object
         A metric of :mod:`recsk.metrics`.
     k : int, default=10
         Length of the lists.
@@ -77,7 +86,7 @@ class RankingScorer(BaseEstimator):
     True
     """
 
-    def __init__(self, metric: str, k: int = 10, *, exclude_seen: bool = True) -> None:
+    def __init__(self, metric: str | ListMetric, k: int = 10, *, exclude_seen: bool = True) -> None:
         self.metric = metric
         self.k = k
         self.exclude_seen = exclude_seen
@@ -100,13 +109,14 @@ class RankingScorer(BaseEstimator):
         Returns
         -------
         value : float
-            Higher is better.
+            Higher is better; minus the metric where a lower metric is better.
         """
         check_metric(self.metric)
         values = evaluate(
             estimator, X, metrics=self.metric, k=self.k, exclude_seen=self.exclude_seen
         )
-        return values[f"{self.metric}@{self.k}"]
+        value = values[f"{metric_name(self.metric)}@{self.k}"]
+        return -value if greater_is_better(self.metric) is False else value
 
     def _accept_sample_weight(self) -> bool:
         """Tell scikit-learn's searches that `sample_weight` may be passed."""

@@ -1,12 +1,19 @@
-"""Plots of fitted models and searches, in the form of scikit-learn's displays.
+"""Plots of fitted models, searches and comparisons, in the form of scikit-learn's displays.
 
 Each display has a class method that computes values and draws them. It keeps the values, and
 ``plot`` draws them again. Displays need matplotlib: ``pip install matplotlib``.
 """
 
+from recsk.plotting.comparison import ComparisonDisplay
 from recsk.plotting.embedding import EmbeddingDisplay
 from recsk.plotting.loss_curve import LossCurveDisplay
 from recsk.plotting.preference import PreferenceDisplay
 from recsk.plotting.sensitivity import SensitivityDisplay
 
-__all__ = ["EmbeddingDisplay", "LossCurveDisplay", "PreferenceDisplay", "SensitivityDisplay"]
+__all__ = [
+    "ComparisonDisplay",
+    "EmbeddingDisplay",
+    "LossCurveDisplay",
+    "PreferenceDisplay",
+    "SensitivityDisplay",
+]

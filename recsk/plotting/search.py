@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from recsk.data.checks import describe
+from recsk.metrics.registry import greater_is_better, metric_name
 from recsk.model_selection import RankingScorer
 from recsk.plotting.text import is_number
 
@@ -70,7 +71,8 @@ def get_scorer_name(search: Any) -> str | None:
     if isinstance(scoring, str):
         return scoring
     if isinstance(scoring, RankingScorer):
-        return f"{scoring.metric}@{scoring.k}"
+        sign = "-" if greater_is_better(scoring.metric) is False else ""
+        return f"{sign}{metric_name(scoring.metric)}@{scoring.k}"
     return None
 
 

@@ -1,6 +1,8 @@
 """Rankings, held-out items and a recommender that the tests of metrics share."""
 
 import numpy as np
+import pytest
+from hypothesis import strategies as st
 from scipy import sparse
 
 from recsk.metrics import (
@@ -40,3 +42,34 @@ class FixedRecommender:
     def recommend(self, user_ids, k=10, *, exclude_seen=True):
         self.calls.append((np.asarray(user_ids).tolist(), k, exclude_seen))
         return self.ranked[user_ids, :k], np.zeros((len(user_ids), k), "f4")
+
+
+@st.composite
+def lists_and_histories(draw):
+    """Draw padded lists, the row of `train` of each, and a binary `train`."""
+    n_items, n_users = draw(st.integers(1, 8)), draw(st.integers(1, 6))
+    n, width = draw(st.integers(1, 5)), draw(st.integers(1, 6))
+    ranked = np.full((n, width), -1)
+    for row in ranked:
+        listed = draw(st.permutations(range(n_items)))[: draw(st.integers(0, width))]
+        row[: len(listed)] = listed
+    train = np.zeros((n_users, n_items), dtype=int)
+    for row in train:
+        row[sorted(draw(st.sets(st.integers(0, n_items - 1))))] = 1
+    users = draw(st.lists(st.integers(0, n_users - 1), min_size=n, max_size=n))
+    return ranked, train, np.array(users), draw(st.integers(1, width))
+
+
+def mean(values):
+    """Average a list; NaN for an empty one."""
+    return sum(values) / len(values) if values else np.nan
+
+
+def check_average(values, function, *args, **kwargs):
+    """Check that `function` averages these values, or says that there are none."""
+    defined = [value for value in values if not np.isnan(value)]
+    if defined:
+        np.testing.assert_allclose(function(*args, **kwargs), np.mean(defined), atol=1e-9)
+    else:
+        with pytest.raises(ValueError, match="is not defined for any of the .* lists of ranked"):
+            function(*args, **kwargs)

@@ -10,13 +10,15 @@ from sklearn.cluster import KMeans
 from sklearn.exceptions import NotFittedError
 
 from recsk import MDERecommender
+from recsk.metrics import compare
 from recsk.plotting import (
+    ComparisonDisplay,
     EmbeddingDisplay,
     LossCurveDisplay,
     PreferenceDisplay,
     SensitivityDisplay,
 )
-from tests.plotting.shared import FEATURES, FROM_ESTIMATOR, check_layout
+from tests.plotting.shared import FEATURES, FROM_ESTIMATOR, X, check_layout
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
@@ -25,9 +27,16 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 
 class TestAllDisplays:
-    @pytest.fixture(params=[*FROM_ESTIMATOR, SensitivityDisplay], ids=lambda cls: cls.__name__)
-    def draw(self, request, mde, search):
+    @pytest.fixture(
+        params=[*FROM_ESTIMATOR, SensitivityDisplay, ComparisonDisplay],
+        ids=lambda cls: cls.__name__,
+    )
+    def draw(self, request, mde, ids_only, search):
         """A function that draws a display with the given arguments."""
+        if request.param is ComparisonDisplay:
+            models = {"mde": mde, "ids": ids_only}
+            comparison = compare(models, X, k=5, exclude_seen=False, n_resamples=50, random_state=0)
+            return lambda **kwargs: ComparisonDisplay.from_comparison(comparison, **kwargs)
         if request.param is SensitivityDisplay:
             return lambda **kwargs: SensitivityDisplay.from_search(search, **kwargs)
         return lambda **kwargs: request.param.from_estimator(mde, **kwargs)
@@ -135,6 +144,9 @@ def test_without_matplotlib_the_error_names_the_package(monkeypatch, mde, search
             cls.from_estimator(mde)
     with pytest.raises(ImportError, match="pip install matplotlib"):
         SensitivityDisplay.from_search(search)
+    comparison = compare({"a": mde, "b": mde}, X, k=5, exclude_seen=False, n_resamples=10)
+    with pytest.raises(ImportError, match="pip install matplotlib"):
+        ComparisonDisplay.from_comparison(comparison)
 
 
 @pytest.mark.slow
