@@ -123,6 +123,18 @@ class Problem:
 
         return takes(estimator, "item_features") and self.keep("needs", estimator, needs)
 
+    def rejects_weights(self, estimator: Any) -> bool:
+        """Whether `fit` with different weights raises an error that names `sample_weight`."""
+
+        def rejects() -> bool:
+            try:
+                self.fit(clone(estimator), sample_weight=self.weights)
+            except (TypeError, ValueError) as error:
+                return "sample_weight" in str(error)
+            return False
+
+        return not takes(estimator, "sample_weight") or self.keep("weights", estimator, rejects)
+
     def keep(self, name: str, estimator: Any, make: Callable[[], Any]) -> Any:
         """Return what `make` makes of an estimator, and make it once."""
         if name not in self._kept or self._kept[name][0] is not estimator:

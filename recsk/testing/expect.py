@@ -150,7 +150,7 @@ def short(x: Any) -> str:
     if isinstance(x, tuple):
         return f"({', '.join(map(short, x))})"
     if not isinstance(x, np.ndarray):
-        text = repr(x)
+        text = repr(x.item() if isinstance(x, np.generic) else x)
     elif x.size > 200:
         text = f"an array of {x.dtype} and shape {x.shape}"
     else:

@@ -48,7 +48,7 @@ def check_fit_changes_none_of_its_arguments(estimator: Any, problem: Problem) ->
         arguments["item_features"] = {name: x.copy() for name, x in features.items()}
     if takes(est, "eval_set"):
         arguments["eval_set"] = as_matrix(problem.test).tocoo()
-    if takes(est, "sample_weight"):
+    if not problem.rejects_weights(estimator):
         arguments["sample_weight"] = np.arange(N_USERS) % 3 + 1.0
     before = pickle.dumps(arguments)
     params = pickle.dumps(unwrap(est).get_params())

@@ -20,7 +20,7 @@ __all__: list[str] = []
 
 def check_weights_change_the_model(estimator: Any, problem: Problem) -> None:
     """`fit` uses the weights."""
-    _skip_without_weights(estimator)
+    _skip_without_weights(estimator, problem)
     weighted = problem.fit(problem.new(estimator), sample_weight=problem.weights)
     answers, without = ask_everything(weighted), ask_everything(problem.fitted(estimator))
     same = all(
@@ -33,7 +33,8 @@ def check_weights_change_the_model(estimator: Any, problem: Problem) -> None:
 
 def check_weights_of_one_change_nothing(estimator: Any, problem: Problem) -> None:
     """Equal weights are the fit without weights, to the last digit."""
-    _skip_without_weights(estimator)
+    if not takes(estimator, "sample_weight"):
+        raise SkipTest("fit takes no sample_weight")
     n = len(problem.train)
     twice = problem.train[np.r_[np.arange(n), np.arange(0, n, 3)]]
     for name, X in (
@@ -51,7 +52,7 @@ def check_weights_of_one_change_nothing(estimator: Any, problem: Problem) -> Non
 
 def check_weight_zero_is_no_interaction(estimator: Any, problem: Problem) -> None:
     """An interaction of weight zero is as if it were not there."""
-    _skip_without_weights(estimator)
+    _skip_without_weights(estimator, problem)
     train, kept = problem.train, problem.weights > 0
     for weight in (problem.weights, kept):
         options = {"sample_weight": weight[kept]}
@@ -71,7 +72,7 @@ def check_weight_zero_is_no_interaction(estimator: Any, problem: Problem) -> Non
 
 def check_weights_in_every_form_are_the_same(estimator: Any, problem: Problem) -> None:
     """Weights count relative to each other, and may be the values of `X`."""
-    _skip_without_weights(estimator)
+    _skip_without_weights(estimator, problem)
     train, weights = problem.train, problem.weights
     weighted = problem.fit(problem.new(estimator), sample_weight=weights)
     valued = train.with_value(weights)
@@ -97,7 +98,7 @@ def check_weights_in_every_form_are_the_same(estimator: Any, problem: Problem) -
 
 def check_a_model_of_weights_answers_finite_scores(estimator: Any, problem: Problem) -> None:
     """Weights over all of float64 give finite scores."""
-    _skip_without_weights(estimator)
+    _skip_without_weights(estimator, problem)
     weight = np.geomspace(1e-300, 1e300, len(problem.train))
     model = problem.fit(problem.new(estimator), sample_weight=weight)
     for call, (ids, scores) in ask_everything(model).items():
@@ -107,7 +108,8 @@ def check_a_model_of_weights_answers_finite_scores(estimator: Any, problem: Prob
 
 def check_wrong_weights_are_named(estimator: Any, problem: Problem) -> None:
     """Weights that are all zero, negative, not finite or of another length are rejected."""
-    _skip_without_weights(estimator)
+    if not takes(estimator, "sample_weight"):
+        raise SkipTest("fit takes no sample_weight")
     n = len(problem.train)
     for text, weight in (
         ("zeros", np.zeros(n)),
@@ -120,6 +122,6 @@ def check_wrong_weights_are_named(estimator: Any, problem: Problem) -> None:
         expect_error(call, ValueError, "sample_weight", asked)
 
 
-def _skip_without_weights(estimator: Any) -> None:
-    if not takes(estimator, "sample_weight"):
-        raise SkipTest("fit takes no sample_weight")
+def _skip_without_weights(estimator: Any, problem: Problem) -> None:
+    if problem.rejects_weights(estimator):
+        raise SkipTest("fit takes no different weights, and says so")

@@ -61,6 +61,22 @@ def test_what_is_wrong_is_named(cls, check, words, options):
         assert word in message
 
 
+class RejectsWeights(Cooccurrence):
+    def learn(self, data):
+        if data.interactions.value is not None:
+            raise ValueError("sample_weight must be the same for all interactions")
+        return super().learn(data)
+
+
+def test_an_estimator_may_reject_weights():
+    register_estimator(RejectsWeights)
+    checks = dict(recommender_checks(RejectsWeights()))
+    with pytest.raises(SkipTest, match="fit takes no different weights, and says so"):
+        checks["check_weights_change_the_model[ids]"]()
+    checks["check_weights_of_one_change_nothing[ids]"]()
+    checks["check_fit_changes_none_of_its_arguments[ids]"]()
+
+
 def test_every_family_of_checks_has_a_broken_estimator():
     named = {check.split("[")[0] for _, check, _, _ in BROKEN}
     families = {check.__module__ for check in CHECKS if check.__name__ in named}
