@@ -146,7 +146,7 @@ def check_recommender(
     Raises
     ------
     AssertionError
-        With ``on_fail="raise"``: what was asked, what came, and what the contract says.
+        With ``on_fail="raise"``: what was asked, what came, and what the contract is.
     TypeError
         If `estimator` is no instance of a subclass of `recsk.contract.BaseRecommender`.
     ValueError

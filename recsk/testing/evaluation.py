@@ -40,7 +40,7 @@ def check_score_is_the_metric_on_held_out_interactions(estimator: Any, problem: 
     words = ["X has 20 users", "the model was fitted"]
     expect_error(lambda: model.score(matrix[:20]), ValueError, words, "score of 20 rows of 30")
     few = test[test.user < 20]
-    few = Interactions(few.user, few.item, n_items=N_ITEMS)  # ids say who they are
+    few = Interactions(few.user, few.item, n_items=N_ITEMS)  # in ids, fewer users than in the fit
     text = "score of the interactions of 20 users beside evaluate"
     expect_equal(model.score(few), metric(few), text)
     expect_equal(model.score(few), metric(test[test.user < 20]), text)
@@ -121,7 +121,7 @@ def check_a_search_of_scikit_learn(estimator: Any, problem: Problem) -> None:
     features = problem.given_features(estimator)
     options = {} if features is None else {"item_features": features}
     scorer = make_ranking_scorer("ndcg", k=_score_k(raw))
-    # Two candidates that fit alike; an estimator need not have a parameter.
+    # Two equal candidates; an estimator need not have a parameter.
     grid = {name: [value, value] for name, value in [*raw.get_params(deep=False).items()][:1]}
     search = GridSearchCV(raw, grid, cv=cv, scoring=scorer, error_score="raise")
     search.fit(X, **options)

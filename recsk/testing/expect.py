@@ -138,7 +138,7 @@ def _plain(x: Any) -> Any:
         # What a pickle holds: without what is looked up once and kept.
         return [type(x).__name__, _plain(x.__getstate__())]
     text = repr(x)
-    return type(x).__name__ if " at 0x" in text else text  # an address tells nothing
+    return type(x).__name__ if " at 0x" in text else text  # an address means nothing
 
 
 def _scores_of(got: Any, expected: Any, row: tuple[Any, ...]) -> str:

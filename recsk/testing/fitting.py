@@ -120,7 +120,7 @@ def check_nothing_warns(estimator: Any, problem: Problem) -> None:
         "fit, score and questions on clean data must not warn; got "
         + "; ".join(f"{w.category.__name__}: {w.message} ({w.filename})" for w in unasked),
     )
-    expect(len(caught) <= 1, f"fit must say once that it ignores item_features; got {len(caught)}")
+    expect(len(caught) <= 1, f"fit must warn once that it ignores item_features; got {len(caught)}")
 
 
 def check_silent_unless_asked(estimator: Any, problem: Problem) -> None:

@@ -36,7 +36,7 @@ def check_histories_in_every_form(estimator: Any, problem: Problem) -> None:
 
 
 def _forms(ordered: bool) -> Iterator[tuple[str, Any]]:
-    """Yield the histories in every form, with the order where a form can tell it."""
+    """Yield the histories in every form, with the order where a form can hold it."""
     user = np.repeat(np.arange(len(HISTORIES)), [len(h) for h in HISTORIES])
     item = np.concatenate(HISTORIES).astype(int)
     shape = {"n_users": len(HISTORIES), "n_items": N_ITEMS}
@@ -126,7 +126,7 @@ def check_histories_of_interactions_worth_nothing_are_empty(
 
 
 def check_an_ordered_model_reads_the_order(estimator: Any, problem: Problem) -> None:
-    """An ordered estimator rejects a matrix whose values are all alike: it shows no order."""
+    """An ordered estimator rejects a matrix whose values are all equal: it shows no order."""
     if not is_ordered(estimator):
         raise SkipTest("the estimator does not read the order of the interactions")
     X = as_matrix(problem.train).astype(bool)

@@ -33,7 +33,7 @@ def check_a_matrix_of_every_kind_gives_the_same_model(estimator: Any, problem: P
     expected = problem.fitted(estimator)
     for name, X in matrices(problem.train):
         if is_ordered(estimator) and X.dtype == bool:
-            continue  # the values are the order, and these are all alike
+            continue  # the values are the order, and these are all equal
         model = problem.fit(problem.new(estimator), X)
         expect_same_model(model, expected, f"fit on a matrix ({name}) beside fit on Interactions")
 

@@ -53,7 +53,7 @@ def check_a_model_of_weights_answers_from_a_file(estimator: Any, problem: Proble
     """So they do for a model of weighted interactions."""
     _skip_without_safetensors()
     if problem.rejects_weights(estimator):
-        raise SkipTest("fit takes no different weights, and says so")
+        raise SkipTest("fit rejects weights that differ")
     _expect_saved(problem.fit(problem.new(estimator), sample_weight=problem.weights), problem)
 
 

@@ -33,7 +33,11 @@ def check_history_weights(estimator: Any, problem: Problem) -> None:
     if not has(model, "history_weights"):
         raise SkipTest("the model has no item-to-item weights")
     shape = (N_ITEMS, N_ITEMS)
-    expect_equal(model.item_to_item_.shape, shape, "shape of item_to_item_")
+    term = model.item_to_item_
+    expect_equal(term.shape, shape, "shape of item_to_item_")
+    expect(term.dtype == np.float32, f"item_to_item_ must be float32; got {term.dtype}")
+    values = term.data if sparse.issparse(term) else term
+    expect(np.isfinite(values).all(), "item_to_item_ must be finite")
     for asked, seen in _histories(problem):
         weights = model.history_weights(**asked)
         text = f"history_weights({', '.join(asked)})"

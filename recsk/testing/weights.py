@@ -124,4 +124,4 @@ def check_wrong_weights_are_named(estimator: Any, problem: Problem) -> None:
 
 def _skip_without_weights(estimator: Any, problem: Problem) -> None:
     if problem.rejects_weights(estimator):
-        raise SkipTest("fit takes no different weights, and says so")
+        raise SkipTest("fit rejects weights that differ")
