@@ -159,12 +159,18 @@ def check_recommender(
 
     Examples
     --------
+    An estimator whose ``fit`` returns nothing:
+
     >>> from recsk import MDERecommender
     >>> from recsk.testing import check_recommender
-    >>> est = MDERecommender(n_factors=4, max_epochs=1, random_state=0)
-    >>> results = check_recommender(  # doctest: +SKIP
-    ...     est, enough={"n_factors": 8, "max_epochs": 30, "learning_rate": 0.01}
-    ... )
+    >>> class Wrong(MDERecommender):
+    ...     def fit(self, X, y=None, **options):
+    ...         super().fit(X, y, **options)
+    >>> check_recommender(Wrong(n_factors=4, max_epochs=1, random_state=0))
+    Traceback (most recent call last):
+        ...
+    AssertionError: check_fit_changes_none_of_its_arguments[ids] of Wrong: fit must return the
+    estimator itself; got None
     """
     if on_fail not in ("raise", "warn", None):
         raise ValueError(f"on_fail must be 'raise', 'warn' or None; got {on_fail!r}")
