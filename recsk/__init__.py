@@ -1,5 +1,6 @@
 """Multimodal recommendation with the scikit-learn interface."""
 
+import recsk.baselines  # noqa: F401  (registers them: `load` knows their files)
 from recsk.data import Interactions
 from recsk.models import MDERecommender, MDSRecRecommender
 from recsk.storage import load, save

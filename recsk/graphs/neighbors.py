@@ -71,12 +71,14 @@ def top_k_products(
     *,
     max_degree: int | None,
     block_size: int,
+    ignore_diagonal: bool = False,
 ) -> sp.csr_array:
     """Keep the largest entries of every row of ``left @ right.T``.
 
-    If `right` is None, it is `left` itself and the diagonal is ignored. Ties go to the lower
-    column. Columns of `right` with more than `max_degree` entries are ignored; None keeps all.
-    A block has `block_size` rows, or fewer if the products of so many rows do not fit in memory.
+    If `right` is None, it is `left` itself and the diagonal is ignored, as it is with
+    `ignore_diagonal`. Ties go to the lower column. Columns of `right` with more than `max_degree`
+    entries are ignored; None keeps all. A block has `block_size` rows, or fewer if the products of
+    so many rows do not fit in memory.
     """
     target = left if right is None else right
     if max_degree is not None:
@@ -89,7 +91,7 @@ def top_k_products(
     blocks = []
     for rows in _split_rows(_max_products_per_row(left, transposed), block_size):
         block = sp.csr_array(left[rows] @ transposed)
-        offset = rows.start if right is None else None
+        offset = rows.start if right is None or ignore_diagonal else None
         blocks.append(top_k_per_row(block, n_neighbors, diagonal_offset=offset))
     return sp.csr_array(sp.vstack(blocks, format="csr", dtype=np.float32))
 

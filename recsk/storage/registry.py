@@ -56,5 +56,5 @@ def estimator_class(name: str) -> Any:
 
 
 def estimator_names() -> str:
-    """Return the registered names as text for error messages, such as "A or B"."""
-    return " or ".join(_classes)
+    """Return the registered names as text for error messages, such as "A, B or C"."""
+    return " or ".join(", ".join(_classes).rsplit(", ", 1))

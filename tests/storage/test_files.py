@@ -92,7 +92,7 @@ def test_only_fitted_recommenders_can_be_saved(path):
     for wrong in (subclass, np.eye(2), None, MDERecommender):
         with pytest.raises(
             TypeError,
-            match="fitted MDERecommender or MDSRecRecommender, or of .*register_estimator; got",
+            match="fitted .*, MDERecommender or MDSRecRecommender, or of .*register_estimator; got",
         ):
             recsk.save(wrong, path)
     for est in (MDERecommender(), MDSRecRecommender()):

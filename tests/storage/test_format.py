@@ -140,7 +140,7 @@ FORGERIES = {
     "unknown class": (
         "MDE",
         lambda d, a: d.update(estimator="os.system"),
-        "must be MDERecommender or MDSRecRecommender; got str 'os.system'",
+        "must be .*, MDERecommender or MDSRecRecommender; got str 'os.system'",
     ),
     "class is a list": ("MDE", lambda d, a: d.update(estimator=[]), "estimator must be"),
     "state is a list": (
