@@ -45,7 +45,6 @@ CASES = [
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*are not used:UserWarning")
 @pytest.mark.parametrize(("est", "options"), CASES, ids=[repr(est) for est, _ in CASES])
 def test_the_contract_is_kept(est, options):
     with_features = isinstance(est, (ContentKNNRecommender, SequentialRulesRecommender))
