@@ -1,19 +1,27 @@
-"""Data sets with less in them, or worse, and what new items can be found by without a model."""
+"""Data sets with less in them, or worse, and rules that find new items in no order of theirs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import models
 import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import Bunch
 
 from recsk import Interactions
-from recsk.features.dense import fill_and_standardize
-from recsk.ranking import top_k
-from recsk.ranking.vectors import unit_rows
 
-__all__ = ["KINDS", "ContentKNN", "Popularity", "corrupt", "only", "thin", "without_items"]
+__all__ = [
+    "KINDS",
+    "corrupt",
+    "fit_in_random_order",
+    "only",
+    "several",
+    "thin",
+    "without_features",
+    "without_items",
+]
 
 KINDS = ("noise", "shuffled", "missing")
 
@@ -21,6 +29,22 @@ KINDS = ("noise", "shuffled", "missing")
 def only(modality: str, data: Bunch, rng: np.random.Generator) -> Bunch:
     """One modality alone."""
     return Bunch(**{**data, "features": {modality: data.features[modality]}})
+
+
+def without_features(data: Bunch, rng: np.random.Generator) -> Bunch:
+    """Interactions alone."""
+    return Bunch(**{**data, "features": {}})
+
+
+def several(
+    changes: Sequence[Callable[[Bunch, np.random.Generator], Bunch]],
+    data: Bunch,
+    rng: np.random.Generator,
+) -> Bunch:
+    """One change after the other."""
+    for change in changes:
+        data = change(data, rng)
+    return data
 
 
 def thin(share: float, data: Bunch, rng: np.random.Generator) -> Bunch:
@@ -88,57 +112,47 @@ def _keeping(data: Bunch, mask: np.ndarray) -> Bunch:
     return Bunch(**{**data, "train": train, "history": {"valid": before, "test": after}})
 
 
-class _Fixed:
-    """Users and items as given vectors, with what a user has seen before the test part masked.
+def fit_in_random_order(
+    name: str, data: Bunch, seed: int, changes: dict[str, Any], rng: np.random.Generator
+) -> Any:
+    """A fitted rule whose equal scores are in random order.
 
-    Equal scores are in random order: in that of the ids they would tell who came first into the
-    data, which often is who is popular.
+    In the order of the ids they would show who came first into the data, which often is who is
+    popular.
     """
-
-    def __init__(self, data: Bunch, items: np.ndarray, rng: np.random.Generator) -> None:
-        if isinstance(data.train, Interactions):
-            history = data.history["test"]
-            user = np.repeat(np.arange(len(history)), [len(part) for part in history])
-            item = np.concatenate(history)
-            seen = sp.csr_matrix((np.ones(len(item), np.float32), (user, item)), data.test.shape)
-        else:
-            seen = data.train
-        self.seen = seen
-        chance = rng.random((len(items), 1), dtype=np.float32)
-        self.items = np.hstack([items, chance], dtype=np.float32)
-
-    def _users(self, user_ids: np.ndarray) -> np.ndarray:
-        raise NotImplementedError
-
-    def recommend(self, user_ids: np.ndarray, k: int, **options: Any) -> Any:
-        exclude = self.seen[user_ids] if options.pop("exclude_seen") else None
-        users = self._users(user_ids)
-        chance = np.full((len(users), 1), 1e-6, dtype=np.float32)
-        users = np.hstack([users, chance], dtype=np.float32)
-        return top_k(users, self.items, k, exclude=exclude, **options)
-
-
-class ContentKNN(_Fixed):
-    """Items most like those that a user has seen, by the cosine of all modalities together."""
-
-    def __init__(self, data: Bunch, rng: np.random.Generator) -> None:
-        prepared = [
-            fill_and_standardize(values, standardize=True) for values in data.features.values()
-        ]
-        parts = [unit_rows(values) * present[:, None] for values, present in prepared]
-        super().__init__(data, np.hstack(parts), rng)
-
-    def _users(self, user_ids: np.ndarray) -> np.ndarray:
-        return np.asarray(self.seen[user_ids] @ self.items[:, :-1])
+    order = rng.permutation(data.test.shape[1])
+    place = np.argsort(order)
+    train = data.train
+    if isinstance(train, Interactions):
+        train = Interactions(
+            train.user,
+            place[train.item],
+            timestamp=train.timestamp,
+            n_users=train.n_users,
+            n_items=train.n_items,
+        )
+    else:
+        train = train[:, order]
+    changed = {"train": train, "valid": data.valid[:, order]}
+    changed["features"] = {m: values[order] for m, values in data.features.items()}
+    if "history" in data:
+        changed["history"] = {
+            part: [place[items] for items in history] for part, history in data.history.items()
+        }
+    fitted = models.fit(name, Bunch(**{**data, **changed}), seed, changes)
+    return _Renumbered(fitted, order, place)
 
 
-class Popularity(_Fixed):
-    """Items with the most interactions. Among new ones it has nothing to go by but chance."""
+class _Renumbered:
+    """A model fitted on items in another order."""
 
-    def __init__(self, data: Bunch, rng: np.random.Generator) -> None:
-        train = data.train.to_csr() if isinstance(data.train, Interactions) else data.train
-        count = np.asarray(train.sum(axis=0)).reshape(-1, 1)
-        super().__init__(data, count / count.max(), rng)
+    def __init__(self, fitted: Any, order: np.ndarray, place: np.ndarray) -> None:
+        self.fitted, self.order, self.place = fitted, order, place
 
-    def _users(self, user_ids: np.ndarray) -> np.ndarray:
-        return np.ones((len(user_ids), 1))
+    def recommend(
+        self, user_ids: np.ndarray, k: int, *, items: np.ndarray | None = None, **options: Any
+    ) -> Any:
+        if items is not None:
+            options["items"] = self.place[items]
+        ids, scores = self.fitted.recommend(user_ids, k=k, **options)
+        return np.where(ids < 0, ids, self.order[ids]), scores

@@ -32,7 +32,7 @@ def describe() -> dict[str, Any]:
 def write(report: dict[str, Any], path: Path) -> None:
     """Write what a script found to a JSON file, and say where."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(report, indent=1) + "\n")
+    path.write_text(json.dumps(report, indent=1, default=str) + "\n")
     print(f"written: {path}")
 
 

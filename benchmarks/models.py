@@ -1,29 +1,43 @@
-"""recsk's models under the names of the tables, and how each is run."""
+"""Models under the names of the tables, and how each is run.
+
+A name is one of recsk's networks (`MDE`, `MDSREC`, tuned: `GRIDS`), one of the rules of
+`rivals.RULES`, or the import path of any estimator of the contract, `package.module:Class`. All are
+fitted on the training part. Whatever has an `eval_set` in its `fit` is stopped by the validation
+part, and whatever has `item_features` gets all modalities.
+"""
 
 from __future__ import annotations
 
+import inspect
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import by_user
 import numpy as np
+import rivals
+import sources
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import Bunch
 
 from recsk import MDERecommender, MDSRecRecommender
-from recsk.metrics import evaluate
 
 __all__ = [
     "GRIDS",
     "MDE",
     "MDSREC",
+    "Model",
+    "find",
     "fit",
+    "has_chance",
     "identity",
     "is_sequential",
+    "known",
+    "label",
     "make",
     "params_of",
     "run",
-    "tune",
 ]
 
 SASREC = {"similarity": "dot", "score_temperature": 1.0, "item_bias": False}
@@ -126,22 +140,68 @@ GRIDS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Model:
+    """What makes an estimator, with which modalities (None: all), and whether order counts."""
+
+    create: Callable[..., Any]
+    params: dict[str, Any]
+    chosen: list[int] | None
+    ordered: bool
+
+
+def known() -> list[str]:
+    """Every name but for import paths."""
+    return [*MDE, *MDSREC, *GRIDS, *rivals.RULES]
+
+
+def find(name: str) -> Model:
+    """The model of a name or an import path; of a tuned one what is tuned."""
+    name = GRIDS[name][0] if name in GRIDS else name
+    if name in MDE:
+        create, params, features = MDE[name]
+        return Model(create, params, None if features else [], False)
+    if name in MDSREC:
+        params, chosen = MDSREC[name]
+        return Model(MDSRecRecommender, params, chosen, True)
+    if name in rivals.RULES:
+        rule = rivals.RULES[name]
+        chosen = None if rule.features else []
+        return Model(sources.import_object(rule.path), rule.params, chosen, rule.ordered)
+    if ":" not in name:
+        names = ", ".join(known())
+        raise SystemExit(f"unknown model {name!r}: give package.module:Class or one of {names}")
+    create = sources.import_object(name)
+    return Model(create, {}, None, bool(getattr(create, "ordered", False)))
+
+
+def label(name: str) -> str:
+    """A name that fits into a table and the name of a file."""
+    return name.rpartition(":")[2]
+
+
 def is_sequential(name: str) -> bool:
     """Whether a model needs the order of the interactions."""
-    return (GRIDS[name][0] if name in GRIDS else name) in MDSREC
+    return find(name).ordered
 
 
 def params_of(name: str) -> dict[str, Any]:
     """What a model sets otherwise than its class does."""
-    return dict(MDSREC[name][0] if name in MDSREC else MDE[name][1])
+    return dict(find(name).params)
 
 
-def make(name: str, seed: int, changes: dict[str, Any]) -> MDERecommender | MDSRecRecommender:
+def make(name: str, seed: int, changes: dict[str, Any]) -> Any:
     """A model by its name, not fitted."""
-    if name in MDSREC:
-        return MDSRecRecommender(**{**MDSREC[name][0], **changes}, random_state=seed)
-    create, params, _ = MDE[name]
-    return create(**{**params, **changes}, random_state=seed)
+    model = find(name)
+    estimator = model.create(**{**model.params, **changes})
+    if has_chance(estimator):
+        estimator.set_params(random_state=seed)
+    return estimator
+
+
+def has_chance(estimator: Any) -> bool:
+    """Whether another seed may give another result."""
+    return "random_state" in estimator.get_params(deep=False)
 
 
 def identity(name: str, changes: dict[str, Any], modalities: Sequence[str]) -> dict[str, Any]:
@@ -149,16 +209,17 @@ def identity(name: str, changes: dict[str, Any], modalities: Sequence[str]) -> d
     estimator = make(name, 0, changes)
     params = estimator.get_params(deep=False)
     for without_effect in ("random_state", "verbose", "checkpoint", "checkpoint_epochs"):
-        del params[without_effect]
+        params.pop(without_effect, None)
     given = _modalities(name, list(modalities))
-    return {"class": type(estimator).__name__, "params": params, "modalities": given}
+    kind = type(estimator)
+    own = kind.__module__.partition(".")[0] == "recsk"
+    class_name = kind.__name__ if own else f"{kind.__module__}:{kind.__qualname__}"
+    return {"class": class_name, "params": params, "modalities": given}
 
 
 def fit(name: str, data: Bunch, seed: int, changes: dict[str, Any]) -> Any:
     """A fitted model, which is asked by the ids of the users for what comes in the test part."""
-    estimator = make(name, seed, changes)
-    estimator.fit(data.train, item_features=_features(name, data), eval_set=data.valid)
-    return _Continuing(estimator, data.history["test"]) if name in MDSREC else estimator
+    return asked(_fit(make(name, seed, changes), name, data), data, "test")
 
 
 def run(
@@ -168,56 +229,63 @@ def run(
     changes: dict[str, Any],
     parts: Sequence[str],
     cutoffs: Sequence[int],
+    kept: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Fit a model and measure it on parts of the data.
 
-    A part of sequences may end in ", not masked": items seen are ranked then.
+    A part of sequences may end in ", not masked": items seen are ranked then. With `kept`, names
+    of metrics, "by user" has the values of each user of the masked parts.
     """
     estimator = make(name, seed, changes)
     start = time.perf_counter()
-    estimator.fit(data.train, item_features=_features(name, data), eval_set=data.valid)
+    _fit(estimator, name, data)
     seconds = time.perf_counter() - start
-    found: dict[str, Any] = {
-        "seed": seed,
-        "best_iter": estimator.best_iter_,
-        "fit_seconds": seconds,
-        "epoch_seconds": seconds / estimator.n_iter_,
-    }
+    found: dict[str, Any] = {"seed": seed, "fit_seconds": seconds}
+    if hasattr(estimator, "n_iter_"):
+        found["epoch_seconds"] = seconds / estimator.n_iter_
+    if hasattr(estimator, "best_iter_"):
+        found["best_iter"] = estimator.best_iter_
+    users: dict[str, by_user.Values] = {}
     for part in parts:
         held_out = part.split(",")[0]
-        asked = _Continuing(estimator, data.history[held_out]) if name in MDSREC else estimator
-        found[part] = evaluate(asked, data[held_out], k=cutoffs, exclude_seen=part == held_out)
-    return found
+        found[part], values = by_user.measure(
+            asked(estimator, data, held_out),
+            data[held_out],
+            cutoffs,
+            exclude_seen=part == held_out,
+            kept=kept if part == held_out else (),
+        )
+        if values:
+            users[part] = values
+    return {**found, "by user": users} if kept else found
 
 
-def tune(name: str, data: Bunch, seed: int, changes: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """The model of a grid, and its best setting by validation."""
-    model, eval_metric, grid = GRIDS[name]
-    k = int(eval_metric.partition("@")[2])
-    tried = []
-    for params in grid:
-        found = run(model, data, seed, {**params, **changes}, ["valid"], [k])["valid"][eval_metric]
-        print(f"{name}: {eval_metric} {found:.4f} on validation with {params}", flush=True)
-        tried.append((found, params))
-    return model, max(tried, key=lambda pair: pair[0])[1]
+def asked(estimator: Any, data: Bunch, part: str) -> Any:
+    """A fitted model as it is asked for a part: of sequences by the history before it."""
+    return _Continuing(estimator, data.history[part]) if "history" in data else estimator
+
+
+def _fit(estimator: Any, name: str, data: Bunch) -> Any:
+    features = {m: data.features[m] for m in _modalities(name, list(data.features))}
+    accepted = inspect.signature(estimator.fit).parameters
+    options: dict[str, Any] = {}
+    if features and "item_features" in accepted:
+        options["item_features"] = features
+    if "eval_set" in accepted:
+        options["eval_set"] = data.valid
+    return estimator.fit(data.train, **options)
 
 
 def _modalities(name: str, names: list[str]) -> list[str]:
     """Which of them a model is given."""
-    if name not in MDSREC:
-        return names if MDE[name][2] else []
-    chosen = MDSREC[name][1]
+    chosen = find(name).chosen
     return names if chosen is None else [names[m] for m in chosen]
 
 
-def _features(name: str, data: Bunch) -> dict[str, np.ndarray]:
-    return {m: data.features[m] for m in _modalities(name, list(data.features))}
-
-
 class _Continuing:
-    """A model of sequences, asked what comes after histories that may be longer than training's."""
+    """A fitted model, asked what comes after histories that may be longer than training's."""
 
-    def __init__(self, estimator: MDSRecRecommender, histories: list[np.ndarray]) -> None:
+    def __init__(self, estimator: Any, histories: list[np.ndarray]) -> None:
         self.estimator, self.histories = estimator, histories
 
     def recommend(self, user_ids: np.ndarray, k: int, **options: Any) -> Any:

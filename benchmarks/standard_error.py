@@ -17,27 +17,27 @@ import models
 import numpy as np
 import torch
 from accuracy import parse_change
-from study_cells import DATASETS, load
+from sources import DATASETS, load
 
-from recsk.metrics import ndcg_at_k, recall_at_k
-
-METRICS = {"recall": recall_at_k, "ndcg": ndcg_at_k}
+from recsk.metrics import evaluate
 
 
 def run(dataset: str, model: str, changes: dict[str, Any], seed: int) -> dict[str, dict[str, Any]]:
     """Mean, standard error and number of users by metric, at 10 for sequences and else at 20."""
     sequential = models.is_sequential(model)
-    data = load(dataset, "mdsrec" if sequential else "mde")
+    data = load(dataset, sequential)
     k = 10 if sequential else 20
-    users = np.flatnonzero(np.diff(data.test.indptr))
-    ids, _ = models.fit(model, data, seed, changes).recommend(users, k=k)
-    truth = data.test[users]
-    found = {}
-    for name, metric in METRICS.items():
-        each = [metric(ids[[row]], truth[[row]], k=k) for row in range(len(users))]
-        error = float(np.std(each, ddof=1) / np.sqrt(len(users)))
-        found[f"{name}@{k}"] = {"mean": float(np.mean(each)), "error": error, "users": len(users)}
-    return found
+    fitted = models.fit(model, data, seed, changes)
+    values = evaluate(fitted, data.test, ("recall", "ndcg"), k, per_user=True)
+    n_users = len(values.pop("user"))
+    return {
+        name: {
+            "mean": float(np.mean(each)),
+            "error": float(np.std(each, ddof=1) / np.sqrt(n_users)),
+            "users": n_users,
+        }
+        for name, each in values.items()
+    }
 
 
 def main() -> None:

@@ -26,6 +26,9 @@ DATASETS = {
     "tiktok": "TikTok",
     "ml100k": "ML-100K",
     "scientific": "scientific",
+    "sports": "Sports",
+    "citeulike": "CiteULike",
+    "ml1m": "ML-1M",
     "synthetic": "synthetic data",
 }
 # What the short names of the rows and of the modalities stand for.
@@ -49,6 +52,9 @@ LEGENDS = {
     "tiktok": "Modalities: v are pictures (visual), a is sound (acoustic).",
     "ml100k": "Modalities: v are posters (visual), t are texts.",
     "scientific": "Modalities: t are titles, d are descriptions.",
+    "sports": "Modalities: t are titles, d are brands and categories.",
+    "citeulike": "Modalities: t are tags, d are citations.",
+    "ml1m": "Modalities: v are posters (visual), t are texts.",
 }
 HEAD = """\
 # Studies: tables and pictures

@@ -14,18 +14,18 @@ import environment
 import memory
 import models
 import numpy as np
-import realdata
+import rivals
+import sources
 import synthetic
 from sklearn.utils import Bunch
+from sources import WORLDS
 
 from recsk.metrics import evaluate
 
-__all__ = ["DATASETS", "NOT_MASKED", "STUDIES", "Cell", "Study"]
+__all__ = ["NOT_MASKED", "STUDIES", "Cell", "Study"]
 
-# A tiny world is for trying a study out.
-WORLDS = {"synthetic": (2000, 4000), "tiny": (120, 80)}
-DATASETS = (*WORLDS, *realdata.NAMES)
 NOT_MASKED = ", not masked"  # ends the name of a figure for which items seen are ranked
+OURS = ("mde", "mdsrec")
 SHARES = (0.2, 0.4, 0.6, 0.8, 1.0)
 Change = Callable[[Bunch, np.random.Generator], Bunch]
 
@@ -53,16 +53,19 @@ class Cell:
 class Study:
     """How a study makes its cells, and what its x axis is."""
 
-    cells: Callable[[str, str, dict[str, Any]], list[Cell]]
+    cells: Callable[..., list[Cell]]
     x_label: str = ""
 
 
-@cache
 def load(dataset: str, model: str) -> Bunch:
-    """A data set as this kind of model needs it."""
-    if dataset in WORLDS:
-        return _world(dataset, model)
-    return realdata.load_sequences(dataset) if model == "mdsrec" else realdata.load(dataset)
+    """The data of a source (`sources.load`), as this kind of model needs them."""
+    return sources.load(dataset, models.is_sequential(model))
+
+
+@cache
+def origin(dataset: str, model: str) -> dict[str, Any]:
+    """What tells a user's own data from others; of ours the name of the file is enough."""
+    return {"source": sources.about(load(dataset, model))} if ":" in dataset else {}
 
 
 def fit(
@@ -72,9 +75,9 @@ def fit(
     data = load(dataset, kind)
     if change is not None:
         data = change(data, np.random.default_rng(seed))
-    k = 10 if kind == "mdsrec" else 20
+    k = cutoff(kind)
     parts = ["valid", "test"]
-    if kind == "mdsrec":
+    if models.is_sequential(kind):
         parts += [f"{part}{NOT_MASKED}" for part in parts]
     found = models.run(name, data, seed, changes, parts, [k])
     return {
@@ -82,6 +85,11 @@ def fit(
         for part in parts
         for metric in ("recall", "ndcg")
     }
+
+
+def cutoff(kind: str) -> int:
+    """The length of the lists."""
+    return 10 if models.is_sequential(kind) else 20
 
 
 class Maker:
@@ -104,13 +112,16 @@ class Maker:
         _check_changes(self.changes, models.params_of(name) | (params or {}))
         params = {**self.changes, **(params or {})}
         modalities = list(load(self.dataset, self.kind).features)
-        key = {"model": models.identity(name, params, modalities), "data": about or {}}
+        about = origin(self.dataset, self.kind) | (about or {})
+        key = {"model": models.identity(name, params, modalities), "data": about}
         run = partial(fit, self.dataset, self.kind, name, params, change)
         return Cell(series, x, key, run)
 
 
 def ablation(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
     """Without one part after the other; for MDE also of the paper's own form."""
+    if model not in OURS:
+        raise ValueError(f"ablation is a study of mde and mdsrec alone; got --model {model}")
     _needs_features(dataset, model)
     cell = Maker(dataset, model, changes)
     if model == "mde":
@@ -148,14 +159,24 @@ def single_modality(dataset: str, model: str, changes: dict[str, Any]) -> list[C
     rows = [cell("all")]
     for kept in names:
         rows.append(cell(kept, change=partial(corrupted.only, kept), about={"only": kept}))
-    return [*rows, cell("none", name="ids" if model == "mde" else "ids_sequences")]
+    return [*rows, cell("none", **without_features(model))]
 
 
-def sensitivity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
-    """One parameter at a time; alpha and beta together."""
+def sensitivity(
+    dataset: str,
+    model: str,
+    changes: dict[str, Any],
+    values: dict[str, tuple[Any, ...]] | None = None,
+) -> list[Cell]:
+    """One parameter at a time; of MDE alpha and beta together."""
     cell = Maker(dataset, model, changes)
-    if model == "mde":
-        values: dict[str, tuple[Any, ...]] = {
+    rows: list[Cell] = []
+    if values is None and model not in OURS:
+        raise ValueError(f"which parameters of {model}? Give --grid name=[...]")
+    if values is not None:
+        pass
+    elif model == "mde":
+        values = {
             "temperature": (0.05, 0.1, 0.2, 0.5, 1.0),
             "item_neighbors": (0, 5, 10, 20, 40),
             "n_layers": (0, 1, 2, 3),
@@ -169,7 +190,6 @@ def sensitivity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]
             "n_interests": (4, 8, 16, 32, 64),
             "tau": (0.1, 0.5, 1.0, 2.0, 5.0),
         }
-        rows = []
     rows += [
         cell(name, {name: value}, params={name: value})
         for name, tried in values.items()
@@ -182,16 +202,15 @@ def sparsity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
     """Fewer interactions to learn from, with and without features."""
     _needs_features(dataset, model)
     cell = Maker(dataset, model, changes)
-    return [
-        cell(
-            series, share, name=name, change=partial(corrupted.thin, share), about={"share": share}
-        )
-        for series, name in (
-            ("with features", model),
-            ("ids alone", "ids" if model == "mde" else "ids_sequences"),
-        )
-        for share in SHARES
-    ]
+    rows = []
+    for series, options in (("with features", {}), ("ids alone", without_features(model))):
+        for share in SHARES:
+            changed = [options["change"]] if "change" in options else []
+            change = partial(corrupted.several, [*changed, partial(corrupted.thin, share)])
+            about = {**options.get("about", {}), "share": share}
+            name = options.get("name")
+            rows.append(cell(series, share, name=name, change=change, about=about))
+    return rows
 
 
 def noise(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
@@ -213,11 +232,10 @@ def correlation(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]
     if dataset not in WORLDS:
         raise ValueError("how far modalities correlate is known of --dataset synthetic alone")
     cell = Maker(dataset, model, changes)
-    names = (
-        ["mde", "wo_mda", "wo_msa", "paper"]
-        if model == "mde"
-        else ["mdsrec", "mean_fusion", "first_modality", "second_modality"]
-    )
+    names = {
+        "mde": ["mde", "wo_mda", "wo_msa", "paper"],
+        "mdsrec": ["mdsrec", "mean_fusion", "first_modality", "second_modality"],
+    }.get(model, [model])
     return [
         cell(
             name,
@@ -234,17 +252,21 @@ def correlation(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]
 def cold_items(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
     """A tenth of the items held out whole: what they are found by."""
     _needs_features(dataset, model)
-    names = ["mde", "paper", "ids"] if model == "mde" else ["mdsrec", "wo_mrgc", "paper_sequences"]
+    names = {
+        "mde": ["mde", "paper", "ids"],
+        "mdsrec": ["mdsrec", "wo_mrgc", "paper_sequences"],
+    }.get(model, [model])
     modalities = list(load(dataset, model).features)
-    about = {"cold items": 0.1}
+    about = origin(dataset, model) | {"cold items": 0.1}
     rows = []
     for name in names:
         _check_changes(changes, models.params_of(name))
         key = {"model": models.identity(name, changes, modalities), "data": about}
         rows.append(Cell(name, None, key, partial(_cold, dataset, model, name, changes)))
-    for name in ("content_knn", "popularity"):
-        key = {"model": name, "data": about}
-        rows.append(Cell(name, None, key, partial(_cold, dataset, model, name, {})))
+    for series, name in (("content_knn", "content_knn"), ("popularity", "popular")):
+        if name not in names:
+            key = {"model": models.identity(name, {}, modalities), "data": about}
+            rows.append(Cell(series, None, key, partial(_cold, dataset, model, name, {})))
     return rows
 
 
@@ -280,7 +302,17 @@ def _check_changes(changes: dict[str, Any], own: dict[str, Any]) -> None:
         raise ValueError(f"this study sets {', '.join(sorted(clash))} itself; got it by --set")
 
 
+def without_features(model: str) -> dict[str, Any]:
+    """What makes a row of a model without features."""
+    names = {"mde": "ids", "mdsrec": "ids_sequences"}
+    if model in names:
+        return {"name": names[model]}
+    return {"change": corrupted.without_features, "about": {"only": None}}
+
+
 def _needs_features(dataset: str, model: str) -> None:
+    if models.find(model).chosen == []:
+        raise ValueError(f"this study is one of features, which {model} does not use")
     if not load(dataset, model).features:
         raise ValueError(f"this study is one of features, and {dataset} has none")
 
@@ -290,32 +322,33 @@ def _only(model: str, needed: str, study: str) -> None:
         raise ValueError(f"{study} is a study of {needed} alone; got --model {model}")
 
 
-def _world(dataset: str, model: str, **params: Any) -> Bunch:
-    n_users, n_items = WORLDS[dataset]
-    return synthetic.world(sequential=model == "mdsrec", n_users=n_users, n_items=n_items, **params)
-
-
 def _correlated(
     dataset: str, model: str, value: float, data: Bunch, rng: np.random.Generator
 ) -> Bunch:
-    return _world(dataset, model, correlation=value, random_state=int(rng.integers(2**31)))
+    seed = int(rng.integers(2**31))
+    sequential = models.is_sequential(model)
+    return sources.world(dataset, sequential, correlation=value, random_state=seed)
 
 
 def _cold(
     dataset: str, kind: str, name: str, changes: dict[str, Any], seed: int
 ) -> dict[str, float]:
     data, cold = corrupted.without_items(load(dataset, kind), 0.1, np.random.default_rng(seed))
-    rng = np.random.default_rng([seed, 1])
-    if name == "content_knn":
-        ranker: Any = corrupted.ContentKNN(data, rng)
-    elif name == "popularity":
-        ranker = corrupted.Popularity(data, rng)
+    return among_new(name, kind, data, cold, changes, seed)
+
+
+def among_new(
+    name: str, kind: str, data: Bunch, cold: np.ndarray, changes: dict[str, Any], seed: int
+) -> dict[str, float]:
+    """Fit a model and measure what it finds of new items, among all and among themselves."""
+    if name in rivals.RULES:
+        rng = np.random.default_rng([seed, 1])
+        ranker = corrupted.fit_in_random_order(name, data, seed, changes, rng)
     else:
         ranker = models.fit(name, data, seed, changes)
-    k = 10 if kind == "mdsrec" else 20
     found = {}
     for where, items in (("all items", None), ("new items", cold)):
-        figures = evaluate(_Among(ranker, items), data.cold, ("recall", "ndcg"), k)
+        figures = evaluate(_Among(ranker, items), data.cold, ("recall", "ndcg"), cutoff(kind))
         found |= {f"{where}: {metric}": value for metric, value in figures.items()}
     return found
 
@@ -332,8 +365,9 @@ class _Among:
 
 def _cost(model: str, changes: dict[str, Any], size: dict[str, int], seed: int) -> dict[str, float]:
     """Seconds of an epoch, those of all around it, and the peak of memory."""
-    data = synthetic.sized(**size, sequential=model == "mdsrec", seed=seed)
-    small = synthetic.sized(100, 100, 8, sequential=model == "mdsrec", seed=seed)
+    sequential = models.is_sequential(model)
+    data = synthetic.sized(**size, sequential=sequential, seed=seed)
+    small = synthetic.sized(100, 100, 8, sequential=sequential, seed=seed)
     warm_up = models.make(model, seed, {**changes, "max_epochs": 1, "early_stopping": False})
     warm_up.fit(small.train, item_features=small.features)  # libraries are loaded
     seconds = {}

@@ -24,14 +24,23 @@ def test_quickstart_shows_what_features_are_worth(tmp_path):
     assert run.returncode == 0, run.stderr
     lines = [line.split() for line in run.stdout.splitlines()]
     (header,) = (line for line in lines if line[:1] == ["model"])
-    table = {line[0]: line[-8:] for line in lines if line[:1] in (["Popularity"], ["ALS"], ["MDE"])}
+    models = ("Popular", "ContentKNN", "ALS", "MDE")
+    table = {
+        line[0]: line[1:] for line in lines if line[:1] and line[0] in models and len(line) == 9
+    }
+    assert list(table) == list(models)
     assert header[1:] == [
         f"{m}@{k}" for k in (10, 20) for m in ("recall", "ndcg", "precision", "map")
     ]
     for column in range(8):
-        popularity, als, mde = (float(table[m][column]) for m in ("Popularity", "ALS", "MDE"))
-        assert popularity < als
-        assert mde > 1.1 * als
+        popular, content, als, mde = (float(table[m][column]) for m in models)
+        assert popular < min(content, als)
+        assert mde > 1.1 * max(content, als)
+    # Paired differences, and an ALS that is tuned inside its grid.
+    differences = [line for line in lines if line[-2:-1] == ["p"]]
+    assert len(differences) == 6
+    assert all(float(line[2]) < 0 and float(line[-1]) < 0.05 for line in differences)
+    assert "at an edge of the grid: none" in run.stdout
     assert picture.stat().st_size > 10_000
     assert str(picture) in run.stdout
 

@@ -148,6 +148,68 @@ def test_a_study_sets_its_own_parameters_alone(modules, tmp_path, capsys):
     assert "no rows" in capsys.readouterr().err
 
 
+MODEL = """
+from recsk import MDERecommender
+
+class Mine(MDERecommender):
+    pass
+"""
+
+
+def test_a_study_of_any_model_on_any_data(modules, tmp_path, monkeypatch, capsys):
+    rng = np.random.default_rng(0)
+    pairs = rng.permutation(60 * 40)[:600]
+    arrays = {"user": pairs // 40, "item": pairs % 40, "t": rng.normal(size=(40, 3))}
+    np.savez(tmp_path / "mine.npz", **arrays)
+    (tmp_path / "my_study_models.py").write_text(MODEL)
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def study(name, *options):
+        modules["studies"].main(
+            [name, "--npz", str(tmp_path / "mine.npz"), "--model", "my_study_models:Mine"]
+            + ["--set", "max_epochs=1", "--seeds", "1", "--results", str(tmp_path), *options]
+        )
+
+    study("single-modality")
+    report = json.loads((tmp_path / "single-modality-mine-Mine.json").read_text())
+    assert [row["label"] for row in report["rows"]] == ["all", "t", "none"]
+    all_of_them, only_t, none = (row["mean"] for row in report["rows"])
+    assert all_of_them == only_t != none  # there is but one modality
+    assert "--npz mine.npz --model my_study_models:Mine" in report["command"]
+    study("sensitivity", "--grid", "item_neighbors=[2,5]")
+    report = json.loads((tmp_path / "sensitivity-mine-Mine.json").read_text())
+    assert [row["label"] for row in report["rows"]] == ["item_neighbors=2", "item_neighbors=5"]
+    for name, options, word in (
+        ("ablation", [], "of mde and mdsrec alone"),
+        ("sensitivity", [], "Give --grid"),
+        ("noise", ["--grid", "alpha=[1]"], "--grid is for the study of sensitivity"),
+        ("noise", ["--rules"], "no rows of rules"),
+    ):
+        with pytest.raises(SystemExit):
+            study(name, *options)
+        assert word in capsys.readouterr().err
+    sys.modules.pop("my_study_models")
+
+
+@pytest.mark.parametrize("study", ["ablation", "sparsity", "cold-items"])
+def test_rows_of_tuned_rules(study, modules, tmp_path, monkeypatch, capsys):
+    rivals, kept = sys.modules["rivals"], ("popular", "ease", "content_knn")
+    monkeypatch.setattr(rivals, "RULES", {name: rivals.RULES[name] for name in kept})
+    run(modules, study, "mde", tmp_path, "--rules", "--only", "tuned ease", "--seeds", "1")
+    (path,) = tmp_path.glob(f"{study}-tiny-mde*.json")
+    rows = json.loads(path.read_text())["rows"]
+    assert [row["x"] for row in rows] == (
+        [0.2, 0.4, 0.6, 0.8, 1.0] if study == "sparsity" else [None]
+    )
+    printed = capsys.readouterr().out
+    for row in rows:
+        assert row["mean"]["settings"] >= 3
+        assert f"| {row['label']} ({row['mean']['settings']:.0f} settings) |" in printed
+    found = len((tmp_path / "cells-tiny-mde.jsonl").read_text().splitlines())
+    run(modules, study, "mde", tmp_path, "--rules", "--only", "tuned ease", "--seeds", "1")
+    assert len((tmp_path / "cells-tiny-mde.jsonl").read_text().splitlines()) == found
+
+
 def test_items_seen_ranked_as_well(modules, tmp_path, capsys):
     one_row = ("ablation", "mdsrec", tmp_path, "--seeds", "1", "--only", "wo_ica")
     run(modules, *one_row)
@@ -208,16 +270,18 @@ def test_among_new_items_popularity_is_chance(modules):
     data, cold = modules["corrupted"].without_items(
         modules["cells"].load("tiny", "mde"), 0.5, np.random.default_rng(0)
     )
+
+    def popularity(seed):
+        rng = np.random.default_rng(seed)
+        return modules["corrupted"].fit_in_random_order("popular", data, 0, {}, rng)
+
     first = [
-        modules["corrupted"]
-        .Popularity(data, np.random.default_rng(seed))
-        .recommend(np.arange(3), 5, items=cold, exclude_seen=True)[0][0]
+        popularity(seed).recommend(np.arange(3), 5, items=cold, exclude_seen=True)[0][0]
         for seed in range(80)
     ]
     assert len(set(np.concatenate(first))) == len(cold)
     rest = np.setdiff1d(np.arange(data.test.shape[1]), cold)
-    best = modules["corrupted"].Popularity(data, np.random.default_rng(0))
-    ids, _ = best.recommend(np.arange(3), 1, exclude_seen=False)
+    ids, _ = popularity(0).recommend(np.arange(3), 1, exclude_seen=False)
     assert np.isin(ids, rest).all()
 
 
