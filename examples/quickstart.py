@@ -25,8 +25,8 @@ from recsk.model_selection import RandomHoldout, make_ranking_scorer
 METRICS = ("recall", "ndcg", "precision", "map")
 CUTOFFS = (10, 20)
 COLOURS = {"Popular": "#999999", "ContentKNN": "#009E73", "ALS": "#E69F00", "MDE": "#0072B2"}
-# Wide enough that the best setting is at no edge. With that much regularization more factors give no
-# better lists.
+# Wide enough that the best setting is at no edge. With that much regularization more factors give
+# no better lists.
 FACTORS = 256
 GRID = {
     "alpha": [40.0, 80.0, 160.0, 320.0, 640.0],

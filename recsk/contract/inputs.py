@@ -85,7 +85,7 @@ class InputChecks(FittedState):
                 f"{name} is read as a matrix of {matrix.shape[0]} users x {matrix.shape[1]} items. "
                 "If its rows are interactions, pass Interactions.from_frame(frame, user=..., "
                 "item=...)",
-                stacklevel=5,
+                stacklevel=6,
             )
         return sp.csr_array(matrix)
 

@@ -117,11 +117,8 @@ class Learning(Rankings):
             If the values of `Interactions` differ and `sample_weight` is not given.
         """
         check_no_target(y)
-        self._validate_params()
-        interactions, features = self._check_data(X, item_features, sample_weight)
-        random_state = check_random_state(getattr(self, "random_state", None))
-        learned = self.learn(TrainingData(interactions, features, random_state))
-        self._set_fitted(interactions, learned)
+        data = self._prepare_data(X, item_features, sample_weight)
+        self._set_fitted(data.interactions, self.learn(data))
         return self
 
     def learn(self, data: TrainingData) -> Learned:
@@ -162,6 +159,14 @@ class Learning(Rankings):
                 "from the histories of new users"
             )
         return Users()
+
+    def _prepare_data(
+        self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
+    ) -> TrainingData:
+        self._validate_params()
+        interactions, features = self._check_data(X, item_features, sample_weight)
+        random_state = check_random_state(getattr(self, "random_state", None))
+        return TrainingData(interactions, features, random_state)
 
     def _check_data(
         self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any

@@ -35,7 +35,7 @@ class TrainedRecommender(FitPreparation):
     The ``fit`` of a subclass has four steps, each of which takes the result of the one before:
     `_prepare` checks and splits the data (a subclass provides `_training_set` and `_hold_out`),
     `_build` makes graphs and network, `_train` calls `_train_network`, and `_keep` ends with
-    `_keep_log` and `_set_fitted`. :doc:`/contributing/add_an_estimator` writes a whole one.
+    `_keep_log` and `_set_fitted`. :doc:`/contributing/add_an_estimator` has the hooks.
     """
 
     _parameter_constraints: dict[str, list[Any]] = {

@@ -56,7 +56,7 @@ def weigh_interactions(X: Any, interactions: Interactions, sample_weight: Any) -
                 f"X has values from {value.min():g} to {value.max():g}, and fit does not use them: "
                 'pass sample_weight="value" to weigh the interactions by them, or X.with_value('
                 "None) if they are no weights",
-                stacklevel=4,
+                stacklevel=5,
             )
         return interactions.with_value(None)
     if isinstance(sample_weight, str):

@@ -81,7 +81,7 @@ def align_item_features(
                     f"item_features[{name!r}] has rows for {n_found} of the {n_items} items of X "
                     f"and for {len(others)} others, such as {others[0]!r}, which become new items: "
                     "do its rows name the items as X does?",
-                    stacklevel=4,
+                    stacklevel=5,
                 )
     if unknown and labels is None:
         raise ValueError(

@@ -1,0 +1,56 @@
+"""Warnings of a fit name the line that called it, whichever class has the method."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+
+from recsk import Interactions, MDERecommender
+from recsk.baselines import ContentKNNRecommender, RP3betaRecommender
+from recsk.models import MDSRecRecommender
+from tests.contract.suite import N_ITEMS, TRAIN
+
+NETWORKS = [MDERecommender(n_factors=4, max_epochs=1), MDSRecRecommender(n_factors=4, max_epochs=1)]
+RULES = [RP3betaRecommender(), ContentKNNRecommender()]
+BY_CLASS = pytest.mark.parametrize("est", NETWORKS + RULES, ids=lambda est: type(est).__name__)
+
+
+def log(call):
+    with pytest.warns(UserWarning) as caught:
+        call()
+    return caught
+
+
+@BY_CLASS
+def test_values_that_are_not_used(est):
+    X = TRAIN.with_value(np.arange(1, len(TRAIN) + 1))
+    (warning,) = (
+        w
+        for w in log(lambda: clone(est).fit(X, item_features={"t": np.ones((N_ITEMS, 2))}))
+        if "fit does not use them" in str(w.message)
+    )
+    assert warning.filename == __file__
+
+
+@BY_CLASS
+def test_a_log_in_place_of_a_matrix(est):
+    X = np.random.default_rng(0).integers(1, 5, size=(2000, 3))
+    found = log(lambda: clone(est).fit(X, item_features={"t": np.ones((3, 2))}))
+    (warning,) = (w for w in found if "is read as a matrix" in str(w.message))
+    assert warning.filename == __file__
+
+
+@BY_CLASS
+def test_a_frame_that_names_few_items(est):
+    labels = [f"i{i}" for i in range(N_ITEMS)]
+    names = [f"i{i}" for i in range(3)] + [f"other {i}" for i in range(N_ITEMS)]
+    frame = pd.DataFrame(np.ones((len(names), 2)), index=names)
+    X = TRAIN.with_labels(item_labels=labels)
+    found = log(lambda: clone(est).fit(X, item_features={"t": frame}))
+    assert [w.filename for w in found if "item_features" in str(w.message)].count(__file__)
+
+
+def test_features_that_a_rule_does_not_use():
+    X = Interactions([0, 1], [1, 0])
+    (warning,) = log(lambda: RP3betaRecommender().fit(X, item_features={"t": np.ones((2, 2))}))
+    assert warning.filename == __file__ and "are not used" in str(warning.message)
