@@ -166,7 +166,7 @@ def test_users_of_mde_get_what_is_like_their_heavy_interactions():
     share = []  # of the second group among what these users get
     for heavy in (0, 1):
         weight = np.where((user >= 40) & (item // 10 == heavy), 20.0, 1.0)
-        model = MDERecommender(n_factors=8, max_epochs=100, learning_rate=0.01, random_state=0)
+        model = MDERecommender(n_factors=8, learning_rate=0.01, random_state=0)
         ids, _ = model.fit(X, sample_weight=weight).recommend(np.arange(40, 50), k=5)
         share.append(np.mean(ids // 10))
     assert share[0] < 0.3 and share[1] > 0.7

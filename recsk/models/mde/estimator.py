@@ -78,14 +78,14 @@ class MDERecommender(MDESteps):
         (Eq. 11).
     temperature : float, default=0.2
         Temperature of the alignment loss.
-    max_alignment : int, default=512
+    max_alignment : int, default=128
         Users and items of a batch that serve as each other's negatives in the alignment loss.
     modality_weight : float, default=0.0
         Weight of the ranking loss on each modality alone (Eq. 10). 0 leaves it out. Paper: 1.
     loss : {"softmax", "bpr"}, default="softmax"
         Ranking loss: cross-entropy against `n_negatives` items that a batch shares, or BPR with
         one negative per interaction. Paper: "bpr".
-    n_negatives : int, default=1024
+    n_negatives : int, default=2048
         Negatives of the softmax, drawn uniformly from the catalogue.
     exclude_seen_negatives : bool, default=True
         Leave items that the user has seen out of the negatives of the softmax.
@@ -96,7 +96,7 @@ class MDERecommender(MDESteps):
         and the weights are multiplied. Paper: 0.
     similarity : {"cosine", "dot"}, default="cosine"
         The score of a user and an item. Paper: "dot".
-    score_temperature : float, default=0.2
+    score_temperature : float, default=0.15
         Divides scores in the softmax loss.
     edge_dropout : float, default=0.0
         Share of the interactions left out of the graph, drawn anew every epoch. Every user keeps
@@ -265,14 +265,14 @@ class MDERecommender(MDESteps):
         beta: float = 0.01,
         reg_lambda: float = 1e-4,
         temperature: float = 0.2,
-        max_alignment: int = 512,
+        max_alignment: int = 128,
         modality_weight: float = 0.0,
         loss: Literal["bpr", "softmax"] = "softmax",
-        n_negatives: int = 1024,
+        n_negatives: int = 2048,
         exclude_seen_negatives: bool = True,
         user_balance: float = 0.5,
         similarity: Literal["dot", "cosine"] = "cosine",
-        score_temperature: float = 0.2,
+        score_temperature: float = 0.15,
         edge_dropout: float = 0.0,
         new_items: Literal["similar", "encoder"] = "similar",
         start: Literal["spectral", "random"] = "spectral",
