@@ -82,11 +82,14 @@ def best_rule(results: Runs, metric: str) -> str | None:
     return max(rules, key=lambda name: summary(results[name], "valid")[metric][0], default=None)
 
 
-def compare(results: Runs, table: Table, part: str) -> list[dict[str, Any]]:
-    """Every model beside the rule that is best on validation, by the values of each user."""
-    rule = best_rule(results, chosen_by(table.data))
-    if rule is None or table.users is None:
-        raise SystemExit("--compare needs a rule among --model, such as 'rules'")
+def compare(results: Runs, table: Table, part: str, against: str = "") -> list[dict[str, Any]]:
+    """Every model beside one of them, by the values of each user.
+
+    Without a name it is the rule that is best on validation.
+    """
+    rule = against or best_rule(results, chosen_by(table.data))
+    if rule not in results or table.users is None:
+        raise SystemExit("--compare needs a rule, or the model that it names, among --model")
 
     def mean(name: str, metric: str) -> np.ndarray:
         found = [by_user.load(table.users / run["by_user"], part) for run in results[name]]
@@ -96,7 +99,8 @@ def compare(results: Runs, table: Table, part: str) -> list[dict[str, Any]]:
     values = [mean(name, metric) for metric, name in pairs]
     tests = by_user.compare(values, [mean(rule, metric) for metric, _ in pairs]) if pairs else []
     rows = []
-    print(f"\n{part}: paired differences from {rule}, the rule that is best on validation")
+    which = "" if against else ", the rule that is best on validation"
+    print(f"\n{part}: paired differences from {rule}{which}")
     head = f"{'mean':>8}{'difference':>12}{'95 %':>20}{'p':>9}{'p (Holm)':>10}"
     print(f"{'model':<21}{'metric':<12}{head}")
     for (metric, name), own, test in zip(pairs, values, tests, strict=True):
@@ -167,7 +171,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
             option, action="append", default=[], type=kind, metavar="[MODEL:]NAME=VALUE"
         )
     parser.add_argument("--validation-only", action="store_true")
-    parser.add_argument("--compare", action="store_true", help="paired tests beside the best rule")
+    parser.add_argument(
+        "--compare",
+        nargs="?",
+        const="",
+        metavar="MODEL",
+        help="paired tests beside a model, by default the rule that is best on validation",
+    )
     parser.add_argument("--users", type=Path, help="default: benchmarks/output/users")
     parser.add_argument("--fresh", action="store_true", help="run again what is known")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
@@ -220,7 +230,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         parts=parts,
         cutoffs=CUTOFFS,
         users=args.users or HERE / "output" / "users",
-        need_users=args.compare or args.users is not None,
+        need_users=args.compare is not None or args.users is not None,
     )
     results: Runs = {}
     searches: dict[str, Any] = {}
@@ -247,8 +257,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "runs": results,
         "searches": searches,
     }
-    if args.compare:
-        report["comparison"] = compare(results, table, "valid" if args.validation_only else "test")
+    if args.compare is not None:
+        part = "valid" if args.validation_only else "test"
+        report["comparison"] = compare(results, table, part, args.compare)
     path = args.json or results_folder / f"accuracy-{data.name}{kind}.json"
     print()
     environment.write(report, path)
