@@ -79,7 +79,7 @@ MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
     "few_negatives": (MDERecommender, {"n_negatives": 256}, True),
     "all_negatives": (MDERecommender, {"exclude_seen_negatives": False}, True),
     "no_balance": (MDERecommender, {"user_balance": 0.0}, True),
-    "constant_rate": (MDERecommender, {"schedule": "constant"}, True),
+    "rate_decay": (MDERecommender, {"learning_rate_decay": 0.9}, True),
     "low_temperature": (MDERecommender, {"score_temperature": 0.1}, True),
     "high_temperature": (MDERecommender, {"score_temperature": 0.4}, True),
     "ids": (MDERecommender, {}, False),

@@ -203,7 +203,7 @@ class TestFit:
             ({"temperature": 0.0}, "'temperature' parameter"),
             ({"edge_dropout": 1.0}, "'edge_dropout' parameter"),
             ({"user_balance": 1.5}, "'user_balance' parameter"),
-            ({"schedule": "cosine"}, "'schedule' parameter"),
+            ({"learning_rate_decay": 0.0}, "'learning_rate_decay' parameter"),
             ({"loss": "hinge"}, "'loss' parameter .* Got 'hinge'"),
             ({"fusion": None}, "'fusion' parameter"),
             ({"preference": "fixed"}, "'preference' parameter"),

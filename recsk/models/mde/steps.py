@@ -21,9 +21,7 @@ from recsk.graphs.items import item_similarity_graph
 from recsk.graphs.user_item import interaction_graph
 from recsk.graphs.users import user_cooccurrence_graph
 from recsk.models.mde.fold_in import FoldIn
-from recsk.models.mde.new_items import NewItems
 from recsk.models.mde.serving import MDEServing
-from recsk.models.mde.start import start_from_spectrum
 from recsk.nn.mde import Graphs, MDENetwork
 from recsk.nn.mde_objective import MDEObjective
 from recsk.nn.modality import Modality
@@ -33,10 +31,6 @@ from recsk.nn.training import TrainingLog, check_finite
 
 __all__ = ["Built", "MDESteps"]
 
-# batch_size="auto": steps of an epoch, and limits of the batch.
-_N_STEPS = 16
-_SMALLEST_BATCH, _LARGEST_BATCH = 32, 65536
-
 
 @dataclass(frozen=True)
 class Built:
@@ -44,7 +38,6 @@ class Built:
 
     prepared: Prepared[sp.csr_matrix]
     network: MDENetwork
-    new_items: NewItems | None = None
 
 
 class MDESteps(MDEServing):
@@ -95,12 +88,7 @@ class MDESteps(MDEServing):
             tradeoff=self.tradeoff,
             generator=torch.Generator().manual_seed(prepared.seed),
         )
-        if self.start == "spectral":
-            start_from_spectrum(network, train_set, prepared.modalities, prepared.seed)
-        new_items = None
-        if self.new_items == "similar":
-            new_items = NewItems(has_interactions, prepared.modalities)
-        return Built(prepared, network.to(device), new_items)
+        return Built(prepared, network.to(device))
 
     def _build_graphs(self, prepared: Prepared[sp.csr_matrix]) -> Graphs:
         train_set, device = prepared.train_set, prepared.device
@@ -121,7 +109,7 @@ class MDESteps(MDEServing):
 
     def _train(self, built: Built) -> TrainingLog:
         """Train the network in place."""
-        prepared, network, new_items = built.prepared, built.network, built.new_items
+        prepared, network = built.prepared, built.network
         train_set, device = prepared.train_set, prepared.device
         user, item = train_set.nonzero()
         generator = torch.Generator(device).manual_seed(prepared.seed)
@@ -129,7 +117,7 @@ class MDESteps(MDEServing):
             torch.as_tensor(user, dtype=torch.int64, device=device),
             torch.as_tensor(item, dtype=torch.int64, device=device),
             n_items=train_set.shape[1],
-            batch_size=_batch_size(self.batch_size, train_set.nnz),
+            batch_size=int(self.batch_size),
             n_shared=int(self.n_negatives) if self.loss == "softmax" else None,
             exclude_seen=self.exclude_seen_negatives,
             weight=self._pair_weights(prepared, user),
@@ -156,8 +144,7 @@ class MDESteps(MDEServing):
         def evaluate() -> float:
             network.graphs = whole_graph
             assert validation is not None
-            users, items = _to_numpy(*network.embeddings())
-            return validation(users, items if new_items is None else new_items.place(items))
+            return validation(*_to_numpy(*network.embeddings()))
 
         def check() -> None:
             network.graphs = whole_graph
@@ -201,8 +188,6 @@ class MDESteps(MDEServing):
         with torch.no_grad():
             user_vectors, item_vectors = _to_numpy(*network.embeddings())
             self.user_preference_, self.item_preference_ = _to_numpy(*network.preferences())
-        if built.new_items is not None:
-            item_vectors = built.new_items.place(item_vectors)
         parts = network.fold_in_parts()
         self._fuse_state = {"fusion": self.fusion, "similarity": self.similarity}
         self._fold = FoldIn(
@@ -236,13 +221,6 @@ class MDESteps(MDEServing):
                 f"{self.preference!r}"
             )
         return weights / weights.sum()
-
-
-def _batch_size(batch_size: Any, n_interactions: int) -> int:
-    """Interactions per step; "auto" makes the same number of steps from few and from many."""
-    if batch_size != "auto":
-        return int(batch_size)
-    return min(max(-(-n_interactions // _N_STEPS), _SMALLEST_BATCH), _LARGEST_BATCH)
 
 
 def _to_numpy(*tensors: torch.Tensor) -> list[np.ndarray]:

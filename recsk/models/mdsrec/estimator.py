@@ -110,8 +110,8 @@ class MDSRecRecommender(MDSRecSteps):
         of them: better, at a cost that grows with the number of items.
     learning_rate : float, default=2e-3
         Of Adam.
-    schedule : {"constant", "one-cycle"}, default="constant"
-        How the learning rate changes: not at all, or up and down once over `max_epochs`.
+    learning_rate_decay : float, default=1.0
+        Factor of the learning rate after every epoch.
     weight_averaging : float, default=0.99
         Decay per step of the moving average of the weights that is kept; 0 is off. Paper: 0.
     batch_size : int, default=256
@@ -274,7 +274,7 @@ class MDSRecRecommender(MDSRecSteps):
         modality_weight: float = 0.0,
         n_negatives: int | None = None,
         learning_rate: float = 2e-3,
-        schedule: Literal["constant", "one-cycle"] = "constant",
+        learning_rate_decay: float = 1.0,
         weight_averaging: float = 0.99,
         batch_size: int = 256,
         max_epochs: int = 100,
@@ -316,7 +316,7 @@ class MDSRecRecommender(MDSRecSteps):
         self.modality_weight = modality_weight
         self.n_negatives = n_negatives
         self.learning_rate = learning_rate
-        self.schedule = schedule
+        self.learning_rate_decay = learning_rate_decay
         self.weight_averaging = weight_averaging
         self.batch_size = batch_size
         self.max_epochs = max_epochs

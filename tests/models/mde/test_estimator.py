@@ -83,18 +83,15 @@ def test_most_items_lack_a_modality(id_embedding):
 def test_a_missing_row_is_not_a_row_of_zeros_and_moves_the_others_little():
     """An item without a modality must not pass for one whose features are all zero."""
     present = {**FEATURES, "t": np.nan_to_num(FEATURES["t"], nan=0.0)}
-    # A start by regression would move all items a little.
-    params = {"standardize": False, "start": "random", "batch_size": 4096}
-    other = small(**params).fit(TRAIN, item_features=present).item_embedding_
-    missing = small(**params).fit(TRAIN, item_features=FEATURES).item_embedding_
+    other = small(standardize=False).fit(TRAIN, item_features=present).item_embedding_
+    missing = small(standardize=False).fit(TRAIN, item_features=FEATURES).item_embedding_
     moved = np.linalg.norm(missing - other, axis=1)
     assert moved.argmax() == ITEM_WITHOUT_TEXT and np.median(moved) < 0.2 * moved.max()
 
 
 @pytest.mark.parametrize("id_embedding", ["none", "add", "gate"])
 def test_without_neighbours_a_missing_modality_says_nothing(id_embedding):
-    params = {"n_layers": 0, "item_neighbors": 0, "fusion": "concat", "new_items": "encoder"}
-    model = small(id_embedding=id_embedding, **params)
+    model = small(id_embedding=id_embedding, n_layers=0, item_neighbors=0, fusion="concat")
     items = model.fit(TRAIN, item_features=FEATURES).item_embedding_
     silent = not items[ITEM_WITHOUT_TEXT, 4:].any()
     assert silent == (id_embedding == "none")  # else its id speaks for it
@@ -186,9 +183,8 @@ def test_random_state_of_torch_does_not_move(make):
         {"score_temperature": 0.5},
         {"edge_dropout": 0.3},
         {"learning_rate": 0.01},
-        {"schedule": "constant"},
-        {"start": "random"},
-        {"batch_size": 16},
+        {"learning_rate_decay": 0.5},
+        {"batch_size": 32},
         {"max_epochs": 3},
         {"early_stopping": True},
         {"random_state": 1},
@@ -384,8 +380,8 @@ def _learned(kind):
 def test_learns_more_than_popularity_and_from_features():
     recall = {kind: _learned(kind)[1] for kind in ("popularity", "ids", "noise", "v", "all")}
     assert recall["ids"] > 1.2 * recall["popularity"]
-    assert recall["all"] > 2 * recall["popularity"] and recall["all"] > 1.4 * recall["ids"]
-    assert recall["all"] > 1.15 * recall["v"]  # either modality tells what the other does not
+    assert recall["all"] > 2 * recall["popularity"] and recall["all"] > 1.5 * recall["ids"]
+    assert recall["all"] > 1.3 * recall["v"]  # either modality tells what the other does not
     assert recall["v"] > recall["noise"]
     assert _learned("paper")[1] > 2 * recall["popularity"]
 

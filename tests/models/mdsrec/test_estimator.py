@@ -400,7 +400,7 @@ class TestModalityWeights:
         {"modality_weight": 0.5},
         {"n_negatives": 5},
         {"learning_rate": 0.02},
-        {"schedule": "one-cycle"},
+        {"learning_rate_decay": 0.5},
         {"weight_averaging": 0.0},
         {"batch_size": 8},
         {"max_epochs": 3},
