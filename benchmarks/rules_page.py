@@ -25,6 +25,7 @@ TITLES = {
     "citeulike": "CiteULike",
     "ml1m": "ML-1M",
     "ml100k": "ML-100K",
+    "baby": "Baby",
     "scientific": "Scientific",
 }
 HEAD = """\
