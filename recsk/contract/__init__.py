@@ -2,8 +2,7 @@
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from recsk.contract.fitted import Learned
-from recsk.contract.learning import TrainingData
+from recsk.contract.learning import Learned, TrainingData
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.training import TrainedRecommender
 from recsk.ranking.users import Users

@@ -1,41 +1,21 @@
-"""What a fit keeps, and how files store it."""
+"""What a fitted recommender holds, and how files store it."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 
-from recsk.data.interactions import Interactions
 from recsk.data.matching import FitLabels
-from recsk.ranking.users import Users
 from recsk.storage.labels import labels_state, read_labels
 from recsk.storage.state import StateReader, matrix_state, text_state, weights_state
 
-__all__ = ["FittedState", "Learned"]
+__all__ = ["FittedState"]
 
 # What scores are made of: vectors of items and users, weights of pairs of items and of histories.
 _PARTS = ("item_embedding_", "user_embedding_", "item_to_item_", "history_weights_")
-
-
-class Learned(NamedTuple):
-    """What the method `learn` of a recommender returns.
-
-    Attributes
-    ----------
-    item_vectors : ndarray of shape (n_items, width) or None
-    user_vectors : ndarray of shape (n_users, width) or None
-        None: the method `encode` computes them from the histories of the fit.
-    item_to_item : sparse matrix or ndarray of shape (n_items, n_items), or None
-        Entry (j, i) is what item j of a history adds to the score of item i.
-    """
-
-    item_vectors: npt.NDArray[Any] | None = None
-    user_vectors: npt.NDArray[Any] | None = None
-    item_to_item: Any = None
 
 
 class FittedState(BaseEstimator):
@@ -55,32 +35,6 @@ class FittedState(BaseEstimator):
         """Remove what an earlier fit left: a fit that fails must not leave half a model."""
         for name in (*_PARTS, "interactions_"):
             self.__dict__.pop(name, None)
-
-    def _set_fitted(self, interactions: Interactions, learned: Learned) -> None:
-        """Store what recommending needs, as CPU arrays that any machine can load."""
-        self.n_users_ = interactions.n_users
-        seen = interactions.to_csr()
-        count = np.bincount(interactions.item, minlength=interactions.n_items)
-        self.item_popularity_ = (count / count.max()).astype(np.float32)
-        if learned.item_vectors is not None:
-            self.item_embedding_ = np.ascontiguousarray(learned.item_vectors, dtype=np.float32)
-        if learned.item_to_item is not None:
-            self.item_to_item_ = _as_float32(learned.item_to_item)
-        users = Users(learned.user_vectors)
-        if learned.user_vectors is None:
-            users = self.encode(interactions)
-        if users.vectors is not None:
-            self.user_embedding_ = np.array(users.vectors, dtype=np.float32, order="C")
-        if users.weights is not None:
-            self.history_weights_ = _as_float32(users.weights)
-        self._check_parts()
-        if users.vectors is not None:
-            self.user_embedding_[np.diff(seen.indptr) == 0] = 0
-        self.interactions_ = seen  # the last one: with it, the model is fitted
-
-    def encode(self, histories: Interactions) -> Users:
-        """Compute what scores users with given histories; `BaseRecommender` documents it."""
-        raise NotImplementedError
 
     def _scores_blocks(self) -> bool:
         """Whether the class computes scores in its own way."""
@@ -179,12 +133,3 @@ class FittedState(BaseEstimator):
     def __sklearn_is_fitted__(self) -> bool:
         # Validation sets n_features_in_ and others before training begins.
         return hasattr(self, "interactions_")
-
-
-def _as_float32(matrix: Any) -> Any:
-    """Return a matrix in the form that scores are computed from."""
-    if not sp.issparse(matrix):
-        return np.ascontiguousarray(matrix, dtype=np.float32)
-    csr = sp.csr_matrix(matrix, dtype=np.float32)
-    csr.sum_duplicates()
-    return csr

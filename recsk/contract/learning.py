@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
-from recsk.contract.fitted import Learned
 from recsk.contract.rankings import Rankings
 from recsk.contract.weights import weigh_interactions
 from recsk.data.forms import check_no_target
@@ -23,7 +22,24 @@ from recsk.features.alignment import align_item_features
 from recsk.features.item_features import check_item_features
 from recsk.ranking.users import Users
 
-__all__ = ["Learning", "TrainingData"]
+__all__ = ["Learned", "Learning", "TrainingData"]
+
+
+class Learned(NamedTuple):
+    """What the method `learn` of a recommender returns.
+
+    Attributes
+    ----------
+    item_vectors : ndarray of shape (n_items, width) or None
+    user_vectors : ndarray of shape (n_users, width) or None
+        None: the method `encode` computes them from the histories of the fit.
+    item_to_item : sparse matrix or ndarray of shape (n_items, n_items), or None
+        Entry (j, i) is what item j of a history adds to the score of item i.
+    """
+
+    item_vectors: npt.NDArray[Any] | None = None
+    user_vectors: npt.NDArray[Any] | None = None
+    item_to_item: Any = None
 
 
 @dataclass(frozen=True)
@@ -135,30 +151,27 @@ class Learning(Rankings):
         """
         raise NotImplementedError(f"{type(self).__name__} needs a method `learn`, or its own `fit`")
 
-    def encode(self, histories: Interactions) -> Users:
-        """Compute what scores users with given histories, without a fit.
-
-        `recommend` calls it for new users, and ``fit`` for its own users if `learn` returns no
-        vectors of users. By default, the score of an item is the sum of the item-to-item weights
-        of all items in the history. A model with vectors must override it.
-
-        Parameters
-        ----------
-        histories : Interactions
-            In ids, with the items of the fit. Some users may have no interactions.
-
-        Returns
-        -------
-        Users
-            Vectors, weights of the items in the histories, or both. Without weights, every item of
-            a history has weight 1.
-        """
-        if self._has_vectors():
-            raise NotImplementedError(
-                f"{type(self).__name__} has vectors: it needs a method `encode` that computes them "
-                "from the histories of new users"
-            )
-        return Users()
+    def _set_fitted(self, interactions: Interactions, learned: Learned) -> None:
+        """Store what recommending needs, as CPU arrays that any machine can load."""
+        self.n_users_ = interactions.n_users
+        seen = interactions.to_csr()
+        count = np.bincount(interactions.item, minlength=interactions.n_items)
+        self.item_popularity_ = (count / count.max()).astype(np.float32)
+        if learned.item_vectors is not None:
+            self.item_embedding_ = np.ascontiguousarray(learned.item_vectors, dtype=np.float32)
+        if learned.item_to_item is not None:
+            self.item_to_item_ = _as_float32(learned.item_to_item)
+        users = Users(learned.user_vectors)
+        if learned.user_vectors is None:
+            users = self.encode(interactions)
+        if users.vectors is not None:
+            self.user_embedding_ = np.array(users.vectors, dtype=np.float32, order="C")
+        if users.weights is not None:
+            self.history_weights_ = _as_float32(users.weights)
+        self._check_parts()
+        if users.vectors is not None:
+            self.user_embedding_[np.diff(seen.indptr) == 0] = 0
+        self.interactions_ = seen  # the last one: with it, the model is fitted
 
     def _prepare_data(
         self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
@@ -189,3 +202,12 @@ class Learning(Rankings):
         self, item_features: Mapping[str, Any] | None, n_items: int
     ) -> dict[str, npt.NDArray[np.float32]]:
         return check_item_features(item_features, n_items)
+
+
+def _as_float32(matrix: Any) -> Any:
+    """Return a matrix in the form that scores are computed from."""
+    if not sp.issparse(matrix):
+        return np.ascontiguousarray(matrix, dtype=np.float32)
+    csr = sp.csr_matrix(matrix, dtype=np.float32)
+    csr.sum_duplicates()
+    return csr

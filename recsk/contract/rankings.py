@@ -27,6 +27,31 @@ IdsAndScores = tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]
 class Rankings(InputChecks):
     """Rankings in ids for known users and for histories; what `recommend` is made of."""
 
+    def encode(self, histories: Interactions) -> Users:
+        """Compute what scores users with given histories, without a fit.
+
+        `recommend` calls it for new users, and ``fit`` for its own users if `learn` returns no
+        vectors of users. By default, the score of an item is the sum of the item-to-item weights
+        of all items in the history. A model with vectors must override it.
+
+        Parameters
+        ----------
+        histories : Interactions
+            In ids, with the items of the fit. Some users may have no interactions.
+
+        Returns
+        -------
+        Users
+            Vectors, weights of the items in the histories, or both. Without weights, every item of
+            a history has weight 1.
+        """
+        if self._has_vectors():
+            raise NotImplementedError(
+                f"{type(self).__name__} has vectors: it needs a method `encode` that computes them "
+                "from the histories of new users"
+            )
+        return Users()
+
     def score_block(self, users: Users) -> npt.NDArray[np.float32]:
         r"""Compute the scores of all items for some users.
 

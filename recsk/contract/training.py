@@ -17,7 +17,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from recsk.contract.checkpoint import Checkpoint
-from recsk.contract.fitted import Learned
+from recsk.contract.learning import Learned
 from recsk.contract.preparation import FitPreparation, Prepared
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.running import network_state

@@ -10,8 +10,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from recsk.contract.fitted import Learned
 from recsk.contract.hold_out import hold_out
+from recsk.contract.learning import Learned
 from recsk.contract.preparation import Prepared
 from recsk.contract.validation import Validation
 from recsk.data.checks import as_int_or_none

@@ -11,8 +11,8 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from recsk.contract.fitted import Learned
 from recsk.contract.hold_out import hold_out_last
+from recsk.contract.learning import Learned
 from recsk.contract.preparation import Prepared
 from recsk.contract.validation import Validation
 from recsk.data.checks import as_int_or_none
