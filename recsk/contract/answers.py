@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from recsk.data.optional import import_pandas
 from recsk.ranking.users import Users
 
 __all__ = ["Query", "ranking_frame"]
@@ -38,10 +39,7 @@ def ranking_frame(
     users: npt.NDArray[Any], items: npt.NDArray[Any], scores: npt.NDArray[np.float32]
 ) -> Any:
     """Return rankings as a long pandas frame: user, item, rank (from 1), score; no padding."""
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError("as_frame=True needs pandas: pip install pandas") from error
+    pd = import_pandas("as_frame=True")
     row, column = np.nonzero(np.isfinite(scores))
     frame = {
         "user": users[row],

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsk.data.checks import check_positive_int
-from recsk.metrics.evaluation import import_pandas
+from recsk.data.optional import import_pandas
 from recsk.metrics.hits import Floats
 
 __all__ = ["Comparison", "Row"]

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsk.data.checks import check_positive_int
+from recsk.metrics.exposure import count_exposure
 from recsk.metrics.hits import check_ranked
 
 __all__ = ["coverage", "coverage_at_k"]
@@ -47,5 +48,4 @@ def coverage_at_k(ranked: npt.ArrayLike, n_items: int, k: int | None = None) -> 
     0.5
     """
     n_items = check_positive_int(n_items, "n_items")
-    ranked = check_ranked(ranked, n_items, k)
-    return float(np.unique(ranked[ranked >= 0]).size / n_items)
+    return coverage(count_exposure(check_ranked(ranked, n_items, k), n_items))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsk.data.checks import check_positive_int
+from recsk.data.optional import import_pandas
 from recsk.metrics.exposure import count_exposure
 from recsk.metrics.held_out import (
     find_recommender,
@@ -36,7 +37,6 @@ __all__ = [
     "check_metrics",
     "evaluate",
     "find_recommender",
-    "import_pandas",
     "measure",
     "standard_error",
 ]
@@ -285,15 +285,6 @@ def standard_error(values: Floats) -> float:
     if len(defined) < 2:
         return float("nan")
     return float(defined.std(ddof=1) / np.sqrt(len(defined)))
-
-
-def import_pandas(what: str) -> Any:
-    """Import pandas, or raise an ImportError with the command to install it."""
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise ImportError(f"{what} needs pandas: pip install pandas") from error
-    return pd
 
 
 def _as_list(one_or_several: Any) -> list[Any]:
