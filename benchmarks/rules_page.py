@@ -36,11 +36,12 @@ Made by `python benchmarks/rules_page.py` from
 
 Each table has networks and the [simple rules](../guide/baselines.md) on one data set. Every rule
 has the setting that is best on validation; "settings" counts what was tried, and the search goes
-on past the end of an axis until the best is inside ([the protocol](index.md#the-protocol)). Rules
-know what the networks know: the training part. Seconds are those of one fit on one thread of a
-shared machine. "Difference" is that from the rule that is best on validation, with a 95 % interval
-by bootstrap over users; p is that of a paired sign-flip test, with Holm's correction over all rows
-of the comparison. **Bold** differences are significant at 5 %.
+on past the end of an axis until the best is inside, within limits that each table names where they
+were reached ([the protocol](index.md#the-protocol)). Rules know what the networks know: the
+training part. Seconds are those of one fit on one thread of a shared machine. "Difference" is that
+from the rule that is best on validation, with a 95 % interval by bootstrap over users; p is that
+of a paired sign-flip test, with Holm's correction over all rows of the comparison. **Bold**
+differences are significant at 5 %.
 """
 
 
@@ -100,6 +101,13 @@ def table(report: dict[str, Any]) -> list[str]:
     return lines
 
 
+def ends(report: dict[str, Any]) -> str:
+    """What the search could not bring inside."""
+    found = {name: search["at_limit"] for name, search in report.get("searches", {}).items()}
+    named = [f"`{axis}` of {label(name)}" for name, axes in found.items() for axis in axes]
+    return f" Best at the end of an axis: {', '.join(named)}." if named else ""
+
+
 def page(reports: Sequence[dict[str, Any]]) -> str:
     """The page in Markdown."""
     parts = [HEAD]
@@ -108,7 +116,8 @@ def page(reports: Sequence[dict[str, Any]]) -> str:
         kind = " as sequences" if is_sequential(report) else ""
         parts += [
             f"\n## {TITLES[report['dataset']]}{kind}\n\n    {command(report)}\n\n",
-            f"Commits {', '.join(where['commits'])}; {' and '.join(where['processors'])}.\n\n",
+            f"Commits {', '.join(where['commits'])}; {' and '.join(where['processors'])}.",
+            f"{ends(report)}\n\n",
             "\n".join(table(report)) + "\n",
         ]
     return "".join(parts)

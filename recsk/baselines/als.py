@@ -20,6 +20,7 @@ from recsk.contract import (
 from recsk.data import Interactions
 from recsk.ranking.engine import ONE_BLAS_THREAD
 from recsk.ranking.threads import in_fork
+from recsk.storage.state import StateReader
 
 __all__ = ["ALSRecommender"]
 
@@ -117,6 +118,11 @@ class ALSRecommender(BaseRecommender):
             model.item_factors = np.require(self.item_embedding_, requirements="W")
             vectors = model.recalculate_user(np.arange(histories.n_users), histories.to_csr())
         return Users(vectors=vectors)
+
+    def set_state(self, state: StateReader) -> None:
+        """Set the fitted state for `recsk.load`."""
+        super().set_state(state)
+        self._require_vectors()
 
     def _implicit(self, factors: int, **options: Any) -> Any:
         """Return implicit's model with the parameters of this one."""

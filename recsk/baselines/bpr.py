@@ -136,6 +136,7 @@ class BPRRecommender(BaseRecommender):
     def set_state(self, state: StateReader) -> None:
         """Set the fitted state for `recsk.load`."""
         super().set_state(state)
+        self._require_vectors()
         width = self.item_embedding_.shape[1]
         self.fold_in_ = state.array("fold_in_", (width + 1, width))
 

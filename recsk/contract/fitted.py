@@ -130,6 +130,11 @@ class FittedState(BaseEstimator):
             names = state.texts("feature_names_in_", self.n_features_in_)
             self.feature_names_in_ = np.array(names, dtype=object)
 
+    def _require_vectors(self) -> None:
+        """Raise a ValueError if a file has no vectors, for classes that cannot be without."""
+        if not hasattr(self, "item_embedding_"):
+            raise ValueError("'user_embedding_' is missing")
+
     def __sklearn_is_fitted__(self) -> bool:
         # Validation sets n_features_in_ and others before training begins.
         return hasattr(self, "interactions_")

@@ -35,6 +35,20 @@ class Learned(NamedTuple):
         None: the method `encode` computes them from the histories of the fit.
     item_to_item : sparse matrix or ndarray of shape (n_items, n_items), or None
         Entry (j, i) is what item j of a history adds to the score of item i.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from recsk import Interactions
+    >>> from recsk.contract import BaseRecommender, Learned
+    >>> class Neighbours(BaseRecommender):
+    ...     def learn(self, data):
+    ...         common = (data.matrix.T @ data.matrix).toarray()
+    ...         np.fill_diagonal(common, 0)
+    ...         return Learned(item_to_item=common)
+    >>> model = Neighbours().fit(Interactions([0, 0, 1, 1], [0, 1, 1, 2]))
+    >>> model.recommend(user_items=[[1]], k=2)[0]
+    array([[0, 2]])
     """
 
     item_vectors: npt.NDArray[Any] | None = None
@@ -55,6 +69,16 @@ class TrainingData:
         By modality. A row of NaN is an item without the modality.
     random_state : RandomState
         From the parameter `random_state`, if there is one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from recsk import Interactions
+    >>> from recsk.contract import TrainingData
+    >>> data = TrainingData(Interactions([0, 1], [0, 2]), {}, np.random.RandomState(0))
+    >>> data.matrix.toarray()
+    array([[1., 0., 0.],
+           [0., 0., 1.]], dtype=float32)
     """
 
     interactions: Interactions

@@ -231,7 +231,8 @@ class BaseRecommender(Learning):
         -------
         ItemIndex
             ``ann.query(model.user_vectors([0, 1]), k=10, exclude=model.interactions_[[0, 1]])``
-            approximates ``model.recommend([0, 1], k=10)``.
+            approximates ``model.recommend([0, 1], k=10)``. A model with an item-to-item term also
+            needs ``weights=model.history_weights([0, 1])``.
 
         Raises
         ------

@@ -201,8 +201,7 @@ class TrainedRecommender(FitPreparation):
     def set_state(self, state: StateReader) -> None:
         """Set the state that `get_state` returned."""
         super().set_state(state)
-        if not self._has_vectors():
-            raise ValueError("'user_embedding_' is missing")
+        self._require_vectors()
         self.modality_names_ = state.strings("modality_names_")
         n_modalities = max(len(self.modality_names_), 1)
         self.user_preference_ = state.array("user_preference_", (self.n_users_, n_modalities))

@@ -72,6 +72,20 @@ def combine_scores(
     -------
     ndarray of shape (n, n_items), float32
         A new array.
+
+    Raises
+    ------
+    ValueError
+        If neither part is complete.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.sparse import csr_matrix
+    >>> from recsk.ranking import Users, combine_scores
+    >>> users = Users(np.float32([[2.0]]), csr_matrix(np.float32([[1, 0]])))
+    >>> combine_scores(users, np.float32([[1.0], [3.0]]), csr_matrix(np.float32([[0, 5], [0, 0]])))
+    array([[ 2., 11.]], dtype=float32)
     """
     scores = None
     if item_vectors is not None and users.vectors is not None:

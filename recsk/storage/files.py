@@ -46,8 +46,9 @@ def save(est: Any, path: str | bytes | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    est : MDERecommender or MDSRecRecommender
-        A fitted recommender.
+    est : estimator
+        A fitted recommender: of recsk, or of another class with the decorator
+        `recsk.contract.register_estimator`.
     path : str, bytes or path-like
         Where to write, with any suffix.
 
@@ -60,7 +61,7 @@ def save(est: Any, path: str | bytes | os.PathLike[str]) -> None:
     NotFittedError
         If `est` is not fitted.
     TypeError
-        If `est` is of another class, or of a subclass of these classes.
+        If the class of `est` is not registered, as a subclass of a registered one is not.
     ValueError
         If a file cannot hold a parameter or fitted attribute. The message names it, and nothing
         is written.
@@ -128,7 +129,7 @@ def load(path: str | bytes | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    MDERecommender or MDSRecRecommender
+    estimator
         Fitted, with the parameters that it was saved with.
 
     Raises

@@ -16,6 +16,7 @@ def test_a_table_has_the_best_first_and_marks_what_is_significant(script, tmp_pa
         "changes": {"mde:alpha": 0.1},
         "environment": {"commits": ["abc"], "processors": ["a processor"]},
         "runs": {"popular": [run(0.1, 0.02)], "ease": [run(0.2, 0.04)], "mde": [run(0.3, 0.06)]},
+        "searches": {"ease": {"at_limit": ["regularization"]}, "popular": {"at_limit": []}},
         "comparison": [
             {"model": name, "rule": "ease", "metric": metric, **tests}
             | ({"p_holm": 0.2} if name == "popular" else {})
@@ -29,6 +30,7 @@ def test_a_table_has_the_best_first_and_marks_what_is_significant(script, tmp_pa
     text = rules_page.page(rules_page.load(tmp_path))
     assert "--dataset tiktok --model popular,ease,mde --seeds 1" in text
     assert "--set mde:alpha=0.1 --compare" in text
+    assert "Best at the end of an axis: `regularization` of ease.\n" in text
     rows = [line for line in text.splitlines() if line.startswith("| ")][1:]
     assert rows == [
         "| mde | .3000 | .0600 | **+0.0200 [+0.0100, +0.0300]** | 0.004 | 7 | 0.5 |",
