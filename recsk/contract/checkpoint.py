@@ -5,16 +5,26 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from recsk.storage.atomic import replace_file
 
-__all__ = ["Checkpoint"]
+__all__ = ["Checkpoint", "Stateful"]
 
 _VERSION = 1
+
+
+class Stateful(Protocol):
+    """What changes in training; a `torch.Generator` is one."""
+
+    def get_state(self) -> Any:
+        """Return tensors, numbers and strings."""
+
+    def set_state(self, state: Any) -> Any:
+        """Continue from a state."""
 
 
 class Checkpoint:
@@ -28,8 +38,8 @@ class Checkpoint:
         Epochs between two saves.
     training : str
         Fingerprint of this training; a file of another training is rejected.
-    random_states : sequence of torch.Generator or RandomState
-        All that the training draws from.
+    random_states : sequence of torch.Generator, RandomState or Stateful
+        All that the training draws from, and what else changes from epoch to epoch.
     """
 
     def __init__(
@@ -38,7 +48,7 @@ class Checkpoint:
         *,
         every: int,
         training: str,
-        random_states: Sequence[torch.Generator | np.random.RandomState],
+        random_states: Sequence[Stateful | np.random.RandomState],
     ) -> None:
         self.path = path
         self.every = every
@@ -106,16 +116,16 @@ class Checkpoint:
         self.path.unlink(missing_ok=True)
 
 
-def _get(random: torch.Generator | np.random.RandomState) -> Any:
-    if isinstance(random, torch.Generator):
+def _get(random: Stateful | np.random.RandomState) -> Any:
+    if not isinstance(random, np.random.RandomState):
         return random.get_state()
     state: Any = random.get_state(legacy=True)
     name, keys, *rest = state
     return [name, torch.as_tensor(keys.astype(np.int64)), *rest]
 
 
-def _set(random: torch.Generator | np.random.RandomState, state: Any) -> None:
-    if isinstance(random, torch.Generator):
+def _set(random: Stateful | np.random.RandomState, state: Any) -> None:
+    if not isinstance(random, np.random.RandomState):
         random.set_state(state)
     else:
         name, keys, *rest = state

@@ -16,7 +16,7 @@ import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
-from recsk.contract.checkpoint import Checkpoint
+from recsk.contract.checkpoint import Checkpoint, Stateful
 from recsk.contract.learning import Learned
 from recsk.contract.preparation import FitPreparation, Prepared
 from recsk.contract.recommender import BaseRecommender
@@ -43,7 +43,7 @@ class TrainedRecommender(FitPreparation):
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "learning_rate_decay": [Interval(Real, 0, 1, closed="right")],
+        "schedule": [StrOptions({"constant", "one-cycle"})],
         "weight_averaging": [Interval(Real, 0, 1, closed="left")],
         "early_stopping": [StrOptions({"auto"}), "boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
@@ -123,9 +123,9 @@ class TrainedRecommender(FitPreparation):
         evaluate: Callable[[], float] | None,
         check: Callable[[], object] | None = None,
         before_epoch: Callable[[], None] | None = None,
-        random_states: Sequence[torch.Generator | np.random.RandomState],
+        random_states: Sequence[Stateful | np.random.RandomState],
     ) -> TrainingLog:
-        """Train as the parameters say; `random_states` is all that the training draws from.
+        """Train as the parameters say; `random_states` is all that training draws from or changes.
 
         `check` raises `NotFiniteError` where the network gives vectors that are not finite; it is
         called after each epoch without `evaluate`, so that such an epoch is never kept.
@@ -136,7 +136,7 @@ class TrainedRecommender(FitPreparation):
             loss_terms,
             max_epochs=int(self.max_epochs),
             learning_rate=self.learning_rate,
-            learning_rate_decay=self.learning_rate_decay,
+            schedule=self.schedule,
             weight_averaging=self.weight_averaging,
             before_epoch=before_epoch,
             evaluate=evaluate,
@@ -149,7 +149,7 @@ class TrainedRecommender(FitPreparation):
     def _make_checkpoint(
         self,
         prepared: Prepared[Any],
-        random_states: Sequence[torch.Generator | np.random.RandomState],
+        random_states: Sequence[Stateful | np.random.RandomState],
     ) -> Checkpoint | None:
         """Return the checkpoint of this training, or None without the parameter."""
         if self.checkpoint is None:

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional
 
 from recsk.nn.softmax import softmax_loss
+from recsk.nn.unit import unit_vectors
 
 __all__ = ["alignment_loss", "bpr_loss", "difference_loss", "squared_norm", "tradeoff_weights"]
 
@@ -60,7 +61,7 @@ def difference_loss(
     weight : Tensor of shape (n_nodes,), default=None
         :math:`w_d` of each node; None is one everywhere.
     """
-    distance = (functional.normalize(first) - functional.normalize(second)).abs().sum(dim=1)
+    distance = (unit_vectors(first) - unit_vectors(second)).abs().sum(dim=1)
     return -_weighted_mean(distance, weight)
 
 
@@ -89,8 +90,8 @@ def alignment_loss(
         The node of each row. Rows of the same node are not negatives of each other. None means
         that all rows are different nodes.
     """
-    anchors = functional.normalize(first) / temperature
-    targets = functional.normalize(second)
+    anchors = unit_vectors(first) / temperature
+    targets = unit_vectors(second)
     if ids is not None:
         same = ids[:, None] == ids[None, :]
         return softmax_loss(anchors, targets, targets, excluded=same, weight=weight)
@@ -98,10 +99,13 @@ def alignment_loss(
     return softmax_loss(anchors, targets, targets, positive_index=diagonal, weight=weight)
 
 
-def squared_norm(*tensors: torch.Tensor) -> torch.Tensor:
-    r"""Half the sum of squares, per row of the first tensor (:math:`\lambda`'s term, Eq. 11)."""
+def squared_norm(*tensors: torch.Tensor, n: int | None = None) -> torch.Tensor:
+    r"""Half the sum of squares, per row of the first tensor (:math:`\lambda`'s term, Eq. 11).
+
+    `n` is in place of the number of rows.
+    """
     total = torch.stack([tensor.square().sum() for tensor in tensors]).sum()
-    return total / (2 * len(tensors[0]))
+    return total / (2 * (len(tensors[0]) if n is None else n))
 
 
 def _weighted_mean(values: torch.Tensor, weight: torch.Tensor | None) -> torch.Tensor:

@@ -124,5 +124,7 @@ def gather(table: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
 
 
 def scatter_sum(values: torch.Tensor, ids: torch.Tensor, n: int) -> torch.Tensor:
-    """Sum values of shape (m,) by id to shape (n,). The result is deterministic on CUDA."""
-    return torch.ops.aten.embedding_dense_backward(values[:, None], ids, n, -1, False)[:, 0]
+    """Sum values (m,) or rows (m, width) by id, to n of them; deterministic on CUDA."""
+    rows = values[:, None] if values.ndim == 1 else values
+    total = torch.ops.aten.embedding_dense_backward(rows, ids, n, -1, False)
+    return total[:, 0] if values.ndim == 1 else total

@@ -13,6 +13,8 @@ from typing import Any, Protocol, TypeVar
 import torch
 from tqdm import tqdm
 
+from recsk.nn.lazy_adam import LazyAdam
+
 __all__ = ["Checkpoint", "NotFiniteError", "TrainingLog", "check_finite", "train"]
 
 B = TypeVar("B")
@@ -81,7 +83,7 @@ def train(
     *,
     max_epochs: int,
     learning_rate: float,
-    learning_rate_decay: float = 1.0,
+    schedule: str = "constant",
     weight_averaging: float = 0.0,
     before_epoch: Callable[[], None] | None = None,
     evaluate: Callable[[], float] | None = None,
@@ -106,8 +108,9 @@ def train(
         Computes the loss terms of a batch, by name; their sum is minimised.
     max_epochs : int
     learning_rate : float
-    learning_rate_decay : float, default=1.0
-        The learning rate is multiplied by this factor after each epoch.
+    schedule : {"constant", "one-cycle"}, default="constant"
+        How the learning rate changes from step to step. "one-cycle": it rises to `learning_rate`
+        in the first tenth of all steps and falls to zero by a cosine in the others.
     weight_averaging : float, default=0.0
         Decay per step of a moving average of the weights. If above 0, the averages are evaluated
         and kept; training itself continues with the weights of the last step.
@@ -130,7 +133,8 @@ def train(
     -------
     TrainingLog
     """
-    state = _TrainingState(network, learning_rate, learning_rate_decay, weight_averaging)
+    n_steps = max_epochs * len(batches) if schedule == "one-cycle" else None
+    state = _TrainingState(network, learning_rate, n_steps, weight_averaging)
     if checkpoint is not None and (saved := checkpoint.load()) is not None:
         state.load_state_dict(saved)
     log = state.log
@@ -147,12 +151,11 @@ def train(
             if before_epoch is not None:
                 before_epoch()
             network.train()
-            means = _run_epoch(batches, loss_terms, state.optimizer, state.average)
+            means = _run_epoch(batches, loss_terms, state)
             log.non_finite = next((n for n, v in means.items() if not math.isfinite(v)), None)
             if log.non_finite is not None:
                 log.stopped_by = "non-finite"
                 break
-            state.schedule.step()
             network.eval()
             with state.average.in_place():
                 check_finite(*network.parameters())
@@ -207,22 +210,32 @@ class _TrainingState:
         self,
         network: torch.nn.Module,
         learning_rate: float,
-        learning_rate_decay: float,
+        n_steps: int | None,
         weight_averaging: float,
     ) -> None:
         self.network = network
         self.log = TrainingLog()
-        self.optimizer = torch.optim.Adam(network.parameters(), lr=learning_rate, fused=True)
-        self.schedule = torch.optim.lr_scheduler.ExponentialLR(self.optimizer, learning_rate_decay)
+        self.learning_rate, self.n_steps = learning_rate, n_steps
+        self.optimizer = LazyAdam(network.parameters(), learning_rate)
+        self.step_number = 0
         self.average = _MovingAverage(network, weight_averaging)
         self.best_metric = -math.inf
         self.best_weights = _snapshot(network)
+
+    def step(self) -> None:
+        """Change the weights by their gradients."""
+        if self.n_steps is not None:
+            factor = _one_cycle(self.step_number, self.n_steps)
+            self.optimizer.param_groups[0]["lr"] = factor * self.learning_rate
+        self.optimizer.step()
+        self.step_number += 1
+        self.average.update()
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
+            "step_number": self.step_number,
             "average": self.average.state_dict(),
             "log": asdict(self.log),
             "best_metric": self.best_metric,
@@ -232,10 +245,19 @@ class _TrainingState:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
+        self.step_number = state["step_number"]
         self.average.load_state_dict(state["average"])
         self.log = TrainingLog(**state["log"])
         self.best_metric, self.best_weights = state["best_metric"], state["best_weights"]
+
+
+def _one_cycle(step: int, n_steps: int) -> float:
+    """Factor of the learning rate: up in a tenth of the steps, and down to zero by a cosine."""
+    n_rising = max(n_steps // 10, 1)
+    if step < n_rising:
+        return (step + 1) / (n_rising + 1)
+    passed = (step - n_rising) / max(n_steps - n_rising, 1)
+    return 0.5 + 0.5 * math.cos(math.pi * min(passed, 1))
 
 
 class _MovingAverage:
@@ -280,8 +302,7 @@ class _MovingAverage:
 def _run_epoch(
     batches: Iterable[B],
     loss_terms: Callable[[B], dict[str, torch.Tensor]],
-    optimizer: torch.optim.Optimizer,
-    average: _MovingAverage,
+    state: _TrainingState,
 ) -> dict[str, float]:
     totals: dict[str, torch.Tensor] = {}
     n_batches = 0
@@ -295,10 +316,9 @@ def _run_epoch(
         # On other devices this check would wait for the device; the end of the epoch checks there.
         if values.device.type == "cpu" and not values.isfinite().all():
             break
-        optimizer.zero_grad(set_to_none=True)
+        state.optimizer.zero_grad(set_to_none=True)
         values.sum().backward()
-        optimizer.step()
-        average.update()
+        state.step()
     return {name: float(total) / n_batches for name, total in totals.items()}
 
 

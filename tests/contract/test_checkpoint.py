@@ -47,7 +47,7 @@ class Problem:
             self.terms,
             max_epochs=9,
             learning_rate=0.01,
-            learning_rate_decay=0.9,
+            schedule="one-cycle",
             weight_averaging=0.9,
             evaluate=lambda: float(self.rng.random_sample()),
             n_iter_no_change=20,

@@ -16,6 +16,7 @@ from recsk.contract import training
 from recsk.contract.validation import Validation
 from recsk.model_selection import RandomHoldout
 from recsk.models.mde import steps as mde_steps
+from recsk.nn.lazy_adam import LazyAdam
 from tests.contract.suite import FEATURES, TEST, TRAIN, answers
 
 ESTIMATORS = {
@@ -75,6 +76,7 @@ def test_ctrl_c_stops_a_search(interrupted, est):
 
 
 def test_after_ctrl_c_the_best_state_is_kept(interrupted, est):
+    est.set_params(schedule="constant")  # else a fit of one epoch has other steps
     with pytest.raises(KeyboardInterrupt, match="keeps the weights of epoch 1"):
         fit(est, eval_set=TEST)
     whole = fit(clone(est).set_params(max_epochs=1), eval_set=TEST)
@@ -107,9 +109,9 @@ def test_a_last_step_that_diverges(name, similarity, early_stopping):
 @pytest.mark.parametrize("with_metric", [True, False])
 def test_the_epochs_before_a_divergence_are_kept(with_metric, est, monkeypatch):
     options = {"eval_set": TEST} if with_metric else {}
-    est.set_params(batch_size=10_000)  # one step an epoch
+    est.set_params(batch_size=10_000, schedule="constant")  # one step an epoch, always as long
     two = fit(clone(est).set_params(max_epochs=2), **options)
-    step, steps = torch.optim.Adam.step, []
+    step, steps = LazyAdam.step, []
 
     def ruin_the_third(self, *args, **kwargs):
         loss = step(self, *args, **kwargs)
@@ -118,7 +120,7 @@ def test_the_epochs_before_a_divergence_are_kept(with_metric, est, monkeypatch):
             self.param_groups[0]["params"][0].data.fill_(np.nan)
         return loss
 
-    monkeypatch.setattr(torch.optim.Adam, "step", ruin_the_third)
+    monkeypatch.setattr(LazyAdam, "step", ruin_the_third)
     with pytest.warns(ConvergenceWarning, match=r"not finite in epoch 3 .*the weights of epoch"):
         fit(est, **options)
     assert (est.n_iter_, est.best_iter_) == (2, two.best_iter_) and len(steps) == 3
@@ -175,21 +177,15 @@ def test_a_checkpoint_of_another_version_is_refused(library, est, monkeypatch, t
     assert fit(est, eval_set=TEST).n_iter_ == 4
 
 
-def test_without_a_metric_the_whole_graph_is_checked(monkeypatch):
-    """Each epoch of a fit with edge dropout has another graph."""
-    graphs, check = [], mde_steps.check_finite
-    network_of = {}
-
-    def built(*args, **options):
-        network_of["it"] = network = mde_network(*args, **options)
-        return network
+@pytest.mark.parametrize("propagation", ["cached", "full"])
+def test_without_a_metric_the_vectors_of_all_nodes_are_checked(propagation, monkeypatch):
+    """After each epoch, although its steps may compute those of their batches alone."""
+    shapes, check = [], mde_steps.check_finite
 
     def checked(*tensors):
-        graphs.append(network_of["it"].graphs)
+        shapes.append([tensor.shape[0] for tensor in tensors])
         check(*tensors)
 
-    mde_network = mde_steps.MDENetwork
-    monkeypatch.setattr(mde_steps, "MDENetwork", built)
     monkeypatch.setattr(mde_steps, "check_finite", checked)
-    fit(clone(ESTIMATORS["mde"]).set_params(edge_dropout=0.5))
-    assert len(graphs) == 4 and all(graph is graphs[0] for graph in graphs)
+    fit(clone(ESTIMATORS["mde"]).set_params(propagation=propagation))
+    assert shapes == 4 * [[TRAIN.n_users, TRAIN.n_items]]

@@ -166,7 +166,7 @@ def test_users_of_mde_get_what_is_like_their_heavy_interactions():
     share = []  # of the second group among what these users get
     for heavy in (0, 1):
         weight = np.where((user >= 40) & (item // 10 == heavy), 20.0, 1.0)
-        model = MDERecommender(n_factors=8, max_epochs=100, learning_rate=0.01, random_state=0)
+        model = MDERecommender(n_factors=8, learning_rate=0.01, random_state=0)
         ids, _ = model.fit(X, sample_weight=weight).recommend(np.arange(40, 50), k=5)
         share.append(np.mean(ids // 10))
     assert share[0] < 0.3 and share[1] > 0.7
@@ -188,12 +188,12 @@ def test_weights_find_purchases_in_a_log_of_random_views(seed):
     X = Interactions.from_frame(log, encode=False, value="worth", n_users=200, n_items=300)
     train, test = next(RandomHoldout(test_size=0.3, random_state=0).split(X))
     train, bought = X[train], X[test[X.value[test] == 10]]
-    est = MDERecommender(n_factors=16, max_epochs=10, learning_rate=0.005, random_state=0)
-    found = []
+    est, found = MDERecommender(n_factors=16, random_state=0), []
     for X in (train.with_value(None), train):
         est.fit(X, item_features=data.item_features, sample_weight=X.value)
         found.append(est.score(bought))
-    assert found[1] > 1.33 * found[0]
+    # From the spectral start, views at random do less harm, so that weights gain less.
+    assert found[1] > 1.25 * found[0]
 
 
 def test_heavier_targets_of_mdsrec_lead():

@@ -66,7 +66,7 @@ class TwoTowersRecommender(TrainedRecommender):
         n_factors=64,
         standardize=True,
         learning_rate=0.01,
-        learning_rate_decay=1.0,
+        schedule="constant",
         weight_averaging=0.0,
         batch_size=1024,
         max_epochs=100,
@@ -84,7 +84,7 @@ class TwoTowersRecommender(TrainedRecommender):
         self.n_factors = n_factors
         self.standardize = standardize
         self.learning_rate = learning_rate
-        self.learning_rate_decay = learning_rate_decay
+        self.schedule = schedule
         self.weight_averaging = weight_averaging
         self.batch_size = batch_size
         self.max_epochs = max_epochs

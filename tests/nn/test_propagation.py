@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from recsk.nn.propagation import SparseOperator, gather, mean_of_layers
+from recsk.nn.propagation import SparseOperator, gather, mean_of_layers, scatter_sum
 from tests.nn import reference
 from tests.nn.cuda import DEVICES
 
@@ -72,6 +72,30 @@ def test_gather(shape, device):
     rows.backward(G)
     expected = torch.zeros_like(table).index_add_(0, ids, G)
     torch.testing.assert_close(table.grad, expected)
+
+
+@pytest.mark.parametrize("width", [None, 1, 3])
+@pytest.mark.parametrize("m", [0, 1, 7])
+def test_scatter_sum(m, width, device):
+    """Of numbers, or of rows."""
+    ids = torch.tensor([4, 0, 4, 5, 4, 0, 2])[:m]
+    values = random_tensor(m, *([width] if width else []))
+    expected = np.zeros((8, *values.shape[1:]))
+    for value, i in zip(values.numpy(), ids.tolist(), strict=True):
+        expected[i] += value
+    values = values.to(device).requires_grad_()
+    total = scatter_sum(values, ids.to(device), 8)
+    np.testing.assert_allclose(total.detach().cpu(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_gradient_of_scatter_sum(device):
+    ids = torch.tensor([1, 0, 1], device=device)
+    for shape in ((3,), (3, 2)):
+        values = random_tensor(*shape).to(device).requires_grad_()
+        total = scatter_sum(values, ids, 4)
+        slope = random_tensor(*total.shape).to(device)
+        total.backward(slope)
+        torch.testing.assert_close(values.grad, slope[ids])
 
 
 def test_nothing_warns(device, recwarn):

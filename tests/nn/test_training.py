@@ -1,6 +1,7 @@
 import math
 import sys
 
+import numpy as np
 import pytest
 import torch
 
@@ -85,9 +86,40 @@ def test_the_best_epoch_is_kept(walker, metrics, patience, n_iter, best, stopped
     assert walker.steps.item() == 2 * best
 
 
-def test_learning_rate_decays_after_each_epoch(walker):
-    run(walker, max_epochs=3, learning_rate=0.1, learning_rate_decay=0.5)
-    assert walker.position.item() == pytest.approx(2 * (0.1 + 0.05 + 0.025), abs=1e-5)
+def test_the_learning_rate_goes_up_and_down_once(walker):
+    positions = [0.0]
+
+    def terms(batch):
+        positions.append(walker.position.item())  # after the step before
+        return walker.terms(batch)
+
+    run(walker, terms=terms, max_epochs=50, learning_rate=0.1, schedule="one-cycle")
+    # A step of Adam on a constant slope is as long as the learning rate.
+    rates = np.diff([*positions[1:], walker.position.item()])
+    up = [0.1 * (step + 1) / 11 for step in range(10)]
+    down = [0.05 * (1 + math.cos(math.pi * step / 90)) for step in range(90)]
+    np.testing.assert_allclose(rates, up + down, atol=2e-4)
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "factors"),
+    [
+        (1, [1 / 2]),
+        (2, [1 / 2, 1]),
+        (3, [1 / 2, 1, 1 / 2]),
+        (5, [1 / 2, 1, 0.5 + 0.5**1.5, 1 / 2, 0.5 - 0.5**1.5]),
+    ],
+)
+def test_few_steps_go_up_and_down_too(walker, n_steps, factors):
+    run(walker, batches=range(n_steps), max_epochs=1, learning_rate=0.1, schedule="one-cycle")
+    assert walker.position.item() == pytest.approx(0.1 * sum(factors), abs=1e-5)
+
+
+def test_one_cycle_over_all_epochs(walker):
+    log = run(walker, schedule="one-cycle")
+    rates = [1 / 2, *(0.5 + 0.5 * math.cos(math.pi * step / 9) for step in range(9))]
+    assert walker.position.item() == pytest.approx(sum(rates), abs=1e-4)
+    assert log.n_iter == 5
 
 
 @pytest.mark.parametrize("max_epochs", [1, 3, 20])
