@@ -6,6 +6,7 @@ from recsk.graphs.interests import cluster_items
 from recsk.graphs.items import item_similarity_graph, mix_with_identity, relation_graph
 from recsk.graphs.random_walks import rp3beta
 from recsk.graphs.recent import RecentRelations
+from recsk.graphs.spectral import spectral_vectors
 from recsk.graphs.succession import recency_weights, succession_graph
 from recsk.graphs.user_item import interaction_graph, normalize_symmetric
 from recsk.graphs.users import similar_histories, user_cooccurrence_graph
@@ -22,6 +23,7 @@ __all__ = [
     "relation_graph",
     "rp3beta",
     "similar_histories",
+    "spectral_vectors",
     "succession_graph",
     "user_cooccurrence_graph",
     "window_cooccurrence_graph",
