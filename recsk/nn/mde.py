@@ -11,10 +11,11 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import nn
-from torch.nn import functional
 
+from recsk.nn.lazy_adam import rows_of
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator, mean_of_layers
+from recsk.nn.unit import unit_vectors
 
 __all__ = ["Graphs", "MDENetwork"]
 
@@ -124,29 +125,54 @@ class MDENetwork(nn.Module):
 
     def initial_nodes(self) -> torch.Tensor:
         """Return the vectors before any propagation, (U + I, M * d), users first."""
-        users = self.user.view(self.n_users, self.n_modalities, self.n_factors)
+        items = None if self.id_embedding == "none" else self.item
+        return torch.cat([self.initial_users(self.user), self.initial_items(items)])
+
+    def initial_users(self, learned: torch.Tensor) -> torch.Tensor:
+        """Return the vectors of users before propagation, from their learned vectors."""
+        users = learned.view(-1, self.n_modalities, self.n_factors)
+        return self._normalize(users).flatten(1)
+
+    def initial_items(
+        self, learned: torch.Tensor | None, ids: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the vectors of items before propagation.
+
+        Parameters
+        ----------
+        learned : Tensor of shape (n, d) or None
+            Their learned vectors; None if the network has none.
+        ids : Tensor of shape (n,), default=None
+            The items, in ascending order and distinct; None means all.
+        """
         if self.id_embedding == "only":
-            items = self._normalize(self.item)
-        else:
-            items = torch.cat([self._encode_items(m) for m in range(self.n_modalities)], dim=1)
-        return torch.cat([self._normalize(users).flatten(1), items])
+            assert learned is not None
+            return self._normalize(learned)
+        parts = [self._encode_items(m, learned, ids) for m in range(self.n_modalities)]
+        return torch.cat(parts, dim=1)
 
     def _normalize(self, vectors: torch.Tensor) -> torch.Tensor:
-        return functional.normalize(vectors, dim=-1) if self.normalize else vectors
+        return unit_vectors(vectors) if self.normalize else vectors
 
-    def _encode_items(self, m: int) -> torch.Tensor:
+    def _encode_items(
+        self, m: int, learned: torch.Tensor | None, ids: torch.Tensor | None
+    ) -> torch.Tensor:
         features, present = self.modalities[m]
+        has_interactions = self.has_interactions
+        if ids is not None and len(ids) < self.n_items:
+            features, present = features[ids], present[ids]
+            has_interactions = has_interactions[ids]
         encoded = self.encoders[m](features)
-        if self.id_embedding == "none":
+        if learned is None:
             return self._normalize(encoded) * present
         # A cold item is never a positive: its id vector would only learn to be far from every
         # user. So a cold item has its content alone.
-        ids = self.item * self.has_interactions
+        own = learned * has_interactions
         # An item without the modality has its id vector alone: its filled features never count.
         if self.id_embedding == "add":
-            return self._normalize(functional.normalize(encoded) * present + ids)
+            return self._normalize(unit_vectors(encoded) * present + own)
         gate = torch.sigmoid(self.gates[m](encoded))
-        return self._normalize(ids * torch.where(present > 0, gate, 0.5))
+        return self._normalize(own * torch.where(present > 0, gate, 0.5))
 
     def forward(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Propagate users and items on all graphs.
@@ -156,7 +182,11 @@ class MDENetwork(nn.Module):
         users : Tensor of shape (U, M, d)
         items : Tensor of shape (I, M, d)
         """
-        nodes = mean_of_layers(self.graphs.interaction, self.initial_nodes(), self.n_layers)
+        return self.propagate(self.initial_nodes())
+
+    def propagate(self, initial: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Propagate initial vectors (U + I, M * d) on all graphs; see `forward`."""
+        nodes = mean_of_layers(self.graphs.interaction, initial, self.n_layers)
         users, items = nodes[: self.n_users], nodes[self.n_users :]
         if self.graphs.user is not None:
             users = users + self.graphs.user @ users
@@ -167,12 +197,21 @@ class MDENetwork(nn.Module):
         shape = (-1, self.n_modalities, self.n_factors)
         return users.view(shape), items.view(shape)
 
-    def preferences(self) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the modality weights of users (U, M) and items (I, M); rows sum to 1."""
+    def preferences(
+        self, user: torch.Tensor | None = None, item: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the modality weights of users (n, M) and items (n, M); rows sum to 1.
+
+        `user` and `item` are distinct ids, whose rows alone then have a gradient; None means all.
+        """
         if self.fixed_preference is None:
-            return self.user_preference.softmax(dim=1), self.item_preference.softmax(dim=1)
+            of_users = self.user_preference if user is None else rows_of(self.user_preference, user)
+            of_items = self.item_preference if item is None else rows_of(self.item_preference, item)
+            return of_users.softmax(dim=1), of_items.softmax(dim=1)
         fixed = self.fixed_preference.unsqueeze(0)
-        return fixed.expand(self.n_users, -1), fixed.expand(self.n_items, -1)
+        n_users = self.n_users if user is None else len(user)
+        n_items = self.n_items if item is None else len(item)
+        return fixed.expand(n_users, -1), fixed.expand(n_items, -1)
 
     def fuse(self, nodes: torch.Tensor, preference: torch.Tensor) -> torch.Tensor:
         """Join the modalities of nodes (n, M, d), weighted by preferences (n, M) (Eq. 5)."""
@@ -182,7 +221,7 @@ class MDENetwork(nn.Module):
 
     def to_score_space(self, vectors: torch.Tensor) -> torch.Tensor:
         """Scale vectors so that inner products of users and items are scores."""
-        return functional.normalize(vectors, dim=-1) if self.similarity == "cosine" else vectors
+        return unit_vectors(vectors) if self.similarity == "cosine" else vectors
 
     @torch.no_grad()
     def fold_in_parts(self) -> dict[str, torch.Tensor]:
@@ -221,7 +260,8 @@ def _encoder(width: int, hidden: int, n_factors: int, generator: torch.Generator
 
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)  # without draws from the global state
+    with torch.random.fork_rng(devices=[]):  # so that the global state stays
+        layer = nn.Linear(n_in, n_out)
     bound = n_in**-0.5
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -17,11 +17,21 @@ from recsk.nn.losses import (
     tradeoff_weights,
 )
 from recsk.nn.mde import MDENetwork
+from recsk.nn.mde_nodes import BatchNodes
 from recsk.nn.propagation import gather
 from recsk.nn.sampling import Batch
 from recsk.nn.softmax import softmax_loss
 
 __all__ = ["MDEObjective"]
+
+
+class _Side(NamedTuple):
+    """Users or items that difference and alignment compare."""
+
+    nodes: torch.Tensor
+    preference: torch.Tensor
+    ids: torch.Tensor
+    tradeoff: torch.Tensor | None
 
 
 @dataclass
@@ -34,6 +44,8 @@ class MDEObjective:
     Parameters
     ----------
     network : MDENetwork
+    nodes : callable
+        Computes the nodes of a batch: `WholeGraph` or `CachedGraph`.
     ranking : {"bpr", "softmax"}
         :math:`L_{rank}`; softmax ranks the positive among negatives that the batch shares.
     score_temperature : float
@@ -44,10 +56,12 @@ class MDEObjective:
     temperature : float
         Temperature of the alignment loss.
     max_alignment : int
-        Largest number of nodes of a batch that the alignment loss compares with each other.
+        Largest number of interactions of a batch whose users and items the difference and
+        alignment losses compare.
     """
 
     network: MDENetwork
+    nodes: Callable[[Batch], BatchNodes]
     ranking: Literal["bpr", "softmax"]
     score_temperature: float
     modality_weight: float
@@ -59,53 +73,40 @@ class MDEObjective:
 
     def __call__(self, batch: Batch) -> dict[str, torch.Tensor]:
         """Compute the weighted terms of the loss, by name; gradients are those of their sum."""
-        network = self.network
-        users, items = network()
-        user_preference, item_preference = network.preferences()
-        # Each user is compared with the shared negatives once, however many interactions it has.
-        user = batch.user if batch.seen is None else batch.seen.user
-        nodes = [gather(users, user), gather(items, batch.positive), gather(items, batch.negative)]
-        preferences = [
-            gather(user_preference, user),
-            gather(item_preference, batch.positive),
-            gather(item_preference, batch.negative),
-        ]
-        terms = self._ranking_terms(nodes, preferences, batch)
-        if batch.seen is not None:
-            nodes[0] = gather(nodes[0], batch.seen.user_index)
-            preferences[0] = gather(preferences[0], batch.seen.user_index)
-        if network.n_modalities > 1:
-            sides = [
-                (nodes[0], preferences[0], batch.user, "user"),
-                (nodes[1], preferences[1], batch.positive, "item"),
-            ]
+        network, of_batch = self.network, self.nodes(batch)
+        terms = self._ranking_terms(of_batch, batch)
+        if network.n_modalities > 1 and (self.alpha or self.beta):
+            sides = self._sides(of_batch, batch)
             if self.alpha:
-                terms["difference"] = self.alpha * _sum([self._difference_loss(*s) for s in sides])
+                terms["difference"] = self.alpha * _sum([self._difference_loss(s) for s in sides])
             if self.beta:
-                terms["alignment"] = self.beta * _sum([self._alignment_loss(*s) for s in sides])
+                terms["alignment"] = self.beta * _sum([self._alignment_loss(s) for s in sides])
         if self.reg_lambda:
-            terms["regularization"] = self.reg_lambda * squared_norm(*self._learned_vectors(batch))
+            squares = squared_norm(*of_batch.learned, n=len(batch.user))
+            terms["regularization"] = self.reg_lambda * squares
         return terms
 
-    def _learned_vectors(self, batch: Batch) -> list[torch.Tensor]:
-        """Return the learned vectors, before propagation, of the users and items of a batch."""
-        rows = [gather(self.network.user, batch.user)]
-        if self.network.id_embedding != "none":
-            rows += [gather(self.network.item, ids) for ids in (batch.positive, batch.negative)]
-        return rows
+    def get_state(self) -> float:
+        """Return what a fit may change from epoch to epoch."""
+        return self.score_temperature
 
-    def _ranking_terms(
-        self, nodes: Sequence[torch.Tensor], preferences: Sequence[torch.Tensor], batch: Batch
-    ) -> dict[str, torch.Tensor]:
+    def set_state(self, state: float) -> None:
+        """Continue from a state."""
+        self.score_temperature = state
+
+    def _ranking_terms(self, of_batch: BatchNodes, batch: Batch) -> dict[str, torch.Tensor]:
         """Compute the ranking losses of the fused scores and of the scores per modality."""
         network = self.network
         modality_weight = self.modality_weight if network.n_modalities > 1 else 0.0
-        fused = [network.fuse(*pair) for pair in zip(nodes, preferences, strict=True)]
+        pairs = zip(of_batch.vectors, of_batch.preferences, strict=True)
+        fused = of_batch.select([network.fuse(*pair) for pair in pairs])
         terms = {"ranking": self._ranking_loss(fused, batch)}
         if modality_weight:
-            modality_nodes = [network.to_score_space(part) for part in nodes]
-            parts = [[x[:, m] for x in modality_nodes] for m in range(network.n_modalities)]
-            losses = [self._ranking_loss(part, batch) for part in parts]
+            parts = [network.to_score_space(part).unbind(1) for part in of_batch.vectors]
+            losses = [
+                self._ranking_loss(of_batch.select(of_modality), batch)
+                for of_modality in zip(*parts, strict=True)
+            ]
             terms["modality_ranking"] = modality_weight * _sum(losses)
         return terms
 
@@ -125,48 +126,63 @@ class MDEObjective:
             query_index=None if seen is None else seen.user_index,
         )
 
-    def _difference_loss(
-        self, nodes: torch.Tensor, preference: torch.Tensor, ids: torch.Tensor, side: str
-    ) -> torch.Tensor:
+    def _sides(self, of_batch: BatchNodes, batch: Batch) -> list[_Side]:
+        """Select the users and the items that difference and alignment compare."""
+        # Users of a batch are in random order, but the interactions of one may be together.
+        step = max(len(batch.user) // self.max_alignment, 1)
+        sample = torch.arange(0, len(batch.user), step, device=batch.user.device)
+        sample = sample[: self.max_alignment]
+        rows = [sample, sample]
+        if batch.seen is not None:
+            rows[0] = batch.seen.user_index[sample]
+        if of_batch.items is not None:
+            rows[1] = of_batch.items[0][sample]
+        tradeoffs = [gather(free, sample) for free in of_batch.tradeoffs] or (None, None)
+        return [
+            _Side(gather(nodes, row), gather(preference, row), ids[sample], free)
+            for nodes, preference, row, ids, free in zip(
+                of_batch.vectors[:2],
+                of_batch.preferences[:2],
+                rows,
+                (batch.user, batch.positive),
+                tradeoffs,
+                strict=True,
+            )
+        ]
+
+    def _difference_loss(self, side: _Side) -> torch.Tensor:
+        parts = side.nodes.unbind(1)
         return _sum(
             [
-                difference_loss(
-                    nodes[:, a], nodes[:, b], self._tradeoff_weights(preference, ids, side, pair)[0]
-                )
-                for pair, (a, b) in enumerate(combinations(range(nodes.shape[1]), 2))
+                difference_loss(parts[a], parts[b], self._weights(side, pair)[0])
+                for pair, (a, b) in enumerate(combinations(range(len(parts)), 2))
             ]
         )
 
-    def _alignment_loss(
-        self, nodes: torch.Tensor, preference: torch.Tensor, ids: torch.Tensor, side: str
-    ) -> torch.Tensor:
-        # The batch is in random order, so its first rows are a random sample.
-        nodes, preference, ids = (x[: self.max_alignment] for x in (nodes, preference, ids))
+    def _alignment_loss(self, side: _Side) -> torch.Tensor:
+        parts = side.nodes.unbind(1)
         return _sum(
             [
                 alignment_loss(
-                    nodes[:, a],
-                    nodes[:, b],
-                    self._tradeoff_weights(preference, ids, side, pair)[1],
+                    parts[a],
+                    parts[b],
+                    self._weights(side, pair)[1],
                     temperature=self.temperature,
-                    ids=ids,
+                    ids=side.ids,
                 )
-                for pair, (a, b) in enumerate(combinations(range(nodes.shape[1]), 2))
+                for pair, (a, b) in enumerate(combinations(range(len(parts)), 2))
             ]
         )
 
-    def _tradeoff_weights(
-        self, preference: torch.Tensor, ids: torch.Tensor, side: str, pair: int
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None]:
-        """Return the weights of difference and alignment for the nodes of a batch and a pair."""
+    def _weights(self, side: _Side, pair: int) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+        """Return the weights of difference and alignment for a pair of modalities."""
         if self.network.tradeoff == "uniform":
             return None, None
-        if self.network.tradeoff == "independent":
-            free = getattr(self.network, f"{side}_tradeoff")[:, 2 * pair : 2 * pair + 2]
-            weights = gather(free, ids).sigmoid()
+        if side.tradeoff is not None:
+            weights = side.tradeoff[:, 2 * pair : 2 * pair + 2].sigmoid()
             return weights[:, 0], weights[:, 1]
-        a, b = list(combinations(range(preference.shape[1]), 2))[pair]
-        return tradeoff_weights(preference[:, a], preference[:, b])
+        a, b = list(combinations(range(side.preference.shape[1]), 2))[pair]
+        return tradeoff_weights(side.preference[:, a], side.preference[:, b])
 
 
 def _sum(terms: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import torch
 
-__all__ = ["Batch", "InteractionSampler", "SeenNegatives", "find_positions"]
+__all__ = ["Batch", "BatchRows", "InteractionSampler", "SeenNegatives", "find_positions"]
 
 
 class SeenNegatives(NamedTuple):
@@ -28,6 +28,30 @@ class SeenNegatives(NamedTuple):
     seen: torch.Tensor
 
 
+class BatchRows(NamedTuple):
+    """The users and items of a batch of whole users, each once.
+
+    Attributes
+    ----------
+    user : Tensor of shape (n_users,), int64
+    user_index : Tensor of shape (n,), int64
+        Index into `user` for each interaction.
+    item : Tensor of shape (n_items,), int64
+        Positives and negatives.
+    positive_index, negative_index : Tensor, int64
+        Index into `item` for each positive and each negative.
+    affinity : Tensor of shape (n,)
+        Entry of the interaction graph for each interaction.
+    """
+
+    user: torch.Tensor
+    user_index: torch.Tensor
+    item: torch.Tensor
+    positive_index: torch.Tensor
+    negative_index: torch.Tensor
+    affinity: torch.Tensor
+
+
 class Batch(NamedTuple):
     """Interactions of one training step.
 
@@ -44,6 +68,8 @@ class Batch(NamedTuple):
         Weight of each interaction in the loss; None weights all equally.
     seen : SeenNegatives or None
         Which shared negatives the users have seen. If given, `positive_index` is None.
+    rows : BatchRows or None
+        If the batch has all interactions of its users: the rows of the tables that it needs.
     """
 
     user: torch.Tensor
@@ -52,10 +78,11 @@ class Batch(NamedTuple):
     positive_index: torch.Tensor | None = None
     weight: torch.Tensor | None = None
     seen: SeenNegatives | None = None
+    rows: BatchRows | None = None
 
 
 class InteractionSampler:
-    """Shuffled passes over the interactions, with negatives uniform over the catalogue.
+    """Shuffled passes over the interactions, with negatives drawn uniformly.
 
     A whole epoch is drawn at once and on the device, so that no step waits for the CPU.
 
@@ -75,8 +102,8 @@ class InteractionSampler:
     generator : torch.Generator
         On the same device.
     n_shared : int or None, default=None
-        Number of negatives that a batch shares, at most `n_items`. None draws one negative for
-        each interaction.
+        Number of negatives that a batch shares, at most the number of items with interactions,
+        of which they are. None draws one negative for each interaction, of all items.
     exclude_seen : bool, default=False
         Whether batches give the shared negatives that each user has seen.
     weight : Tensor of shape (n_interactions,), default=None
@@ -101,7 +128,10 @@ class InteractionSampler:
         self.n_items = n_items
         self.batch_size = batch_size
         self.generator = generator
-        self.n_shared = None if n_shared is None else min(n_shared, n_items)
+        # An item without interactions is nobody's positive. As a negative it would teach the
+        # network that content which is new is content that nobody wants.
+        self._candidates = torch.unique(item)
+        self.n_shared = None if n_shared is None else min(n_shared, len(self._candidates))
         self.weight = weight
         self.n_redraws = n_redraws
         if self.n_shared is None:
@@ -118,7 +148,7 @@ class InteractionSampler:
         if self.n_shared is None:
             negatives = self.draw_negatives(users).split(self.batch_size)
         else:
-            negatives = self._draw_shared_negatives(self.n_shared)
+            negatives = self._draw_shared_negatives(self.n_shared, len(self))
         weights: Iterable[torch.Tensor | None] = [None] * len(self)
         if self.weight is not None:
             weights = self.weight[order].split(self.batch_size)
@@ -141,11 +171,11 @@ class InteractionSampler:
             items = torch.where(self._has_seen(user, items), self._draw_items(len(user)), items)
         return items
 
-    def _draw_shared_negatives(self, size: int) -> torch.Tensor:
+    def _draw_shared_negatives(self, size: int, n_batches: int) -> torch.Tensor:
         """Draw distinct items for every batch, (n_batches, size)."""
-        items = torch.empty(len(self), size, dtype=torch.int64, device=self.user.device)
+        items = torch.empty(n_batches, size, dtype=torch.int64, device=self.user.device)
         for row in items:
-            row.copy_(self._draw_permutation(self.n_items)[:size])
+            row.copy_(self._candidates[self._draw_permutation(len(self._candidates))[:size]])
         return items
 
     def _draw_permutation(self, size: int) -> torch.Tensor:

@@ -263,8 +263,8 @@ def objective(p, problem, batch, c):
                 w_d = w_s = np.ones(len(X))
             else:
                 w_d, w_s = _sigmoid(p[f"{side}_tradeoff"][ids, 2 * pair : 2 * pair + 2]).T
-            terms["difference"] += c["alpha"] * difference(X[:, a], X[:, b], w_d)
             head = slice(c["max_alignment"])
+            terms["difference"] += c["alpha"] * difference(X[head, a], X[head, b], w_d[head])
             terms["alignment"] += c["beta"] * alignment(
                 X[head, a], X[head, b], w_s[head], c["temperature"], ids[head]
             )

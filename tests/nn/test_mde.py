@@ -9,6 +9,7 @@ import torch
 from recsk.features import check_item_features
 from recsk.features.dense import fill_and_standardize
 from recsk.nn.mde import Graphs, MDENetwork
+from recsk.nn.mde_nodes import WholeGraph
 from recsk.nn.mde_objective import MDEObjective
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
@@ -124,7 +125,9 @@ def batch_for(ranking, seed=0):
 
 
 def terms_of(network, ranking="bpr", **weights):
-    objective = MDEObjective(network, ranking=ranking, **{**WEIGHTS, **weights})
+    objective = MDEObjective(
+        network, WholeGraph(network), ranking=ranking, **{**WEIGHTS, **weights}
+    )
     device = network.user.device
     user, positive, negative, excluded, weight = batch_for(ranking)
     seen = None
@@ -350,7 +353,7 @@ def fit(problem, ranking, device="cpu", wrap=lambda batches: batches, **options)
         exclude_seen=True,
         generator=torch.Generator(device).manual_seed(0),
     )
-    objective = MDEObjective(network, ranking=ranking, **WEIGHTS)
+    objective = MDEObjective(network, WholeGraph(network), ranking=ranking, **WEIGHTS)
     return network, train(network, wrap(batches), objective, learning_rate=0.02, **options)
 
 

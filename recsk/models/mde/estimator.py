@@ -32,8 +32,7 @@ class MDERecommender(MDESteps):
     .. math:: L = L_{rank} + w \sum_m L_{rank}^m + \alpha L_{MDA} + \beta L_{MSA}
               + \frac{\lambda}{2} \|\Theta\|^2
 
-    The defaults are the settings that are best on real data (see the benchmarks in the docs). Some
-    of them differ from the paper; `MDERecommender.paper()` has the paper's settings.
+    The defaults are best on real data; `paper()` has the settings of the paper.
 
     Parameters
     ----------
@@ -60,8 +59,7 @@ class MDERecommender(MDESteps):
         Scale the initial vectors of users and items to length one before propagation.
     id_embedding : {"none", "add", "gate"}, default="add"
         Whether an item also has a learned vector: "add" adds it to the encoded features, "gate"
-        multiplies it by a gate computed from them (as MGCN purifies features). Cold items have
-        none; with "gate" only their neighbours represent them. Paper: "none".
+        multiplies it by a gate computed from them (as MGCN). Cold items have none. Paper: "none".
     fusion : {"concat", "sum"}, default="concat"
         How the weighted modalities are joined (Eq. 5).
     preference : "learned" or array-like of shape (n_modalities,), default="learned"
@@ -80,14 +78,14 @@ class MDERecommender(MDESteps):
         (Eq. 11).
     temperature : float, default=0.2
         Temperature of the alignment loss.
-    max_alignment : int, default=512
-        Users and items of a batch that serve as each other's negatives in the alignment loss.
+    max_alignment : int, default=128
+        Interactions of a batch whose users and items the difference and alignment losses compare.
     modality_weight : float, default=0.0
         Weight of the ranking loss on each modality alone (Eq. 10). 0 leaves it out. Paper: 1.
     loss : {"softmax", "bpr"}, default="softmax"
         Ranking loss: cross-entropy against `n_negatives` items that a batch shares, or BPR with
         one negative per interaction. Paper: "bpr".
-    n_negatives : int, default=1024
+    n_negatives : int, default=2048
         Negatives of the softmax, drawn uniformly from the catalogue.
     exclude_seen_negatives : bool, default=True
         Leave items that the user has seen out of the negatives of the softmax.
@@ -98,28 +96,33 @@ class MDERecommender(MDESteps):
         and the weights are multiplied. Paper: 0.
     similarity : {"cosine", "dot"}, default="cosine"
         The score of a user and an item. Paper: "dot".
-    score_temperature : float, default=0.2
-        Divides scores in the softmax loss.
-    edge_dropout : float, default=0.0
-        Share of the interactions left out of the graph, drawn anew every epoch. Every user keeps
-        at least one. Paper: 0.
-    learning_rate : float, default=1e-3
-        Of Adam.
-    learning_rate_decay : float, default=1.0
-        Factor of the learning rate after every epoch. Paper: 1.
-    weight_averaging : float, default=0.99
+    score_temperature : float or "auto", default="auto"
+        Divides scores in the softmax loss. "auto": 0.2 at first, and after each epoch less, where
+        held-out interactions show clearer tastes. Without early stopping it stays 0.2.
+    propagation : {"cached", "full"}, default="cached"
+        How a step propagates. "full": all nodes, with all gradients. "cached": the users and items
+        of the batch; of other nodes it knows the vectors of the last quarter of an epoch. Its cost
+        depends on the batch and not on the data. Paper: "full".
+    start : {"spectral", "random"}, default="spectral"
+        Initial weights: singular vectors of the interactions, from which few epochs are enough, or
+        random ones. Paper: "random".
+    learning_rate : float, default=5e-3
+        Of Adam; the highest one with ``schedule="one-cycle"``. Paper: 1e-3.
+    schedule : {"one-cycle", "constant"}, default="one-cycle"
+        How the learning rate changes: up and down once over `max_epochs`, or not at all. Paper:
+        "constant".
+    weight_averaging : float, default=0.0
         Decay per step of a moving average of the weights; the model keeps the average. 0 keeps
-        the weights of the last step. Paper: 0.
-    batch_size : int, default=4096
-        Interactions per step. Paper: 2048.
-    max_epochs : int, default=100
-        Maximum number of passes over the interactions.
+        the weights of the last step.
+    batch_size : int or "auto", default="auto"
+        Interactions per step. "auto": a sixteenth of them, from 32 to 8,192. Paper: 2048.
+    max_epochs : int, default=16
+        Passes over the interactions at most. Paper: 1000.
     early_stopping : bool or "auto", default="auto"
-        Whether to stop when `eval_metric` on held-out interactions no longer improves, and keep
-        the best epoch. "auto" does so with an `eval_set` or at least 10,000 interactions.
+        Whether to keep the epoch that is best by `eval_metric` on held-out interactions, and stop
+        where it no longer improves. "auto": with an `eval_set` or 10,000 interactions.
     validation_fraction : float, default=0.1
-        Share of the interactions held out for early stopping without an `eval_set`. They still
-        count as seen: they are not recommended unless asked for.
+        Share of the interactions held out without an `eval_set`. They still count as seen.
     n_iter_no_change : int, default=20
         Epochs without improvement before training stops.
     eval_metric : str, default="recall@20"
@@ -129,11 +132,10 @@ class MDERecommender(MDESteps):
     device : str, default="auto"
         "auto" uses CUDA where available; "cpu", "cuda" or "cuda:1" choose.
     checkpoint : str, path-like or None, default=None
-        File that lets an interrupted fit resume: the same call with the same data and parameters
-        ends at the same model. A finished fit removes it. Do not share one file between fits, as
-        a search would. Needs an int as `random_state`.
+        File of one fit, from which the same call resumes after an interrupt and ends at the same
+        model. A finished fit removes it. Needs an int as `random_state`.
     checkpoint_epochs : int, default=1
-        Epochs between two writes of the checkpoint.
+        Epochs between two writes of it.
     random_state : int, RandomState or None, default=None
         An int gives the same model every time on the same type of device.
     verbose : bool or int, default=False
@@ -141,14 +143,11 @@ class MDERecommender(MDESteps):
 
     Attributes
     ----------
-    user_embedding_ : ndarray of shape (n_users, width), float32
-        Fused vectors; a score is the inner product with an item's vector. The width is
-        n_modalities * n_factors, or n_factors with ``fusion="sum"``. Zero for users without
-        interactions.
-    item_embedding_ : ndarray of shape (n_items, width), float32
-        Fused vectors of the items.
+    user_embedding_, item_embedding_ : ndarray of shape (n, width), float32
+        Fused vectors; a score is their inner product. The width is n_modalities * n_factors, or
+        n_factors with ``fusion="sum"``. Zero for users without interactions.
     item_popularity_ : ndarray of shape (n_items,), float32
-        Interactions of each item, relative to the most popular item.
+        Interactions of each item, relative to the most popular one.
     user_preference_, item_preference_ : ndarray of shape (n, n_modalities), float32
         Weight of each modality for every user and item; rows sum to 1. Without features there is
         one column, of ones.
@@ -161,21 +160,18 @@ class MDERecommender(MDESteps):
     n_iter_, best_iter_ : int
         Epochs run, and the epoch whose weights were kept, counted from 1.
     n_users_, n_features_in_ : int
-        Users and items; more than X has columns if frames of features bring new items.
+        Users and items, with those that frames of features bring.
     interactions_ : csr_matrix of shape (n_users, n_items)
-        Interactions of the fit, one per pair.
-    users_, items_ : ndarray of shape (n_users,) and (n_items,)
+    users_, items_ : ndarray
         Labels of users and items; only if X has labels.
 
     Notes
     -----
-    The features of a cold item rank it. A user without interactions gets the most popular items,
-    and so does an empty history in ``recommend(user_items=...)``. New users are folded in without
+    A user without interactions gets the most popular items. New users are folded in without
     training: what reaches a user through the graphs is computed as for a known user, and a
     regression on the known users estimates what training would have learned for this user alone.
-
-    An item without a modality (a row of NaN) has in that modality its learned vector, if there is
-    one, and what reaches it through the graph of interactions.
+    An item without a modality has in it its learned vector, if there is one, and what reaches it
+    through the graph of interactions.
 
     References
     ----------
@@ -187,8 +183,7 @@ class MDERecommender(MDESteps):
     >>> from scipy.sparse import random_array
     >>> from recsk import MDERecommender
     >>> rng = np.random.default_rng(0)
-    >>> X = random_array((30, 20), density=0.2, rng=rng).tocsr()
-    >>> image = rng.normal(size=(20, 8))
+    >>> X, image = random_array((30, 20), density=0.2, rng=rng).tocsr(), rng.normal(size=(20, 8))
     >>> model = MDERecommender(n_factors=8, max_epochs=3, random_state=0)
     >>> ids, scores = model.fit(X, item_features={"image": image}).recommend([0, 3], k=5)
     >>> ids.shape, scores.dtype
@@ -220,8 +215,10 @@ class MDERecommender(MDESteps):
         "exclude_seen_negatives": ["boolean"],
         "user_balance": [Interval(Real, 0, 1, closed="both")],
         "similarity": [StrOptions({"dot", "cosine"})],
-        "score_temperature": [Interval(Real, 0, None, closed="neither")],
-        "edge_dropout": [Interval(Real, 0, 1, closed="left")],
+        "score_temperature": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
+        "propagation": [StrOptions({"cached", "full"})],
+        "start": [StrOptions({"spectral", "random"})],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     }
 
     _paper: ClassVar[dict[str, Any]] = {
@@ -236,8 +233,12 @@ class MDERecommender(MDESteps):
         "user_balance": 0.0,
         "similarity": "dot",
         "max_alignment": 2048,
-        "weight_averaging": 0.0,
+        "propagation": "full",
+        "start": "random",
+        "learning_rate": 1e-3,
+        "schedule": "constant",
         "batch_size": 2048,
+        "max_epochs": 1000,
     }
 
     _sizes = ("batch_size", "n_negatives", "n_factors", "user_neighbors")
@@ -261,20 +262,21 @@ class MDERecommender(MDESteps):
         beta: float = 0.01,
         reg_lambda: float = 1e-4,
         temperature: float = 0.2,
-        max_alignment: int = 512,
+        max_alignment: int = 128,
         modality_weight: float = 0.0,
         loss: Literal["bpr", "softmax"] = "softmax",
-        n_negatives: int = 1024,
+        n_negatives: int = 2048,
         exclude_seen_negatives: bool = True,
         user_balance: float = 0.5,
         similarity: Literal["dot", "cosine"] = "cosine",
-        score_temperature: float = 0.2,
-        edge_dropout: float = 0.0,
-        learning_rate: float = 1e-3,
-        learning_rate_decay: float = 1.0,
-        weight_averaging: float = 0.99,
-        batch_size: int = 4096,
-        max_epochs: int = 100,
+        score_temperature: float | Literal["auto"] = "auto",
+        propagation: Literal["cached", "full"] = "cached",
+        start: Literal["spectral", "random"] = "spectral",
+        learning_rate: float = 5e-3,
+        schedule: Literal["one-cycle", "constant"] = "one-cycle",
+        weight_averaging: float = 0.0,
+        batch_size: int | Literal["auto"] = "auto",
+        max_epochs: int = 16,
         early_stopping: bool | Literal["auto"] = "auto",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,
@@ -310,9 +312,10 @@ class MDERecommender(MDESteps):
         self.user_balance = user_balance
         self.similarity = similarity
         self.score_temperature = score_temperature
-        self.edge_dropout = edge_dropout
+        self.propagation = propagation
+        self.start = start
         self.learning_rate = learning_rate
-        self.learning_rate_decay = learning_rate_decay
+        self.schedule = schedule
         self.weight_averaging = weight_averaging
         self.batch_size = batch_size
         self.max_epochs = max_epochs

@@ -17,19 +17,30 @@ from recsk.contract.validation import Validation
 from recsk.data.checks import as_int_or_none
 from recsk.data.interactions import Interactions
 from recsk.data.weights import scale_to_unit_mean, weight_matrix
+from recsk.features.reduction import reduce_columns
 from recsk.graphs.items import item_similarity_graph
-from recsk.graphs.user_item import interaction_graph
+from recsk.graphs.user_item import interaction_graph, normalize_symmetric
 from recsk.graphs.users import user_cooccurrence_graph
 from recsk.models.mde.fold_in import FoldIn
 from recsk.models.mde.serving import MDEServing
+from recsk.models.mde.start import start_from_spectrum
+from recsk.models.mde.temperature import HIGHEST_TEMPERATURE, HeldOutTemperature
 from recsk.nn.mde import Graphs, MDENetwork
+from recsk.nn.mde_nodes import CachedGraph, WholeGraph
 from recsk.nn.mde_objective import MDEObjective
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
 from recsk.nn.sampling import InteractionSampler
 from recsk.nn.training import TrainingLog, check_finite
+from recsk.nn.user_batches import UserBatches
 
 __all__ = ["Built", "MDESteps"]
+
+# batch_size="auto": steps of an epoch, and limits of the batch.
+_N_STEPS = 16
+_SMALLEST_BATCH, _LARGEST_BATCH = 32, 8192
+_COLUMNS_PER_FACTOR = 4  # of the features that linear encoders see
+_REFRESHES = 4  # of what comes from neighbours, in an epoch
 
 
 @dataclass(frozen=True)
@@ -71,8 +82,12 @@ class MDESteps(MDEServing):
         n_users, n_items = train_set.shape
         preference = self._fixed_preference(len(prepared.features))
         has_interactions = np.bincount(train_set.indices, minlength=n_items) > 0
+        encoded = list(prepared.modalities)
+        if not self.hidden_factor:
+            n_columns = _COLUMNS_PER_FACTOR * int(self.n_factors)
+            encoded = [reduce_columns(part, n_columns, prepared.seed) for part in encoded]
         network = MDENetwork(
-            [Modality.from_arrays(*part, device) for part in prepared.modalities],
+            [Modality.from_arrays(*part, device) for part in encoded],
             self._build_graphs(prepared),
             n_users=n_users,
             n_items=n_items,
@@ -88,6 +103,8 @@ class MDESteps(MDEServing):
             tradeoff=self.tradeoff,
             generator=torch.Generator().manual_seed(prepared.seed),
         )
+        if self.start == "spectral":
+            start_from_spectrum(network, train_set, encoded, prepared.seed)
         return Built(prepared, network.to(device))
 
     def _build_graphs(self, prepared: Prepared[sp.csr_matrix]) -> Graphs:
@@ -111,22 +128,17 @@ class MDESteps(MDEServing):
         """Train the network in place."""
         prepared, network = built.prepared, built.network
         train_set, device = prepared.train_set, prepared.device
-        user, item = train_set.nonzero()
         generator = torch.Generator(device).manual_seed(prepared.seed)
-        batches = InteractionSampler(
-            torch.as_tensor(user, dtype=torch.int64, device=device),
-            torch.as_tensor(item, dtype=torch.int64, device=device),
-            n_items=train_set.shape[1],
-            batch_size=int(self.batch_size),
-            n_shared=int(self.n_negatives) if self.loss == "softmax" else None,
-            exclude_seen=self.exclude_seen_negatives,
-            weight=self._pair_weights(prepared, user),
-            generator=generator,
-        )
+        batches = self._batches(prepared, generator)
+        nodes: WholeGraph | CachedGraph = WholeGraph(network)
+        if self.propagation == "cached":
+            nodes = CachedGraph(network, max(len(batches) // _REFRESHES, 1))
+        automatic = self.score_temperature == "auto"
         objective = MDEObjective(
             network,
+            nodes,
             ranking=self.loss,
-            score_temperature=self.score_temperature,
+            score_temperature=HIGHEST_TEMPERATURE if automatic else self.score_temperature,
             modality_weight=self.modality_weight,
             alpha=self.alpha,
             beta=self.beta,
@@ -134,37 +146,50 @@ class MDESteps(MDEServing):
             temperature=self.temperature,
             max_alignment=int(self.max_alignment),
         )
-        whole_graph = network.graphs
-
-        def drop_edges() -> None:
-            kept, _ = hold_out(train_set, self.edge_dropout, prepared.rng)
-            graph = SparseOperator(interaction_graph(kept), device, symmetric=True)
-            network.graphs = whole_graph._replace(interaction=graph)
 
         def evaluate() -> float:
-            network.graphs = whole_graph
-            assert validation is not None
-            return validation(*_to_numpy(*network.embeddings()))
+            assert validation is not None and follow is not None
+            vectors = _to_numpy(*network.embeddings())
+            metric = validation(*vectors)
+            if automatic:
+                objective.score_temperature = follow.next(objective.score_temperature, *vectors)
+            return metric
 
-        def check() -> None:
-            network.graphs = whole_graph
-            check_finite(*network.embeddings())
-
-        validation = None
+        validation = follow = None
         if prepared.held_out is not None:
+            follow = HeldOutTemperature(train_set, prepared.held_out, prepared.seed)
             validation = Validation(train_set, prepared.held_out, self.eval_metric)
-        log = self._train_network(
+        return self._train_network(
             prepared,
             network,
             batches,
             objective,
             evaluate=None if validation is None else evaluate,
-            check=check,
-            before_epoch=drop_edges if self.edge_dropout else None,
-            random_states=(generator, prepared.rng),
+            check=lambda: check_finite(*network.embeddings()),
+            before_epoch=nodes.restart if isinstance(nodes, CachedGraph) else None,
+            random_states=(generator, prepared.rng, objective),
         )
-        network.graphs = whole_graph
-        return log
+
+    def _batches(
+        self, prepared: Prepared[sp.csr_matrix], generator: torch.Generator
+    ) -> InteractionSampler:
+        train_set, device = prepared.train_set.tocsr(), prepared.device
+        train_set.sort_indices()
+        user, item = train_set.nonzero()
+        pairs = [torch.as_tensor(ids, dtype=torch.int64, device=device) for ids in (user, item)]
+        options: dict[str, Any] = {
+            "n_items": train_set.shape[1],
+            "batch_size": _batch_size(self.batch_size, train_set.nnz),
+            "n_shared": int(self.n_negatives) if self.loss == "softmax" else None,
+            "exclude_seen": self.exclude_seen_negatives,
+            "weight": self._pair_weights(prepared, user),
+            "generator": generator,
+        }
+        if self.propagation == "full":
+            return InteractionSampler(*pairs, **options)
+        affinity = normalize_symmetric(sp.csr_array(train_set)).data
+        affinity = torch.as_tensor(affinity, dtype=torch.float32, device=device)
+        return UserBatches(pairs[0], pairs[1], affinity, **options)
 
     def _pair_weights(
         self, prepared: Prepared[sp.csr_matrix], user: np.ndarray
@@ -221,6 +246,13 @@ class MDESteps(MDEServing):
                 f"{self.preference!r}"
             )
         return weights / weights.sum()
+
+
+def _batch_size(batch_size: Any, n_interactions: int) -> int:
+    """Interactions per step; "auto" makes the same number of steps from few and from many."""
+    if batch_size != "auto":
+        return int(batch_size)
+    return min(max(-(-n_interactions // _N_STEPS), _SMALLEST_BATCH), _LARGEST_BATCH)
 
 
 def _to_numpy(*tensors: torch.Tensor) -> list[np.ndarray]:

