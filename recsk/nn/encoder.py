@@ -184,7 +184,7 @@ class SequenceEncoder(nn.Module):
 
 
 class _Dropout(nn.Module):
-    """Dropout. On the CPU it compares uniform numbers, in a fraction of PyTorch's time."""
+    """Dropout. On the CPU it compares random integers, in a fraction of PyTorch's time."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -193,7 +193,12 @@ class _Dropout(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if not self.training or not self.p or x.device.type != "cpu":
             return functional.dropout(x, self.p, self.training)
-        return x * (torch.rand_like(x) >= self.p).to(x.dtype).mul_(1 / (1 - self.p))
+        # Sixteen random bits for each value: four of them cost as much as one number of torch.rand.
+        n_words = -(-x.numel() // 4)
+        bits = torch.empty(n_words, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+        lowest = min(round(self.p * 2**16), 2**16 - 1) - 2**15
+        keep = bits[: x.numel()].view(x.shape) >= lowest
+        return x * keep.to(x.dtype).mul_(1 / (1 - self.p))
 
 
 class _Block(nn.Module):
@@ -218,25 +223,63 @@ class _Attention(nn.Module):
 
     .. math:: \mathrm{softmax}\left( \frac{Q K^T + Q' K'^T}{\sqrt{d / h}} \right) V
 
-    The sum of the two products equals one product of concatenated queries and keys. So one call of
-    PyTorch's attention is enough, whose CUDA kernels are fused.
+    On the CPU, the heads are slices of the projections, which are never copied. On other devices
+    one call of PyTorch's attention is enough, whose kernels are fused: the sum of the two products
+    equals one product of concatenated queries and keys.
     """
 
     def __init__(self, n_factors: int, n_heads: int, dropout: float, with_interests: bool) -> None:
         super().__init__()
-        self.n_heads, self.p = n_heads, dropout
-        self.scale = (n_factors / n_heads) ** -0.5
+        self.n_heads, self.width = n_heads, n_factors // n_heads
+        self.dropout = _Dropout(dropout)
+        self.scale = self.width**-0.5
         self.item = nn.Linear(n_factors, 3 * n_factors)
         self.interest = nn.Linear(n_factors, 2 * n_factors) if with_interests else None
         self.out = nn.Linear(n_factors, n_factors)
 
     def forward(self, x: torch.Tensor, interest: _Interest | None) -> torch.Tensor:
-        query, key, value = (self._split_heads(part) for part in self.item(x).chunk(3, dim=2))
+        of_items, of_centers, cluster = self.item(x), None, None
         if self.interest is not None and interest is not None:
-            centers, cluster = interest
-            # There are fewer centers than positions: project each center once, then look it up.
-            projected = functional.embedding(cluster, self.interest(centers))
-            more_query, more_key = (self._split_heads(part) for part in projected.chunk(2, dim=2))
+            # There are fewer centers than positions: each center is projected once.
+            of_centers, cluster = self.interest(interest[0]), interest[1]
+        attend = self._attend_by_head if x.device.type == "cpu" else self._attend_fused
+        return self.out(attend(of_items, of_centers, cluster))
+
+    def _attend_by_head(
+        self,
+        of_items: torch.Tensor,
+        of_centers: torch.Tensor | None,
+        cluster: torch.Tensor | None,
+    ) -> torch.Tensor:
+        n_heads, length = self.n_heads, of_items.shape[1]
+        items = of_items.split(self.width, dim=2)  # the heads of all queries, keys, values
+        if of_centers is not None and cluster is not None:
+            n_centers = len(of_centers)
+            query, key = of_centers.unflatten(1, (2, n_heads, self.width)).unbind(1)
+            products = torch.einsum("ihd,jhd->ihj", query, key).flatten(1)
+            # Products of the center at each position and all centers; member picks those of keys.
+            interests = functional.embedding(cluster, products).split(n_centers, dim=2)
+            member = functional.one_hot(cluster, n_centers).to(products.dtype).mT
+        future = of_items.new_full((length, length), -torch.inf).triu_(1)
+        attended = []
+        for head in range(n_heads):
+            query, key, value = items[head::n_heads]
+            logits = torch.baddbmm(future, query, key.mT, alpha=self.scale)
+            if of_centers is not None:
+                logits = torch.baddbmm(logits, interests[head], member, alpha=self.scale)
+            attended.append(self.dropout(logits.softmax(dim=2)) @ value)
+        return torch.cat(attended, dim=2)
+
+    def _attend_fused(
+        self,
+        of_items: torch.Tensor,
+        of_centers: torch.Tensor | None,
+        cluster: torch.Tensor | None,
+    ) -> torch.Tensor:
+        query, key, value = (self._split_heads(part) for part in of_items.chunk(3, dim=2))
+        if of_centers is not None and cluster is not None:
+            of_interests = functional.embedding(cluster, of_centers)
+            more_query, more_key = (self._split_heads(x) for x in of_interests.chunk(2, dim=2))
             query, key = torch.cat([query, more_query], dim=3), torch.cat([key, more_key], dim=3)
         attended = functional.scaled_dot_product_attention(
             query,
@@ -244,9 +287,9 @@ class _Attention(nn.Module):
             value,
             is_causal=True,
             scale=self.scale,
-            dropout_p=self.p if self.training else 0.0,
+            dropout_p=self.dropout.p if self.training else 0.0,
         )
-        return self.out(attended.transpose(1, 2).flatten(2))
+        return attended.transpose(1, 2).flatten(2)
 
     def _split_heads(self, x: torch.Tensor) -> torch.Tensor:
         return x.unflatten(2, (self.n_heads, -1)).transpose(1, 2)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from functools import cached_property
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import nn
 
 from recsk.nn.encoder import ItemInterests, ItemTables, SequenceEncoder
+from recsk.nn.item_rows import CenterOperator, RowOperator
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator, gather
 from recsk.nn.sequences import SequenceBatch
@@ -105,56 +107,96 @@ class MDSRecNetwork(nn.Module):
                 if name.endswith("bias"):
                     parameter.zero_()
 
-    def item_tables(self) -> ItemTables:
-        """Compute the vectors of all items (MRGC) and of their interests."""
+    def item_tables(self, needed: torch.Tensor | None = None) -> ItemTables:
+        """Compute the vectors of items (MRGC) and of their interests.
+
+        `needed` are distinct items, whose vectors alone are computed; None means all items.
+        """
         n_modalities = max(len(self.modalities), 1)
-        items = torch.stack([self._modality_vectors(m) for m in range(n_modalities)])
+        learned = self.item.unbind() * (n_modalities // len(self.item))  # shared ids: repeated
+        parts = [self._modality_vectors(m, ids, needed) for m, ids in enumerate(learned)]
+        items = torch.stack(parts)
         if self.cluster_means is None:
             return ItemTables(items)
-        centers = [mean @ items[m] for m, mean in enumerate(self.cluster_means)]
-        return ItemTables(items, ItemInterests(torch.stack(centers), self.cluster))
+        if needed is None:
+            centers = [mean @ items[m] for m, mean in enumerate(self.cluster_means)]
+            return ItemTables(items, ItemInterests(torch.stack(centers), self.cluster))
+        centers = [
+            operator(learned[m], cast(nn.Linear, self.projections[m]) if self.projections else None)
+            for m, operator in enumerate(self._center_operators)
+        ]
+        return ItemTables(items, ItemInterests(torch.stack(centers), self.cluster[:, needed]))
 
-    def id_vectors(self) -> torch.Tensor:
+    @cached_property
+    def _row_operators(self) -> list[RowOperator]:
+        return [RowOperator(graph, self.has_interactions) for graph in self._graphs()]
+
+    @cached_property
+    def _center_operators(self) -> list[CenterOperator]:
+        parts = zip(self.cluster_means or (), self._graphs(), self.modalities, strict=True)
+        return [
+            CenterOperator(mean, graph, self.has_interactions, modality.features)
+            for mean, graph, modality in parts
+        ]
+
+    def _graphs(self) -> Sequence[SparseOperator | None]:
+        return self.graphs or [None] * max(len(self.modalities), 1)
+
+    def id_vectors(self, needed: torch.Tensor | None = None) -> torch.Tensor:
         """Return the learned id vectors of the items, (M, I, d) or (1, I, d); zero for cold items.
 
         A cold item is never a positive: its id vector would only learn to be far from every user.
         So a cold item is represented by its content and by the items with similar content.
         """
-        return self.item * self.has_interactions
+        if needed is None:
+            return self.item * self.has_interactions
+        learned = torch.stack([gather(table, needed) for table in self.item.unbind()])
+        return learned * self.has_interactions[needed]
 
-    def _modality_vectors(self, m: int) -> torch.Tensor:
-        ids = self.id_vectors()[m if len(self.item) > 1 else 0]
-        items = ids if self.graphs is None else self.graphs[m] @ ids
+    def _modality_vectors(
+        self, m: int, learned: torch.Tensor, needed: torch.Tensor | None
+    ) -> torch.Tensor:
+        if needed is None:
+            ids = learned * self.has_interactions
+            items = ids if self.graphs is None else self.graphs[m] @ ids
+        else:
+            items = self._row_operators[m](needed, learned)
         if self.projections:
             features, present = self.modalities[m]
+            if needed is not None:
+                features, present = features[needed], present[needed]
             items = items + self.projections[m](features) * present
         return items
 
-    def item_vectors(self, tables: ItemTables) -> torch.Tensor:
-        """Return the vectors of all items, (I, width); inner products with users are scores."""
-        items = self.item_parts(tables).transpose(0, 1).flatten(1)
-        return items if self.item_bias is None else torch.cat([items, self._biases()], dim=1)
+    def item_vectors(self, tables: ItemTables, needed: torch.Tensor | None = None) -> torch.Tensor:
+        """Return the vectors of items, (I, width); inner products with users are scores."""
+        items = self.item_parts(tables, needed).transpose(0, 1).flatten(1)
+        return items if self.item_bias is None else torch.cat([items, self._biases(needed)], dim=1)
 
-    def item_parts(self, tables: ItemTables) -> torch.Tensor:
+    def item_parts(self, tables: ItemTables, needed: torch.Tensor | None = None) -> torch.Tensor:
         """Return the compared item vectors, one per modality (M, I, d) or one in all (1, I, d)."""
         items = tables.items
         if self.compared_vectors != "modality":
-            items = self.id_vectors() if self.compared_vectors == "id" else items
+            items = self.id_vectors(needed) if self.compared_vectors == "id" else items
             items = items.mean(dim=0, keepdim=True)
         return self.encoder.to_score_space(items)
 
-    def item_parts_with_bias(self, tables: ItemTables) -> torch.Tensor:
+    def item_parts_with_bias(
+        self, tables: ItemTables, needed: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Append the bias to every part, for the ranking loss of each modality."""
-        parts = self.item_parts(tables)
+        parts = self.item_parts(tables, needed)
         if self.item_bias is None:
             return parts
-        return torch.cat([parts, self._biases().expand(len(parts), -1, -1)], dim=2)
+        return torch.cat([parts, self._biases(needed).expand(len(parts), -1, -1)], dim=2)
 
-    def _biases(self) -> torch.Tensor:
+    def _biases(self, needed: torch.Tensor | None) -> torch.Tensor:
         assert self.item_bias is not None
         known = self.item_bias * self.has_interactions
         # Cold items get the mean bias of the other items.
-        return known + (1 - self.has_interactions) * known.sum() / self.has_interactions.sum()
+        mean = known.sum() / self.has_interactions.sum()
+        biases = known + (1 - self.has_interactions) * mean
+        return biases if needed is None else gather(biases, needed)
 
 
 @dataclass
@@ -178,13 +220,14 @@ class MDSRecObjective:
     def __call__(self, batch: SequenceBatch) -> dict[str, torch.Tensor]:
         """Compute the weighted terms of the loss, by name."""
         network, encoder = self.network, self.network.encoder
-        tables = network.item_tables()
+        tables = network.item_tables(batch.needed)
         states = encoder(tables, batch.items, batch.position)
-        users, items = encoder.user_vectors(states), network.item_vectors(tables)
+        users, items = encoder.user_vectors(states), network.item_vectors(tables, batch.needed)
         terms = {"ranking": self._ranking_loss(users, items, batch)}
         if self.modality_weight and states.shape[1] > 1:
             user_parts = encoder.append_bias_input(encoder.to_score_space(states)).unbind(dim=1)
-            item_parts = network.item_parts_with_bias(tables).expand(len(user_parts), -1, -1)
+            item_parts = network.item_parts_with_bias(tables, batch.needed)
+            item_parts = item_parts.expand(len(user_parts), -1, -1)
             pairs = zip(user_parts, item_parts, strict=True)
             losses = [self._ranking_loss(*pair, batch) for pair in pairs]
             terms["modality_ranking"] = self.modality_weight * torch.stack(losses).sum()

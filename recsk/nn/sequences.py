@@ -13,6 +13,9 @@ from recsk.nn.sampling import find_positions
 
 __all__ = ["SequenceBatch", "SequenceSampler", "pad_sequences"]
 
+# Share of the catalogue up to which the vectors of single items cost less than those of all.
+_LARGEST_SHARE = 0.5
+
 
 class SequenceBatch(NamedTuple):
     """B sequences of one training step, the longest of length L.
@@ -31,6 +34,9 @@ class SequenceBatch(NamedTuple):
         Position of the target among the negatives; -1 if it is not among them.
     weight : Tensor of shape (n,) or None
         Weight of each target in the loss; None weights all equally.
+    needed : Tensor of shape (n_needed,), int64, or None
+        Distinct items of the batch, in ascending order; `items`, `target` and `negative` are
+        positions in it. None: they are items, and the batch needs the whole catalogue.
     """
 
     items: torch.Tensor
@@ -39,6 +45,7 @@ class SequenceBatch(NamedTuple):
     negative: torch.Tensor | None
     target_index: torch.Tensor
     weight: torch.Tensor | None = None
+    needed: torch.Tensor | None = None
 
 
 def pad_sequences(
@@ -137,8 +144,10 @@ class SequenceSampler:
 
     def __iter__(self) -> Iterator[SequenceBatch]:
         start, length = self._cut_windows()
-        # Sorted by a length with some noise, so that batches are not always the same.
-        order = np.argsort(length * (1 + 0.25 * self.rng.random_sample(len(length))))
+        # Sorted by a length with some noise, so that batches are not always the same. Where many
+        # sequences have one length, less noise is enough, which means less padding.
+        noise = 0.25 * min(1, 64 * self.batch_size / max(len(length), 1))
+        order = np.argsort(length * (1 + noise * self.rng.random_sample(len(length))))
         batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
         for batch in self.rng.permutation(len(batches)):
             rows = batches[batch]
@@ -149,26 +158,31 @@ class SequenceSampler:
     ) -> SequenceBatch:
         padded, position = pad_sequences(self.items, start, length)
         next_items, _ = pad_sequences(self.items, start + 1, length)
-        target = self._to_device(next_items.reshape(-1)[position])
+        arrays = [padded, next_items.reshape(-1)[position]]
+        n_ids, needed = self.n_items, None
+        if self._draws_negatives:
+            drawn = self.rng.permutation(len(self._seen_items))[: self.n_negatives]
+            arrays.append(self._seen_items[drawn])
+            used = np.zeros(n_ids, dtype=bool)
+            for items in arrays:
+                used[items] = True
+            if used.sum() <= _LARGEST_SHARE * n_ids:
+                place, needed = np.cumsum(used) - 1, self._to_device(np.flatnonzero(used))
+                arrays, n_ids = [place[items] for items in arrays], len(needed)
         weight = None
         if self.weights is not None:
             next_weights, _ = pad_sequences(self.weights, start + 1, length)
             weight = self._to_device(next_weights.reshape(-1)[position])
-        negative = self._all_negatives
-        if self._draws_negatives:
-            drawn = self.rng.permutation(len(self._seen_items))[: self.n_negatives]
-            negative = self._to_device(self._seen_items[drawn])
-        if negative is None:
-            target_index = target
-        else:
-            target_index = find_positions(target, negative, self.n_items)
+        inputs, target, *shared = map(self._to_device, arrays)
+        negative = shared[0] if shared else self._all_negatives
         return SequenceBatch(
-            self._to_device(padded),
+            inputs,
             self._to_device(position),
             target,
             negative,
-            target_index,
+            target if negative is None else find_positions(target, negative, n_ids),
             weight,
+            needed,
         )
 
     def _to_device(self, array: npt.NDArray[Any]) -> torch.Tensor:

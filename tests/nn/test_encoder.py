@@ -71,6 +71,22 @@ def test_encode_sequences_of_empty_histories(sequences):
     assert states.shape == (len(sequences), 2, D) and not states.any()
 
 
+@pytest.mark.parametrize("n_interests", [0, 3])
+@pytest.mark.parametrize("n_heads", [1, 2, 4])
+def test_attention_is_the_same_on_every_device(n_heads, n_interests):
+    """By heads on the CPU; elsewhere, and here too, by one call of PyTorch's attention."""
+    network = Problem(n_heads=n_heads, n_interests=n_interests).network()
+    attention = network.encoder.blocks[0][0].attention
+    generator = torch.Generator().manual_seed(0)
+    of_items = torch.randn(5, 6, 3 * D, generator=generator)
+    interest = None, None
+    if n_interests:
+        centers = torch.randn(n_interests + 1, 2 * D, generator=generator)
+        interest = centers, torch.randint(n_interests + 1, (5, 6), generator=generator)
+    by_head = attention._attend_by_head(of_items, *interest)
+    assert_same(by_head, attention._attend_fused(of_items, *interest))
+
+
 def test_the_order_of_items_matters():
     network = Problem().network()
     first, second = (states_of(network, [s])[-1] for s in ([1, 2, 3], [2, 1, 3]))

@@ -155,6 +155,45 @@ def test_gradient_of_every_parameter(problem):
         assert along == pytest.approx((ahead - behind) / (2 * step), rel=1e-3, abs=1e-5), name
 
 
+FEW = [[3, 1, 4, 1], [1, 6, 0, 3]]  # items 2, 5, 7 and 8 are not among them or the negatives
+
+
+def few_items_batch(listed):
+    """A batch of few items, and whether it lists them."""
+    items, position = pad([s[:-1] for s in FEW], "cpu")
+    target = torch.as_tensor(np.concatenate([s[1:] for s in FEW]))
+    negative, needed = torch.tensor(NEGATIVES), None
+    if listed:
+        needed = torch.cat([items.ravel(), target, negative]).unique()
+        items, target, negative = (find_positions(x, needed, I) for x in (items, target, negative))
+    index = find_positions(target, negative, I)
+    return SequenceBatch(items, position, target, negative, index, None, needed)
+
+
+@pytest.mark.parametrize("problem", GRADIENTS, ids=describe)
+def test_vectors_of_the_needed_items_are_as_good_as_those_of_all(problem):
+    results = []
+    for listed in (False, True):
+        network = problem.network()
+        batch = few_items_batch(listed)
+        terms = MDSRecObjective(network, TEMPERATURE, problem.modality_weight)(batch)
+        sum(terms.values()).backward()
+        grads = {n: x.grad for n, x in network.named_parameters() if x.grad is not None}
+        results.append({**terms, **grads})
+    whole, few = results
+    assert whole.keys() == few.keys()
+    for name in whole:
+        torch.testing.assert_close(few[name], whole[name], rtol=1e-4, atol=1e-6, msg=name)
+
+
+def test_cold_items_among_the_needed_have_content_alone():
+    network = Problem(item_vectors="id").network()
+    needed = torch.tensor([1, 5])  # item 5 is cold
+    whole, few = network.item_tables(), network.item_tables(needed)
+    assert_same(few.items, whole.items[:, needed].detach())
+    assert_same(network.item_vectors(few, needed), network.item_vectors(whole)[needed].detach())
+
+
 @pytest.mark.parametrize("problem", GRADIENTS, ids=describe)
 def test_every_used_parameter_has_a_gradient(problem):
     network = problem.network().train()
@@ -208,7 +247,8 @@ def fit(problem, n_negatives, device="cpu", wrap=lambda batches: batches, max_ep
     objective = MDSRecObjective(network, TEMPERATURE, problem.modality_weight)
     with torch.random.fork_rng(devices=[] if device == "cpu" else [device]):
         torch.manual_seed(0)
-        log = train(network, wrap(batches), objective, learning_rate=0.02, max_epochs=max_epochs)
+        options = {"learning_rate": 0.02, "max_epochs": max_epochs}
+        log = train(network, wrap(batches), objective, **options)
     return network, log
 
 

@@ -4,6 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recsk.nn import sequences
 from recsk.nn.sequences import SequenceSampler, pad_sequences
 
 lengths = st.lists(st.integers(0, 12), max_size=8)
@@ -34,6 +35,14 @@ def windows(batch):
         n = is_item.sum()
         assert is_item[:n].all() and not row[n:].any()  # padded at the end, with zeros
         yield row[:n], next_items[:n]
+
+
+def as_items(batch):
+    """A batch with items in place of positions among the items that it needs."""
+    if batch.needed is None:
+        return batch
+    parts = ("items", "target", "negative")
+    return batch._replace(**{name: batch.needed[getattr(batch, name)] for name in parts})
 
 
 @given(lengths, st.integers(1, 6), st.integers(1, 4), st.integers(0, 2**32 - 1))
@@ -139,8 +148,8 @@ def test_each_epoch_groups_the_sequences_anew():
 
 def test_each_batch_draws_new_negatives():
     batches = sampler([5] * 40, batch_size=4, n_negatives=50)
-    drawn = [batch for _ in range(10) for batch in batches]
-    for _, _, target, negative, target_index, weight in drawn:
+    drawn = [as_items(batch) for _ in range(10) for batch in batches]
+    for _, _, target, negative, target_index, weight, _ in drawn:
         assert weight is None
         assert len(set(negative.tolist())) == 50  # all distinct
         expected = [negative.tolist().index(i) if i in negative else -1 for i in target]
@@ -157,13 +166,36 @@ def test_each_batch_draws_new_negatives():
 
 @pytest.mark.parametrize("n_negatives", [None, 10, 15, 90])
 def test_items_in_no_sequence_are_never_negatives(n_negatives):
-    for batch in sampler([5, 4, 6], n_negatives=n_negatives, n_items=90):
+    for batch in map(as_items, sampler([5, 4, 6], n_negatives=n_negatives, n_items=90)):
         assert (batch.negative < 15).all()
         assert len(set(batch.negative.tolist())) == min(n_negatives or 15, 15)
         assert all(
             (batch.negative[index] == target) if index >= 0 else target not in batch.negative
             for target, index in zip(batch.target, batch.target_index, strict=True)
         )
+
+
+def test_a_batch_that_needs_few_items_lists_them(monkeypatch):
+    lengths = [5, 9, 20, 7] * 30
+    few = list(sampler(lengths, n_negatives=8, weights=np.arange(1, 1231, dtype=np.float32)))
+    monkeypatch.setattr(sequences, "_LARGEST_SHARE", 0)
+    for batch, expected in zip(
+        few,
+        sampler(lengths, n_negatives=8, weights=np.arange(1, 1231, dtype=np.float32)),
+        strict=True,
+    ):
+        assert expected.needed is None
+        used = (expected.items, expected.target, expected.negative)
+        np.testing.assert_array_equal(batch.needed, np.unique(torch.cat([*map(torch.ravel, used)])))
+        for part, other in zip(as_items(batch)._replace(needed=None), expected, strict=True):
+            assert part is other or torch.equal(part, other)
+
+
+@pytest.mark.parametrize(("n_items", "listed"), [(34, False), (1000, True)])
+def test_a_batch_that_needs_much_of_the_catalogue_takes_all_of_it(n_items, listed):
+    for batch in sampler([5, 9, 20], n_negatives=3, batch_size=9, n_items=n_items):
+        assert (batch.needed is not None) == listed
+    assert all(batch.needed is None for batch in sampler([5, 9, 20], n_items=1000))
 
 
 def test_more_negatives_than_items_means_all_items():
@@ -194,4 +226,4 @@ def test_batches_on_cuda():
         strict=True,
     ):
         for part, other in zip(batch, expected, strict=True):
-            assert part.is_cuda and torch.equal(part.cpu(), other)
+            assert part is other or (part.is_cuda and torch.equal(part.cpu(), other))

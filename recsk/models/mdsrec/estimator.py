@@ -36,9 +36,8 @@ class MDSRecRecommender(MDSRecSteps):
 
     with j over the items that have interactions, :math:`s_m` the score by modality m alone and
     :math:`\omega` the `modality_weight`. Without features it is SASRec; ``similarity="dot",
-    score_temperature=1, item_bias=False, weight_averaging=0`` give SASRec's plain scores. The
-    defaults are the settings that are best on real data (see the benchmarks in the docs). Some of
-    them differ from the paper; `MDSRecRecommender.paper()` has the paper's settings.
+    score_temperature=1, item_bias=False`` give SASRec's plain scores. The defaults are best on
+    real data (see the benchmarks); `MDSRecRecommender.paper()` has the paper's settings.
 
     Parameters
     ----------
@@ -50,8 +49,8 @@ class MDSRecRecommender(MDSRecSteps):
         Transformer blocks per modality.
     n_heads : int, default=2
         Attention heads; must divide `n_factors`.
-    dropout : float, default=0.5
-        Dropout rate of embeddings, attention and layer outputs in training.
+    dropout : float, default=0.4
+        Dropout rate of embeddings, attention and layer outputs in training. Paper: 0.5.
     relation : {"blend", "sum", "product", "semantic", "behavior"} or None, default="blend"
         How the relation graphs (MRGC) combine co-occurrence in histories and similarity of
         features, see `recsk.graphs.relation_graph`. None leaves the graphs out. Paper: "sum".
@@ -60,8 +59,7 @@ class MDSRecRecommender(MDSRecSteps):
     n_neighbors : int, default=10
         Links per item and modality in the relation graphs (the paper's H).
     max_degree : int or None, default=1000
-        The relation graphs ignore histories with more distinct items than this: n items cost n^2
-        operations and say little about each other. None ignores no history.
+        The relation graphs ignore histories with more items than this, which cost its square.
     relation_strength : float or None, default=50.0
         Number of users s that the relations of an item are worth: an item with n users (or a sum
         of weights n) keeps a share of n / (n + s) of its own learned vector and takes the rest
@@ -85,8 +83,7 @@ class MDSRecRecommender(MDSRecSteps):
         Scale every feature column to mean 0 and standard deviation 1. In any case, each modality
         is then scaled by one factor, so that its rows have a mean length of one. Paper: False.
     n_interests : int, default=16
-        Clusters of items per modality that attention compares (ICA, the paper's k). 0 leaves them
-        out.
+        Clusters of items per modality that attention compares (ICA, the paper's k). 0: none.
     fusion : {"gumbel", "softmax", "mean"}, default="gumbel"
         Modality weights of a user: Gumbel-Softmax (random in training only), softmax, or equal.
     tau : float, default=1.0
@@ -99,8 +96,7 @@ class MDSRecRecommender(MDSRecSteps):
     similarity : {"cosine", "dot"}, default="cosine"
         How users and items are compared, in each modality or as a whole.
     item_bias : bool, default=True
-        Learn a bias for every item, which is added to its score for all users. Cold items have the
-        mean of the others. Paper: False.
+        Learn a bias of each item's scores. Cold items have the mean of the others. Paper: False.
     score_temperature : float, default=0.1
         Temperature :math:`\tau_s` of the softmax. Use 1 with ``similarity="dot"``.
     modality_weight : float, default=0.0
@@ -108,24 +104,24 @@ class MDSRecRecommender(MDSRecSteps):
     n_negatives : int or None, default=None
         Items with interactions that a batch shares as negatives, drawn uniformly. None uses all
         of them: better, at a cost that grows with the number of items.
-    learning_rate : float, default=2e-3
-        Of Adam.
-    learning_rate_decay : float, default=1.0
-        Factor of the learning rate after every epoch.
+    learning_rate : float, default=4e-3
+        Of Adam; the highest one with ``schedule="one-cycle"``. Paper: 2e-3.
+    schedule : {"constant", "one-cycle"}, default="constant"
+        The learning rate stays, or rises and falls once over `max_epochs`.
     weight_averaging : float, default=0.99
-        Decay per step of the moving average of the weights that is kept; 0 is off. Paper: 0.
-    batch_size : int, default=256
-        Sequences per step.
-    max_epochs : int, default=100
-        Maximum number of passes over the sequences.
+        Decay per step of the moving average of the weights that is kept; 0 is off.
+    batch_size : int or "auto", default="auto"
+        Sequences per step. "auto": a sixteenth of them, from 32 to 1,024. Paper: 256.
+    max_epochs : int, default=20
+        Maximum number of passes over the sequences. Paper: 100.
     early_stopping : bool or "auto", default="auto"
         Whether to stop when `eval_metric` on held-out interactions no longer improves, and keep
         the best epoch. "auto" does so with an `eval_set` or at least 10,000 interactions.
     validation_fraction : float, default=0.2
         Share of the users whose last item is held out for early stopping without an `eval_set`.
         The fitted model's histories include it.
-    n_iter_no_change : int, default=20
-        Epochs without improvement before training stops.
+    n_iter_no_change : int, default=8
+        Epochs without improvement before training stops. Paper: 20.
     eval_metric : str, default="ndcg@10"
         Metric of early stopping: a metric of `recsk.metrics` and its cut-off.
     repeats : bool, default=False
@@ -226,6 +222,7 @@ class MDSRecRecommender(MDSRecSteps):
         "score_temperature": [Interval(Real, 0, None, closed="neither")],
         "modality_weight": [Interval(Real, 0, None, closed="left")],
         "n_negatives": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     }
 
     _paper: ClassVar[dict[str, Any]] = {
@@ -239,8 +236,12 @@ class MDSRecRecommender(MDSRecSteps):
         "similarity": "dot",
         "item_bias": False,
         "score_temperature": 1.0,
-        "modality_weight": 0.0,
+        "dropout": 0.5,
+        "learning_rate": 2e-3,
         "weight_averaging": 0.0,
+        "batch_size": 256,
+        "max_epochs": 100,
+        "n_iter_no_change": 20,
     }
 
     _sizes = ("batch_size", "max_length", "n_factors")
@@ -252,7 +253,7 @@ class MDSRecRecommender(MDSRecSteps):
         max_length: int = 50,
         n_blocks: int = 2,
         n_heads: int = 2,
-        dropout: float = 0.5,
+        dropout: float = 0.4,
         relation: Literal["blend", "sum", "product", "semantic", "behavior"] | None = "blend",
         behavior_share: float = 0.25,
         n_neighbors: int = 10,
@@ -273,14 +274,14 @@ class MDSRecRecommender(MDSRecSteps):
         score_temperature: float = 0.1,
         modality_weight: float = 0.0,
         n_negatives: int | None = None,
-        learning_rate: float = 2e-3,
-        learning_rate_decay: float = 1.0,
+        learning_rate: float = 4e-3,
+        schedule: Literal["constant", "one-cycle"] = "constant",
         weight_averaging: float = 0.99,
-        batch_size: int = 256,
-        max_epochs: int = 100,
+        batch_size: int | Literal["auto"] = "auto",
+        max_epochs: int = 20,
         early_stopping: bool | Literal["auto"] = "auto",
         validation_fraction: float = 0.2,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int = 8,
         eval_metric: str = "ndcg@10",
         repeats: bool = False,
         score_k: int = 10,
@@ -316,7 +317,7 @@ class MDSRecRecommender(MDSRecSteps):
         self.modality_weight = modality_weight
         self.n_negatives = n_negatives
         self.learning_rate = learning_rate
-        self.learning_rate_decay = learning_rate_decay
+        self.schedule = schedule
         self.weight_averaging = weight_averaging
         self.batch_size = batch_size
         self.max_epochs = max_epochs

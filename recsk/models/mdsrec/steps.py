@@ -34,6 +34,9 @@ from recsk.nn.training import TrainingLog, check_finite
 
 __all__ = ["Built", "MDSRecSteps"]
 
+# batch_size="auto": steps of an epoch, and limits of the batch.
+_N_STEPS = 16
+_SMALLEST_BATCH, _LARGEST_BATCH = 32, 1024
 _N_CHECKED = 64  # users whose vectors must be finite after an epoch without early stopping
 
 
@@ -167,7 +170,7 @@ class MDSRecSteps(MDSRecServing):
             prepared.train_set.items,
             n_items=prepared.interactions.n_items,
             max_length=int(self.max_length),
-            batch_size=int(self.batch_size),
+            batch_size=self._batch_size(prepared.train_set),
             rng=rng,
             device=device,
             weights=prepared.train_set.weights,
@@ -190,6 +193,14 @@ class MDSRecSteps(MDSRecServing):
             check=lambda: check_finite(*_tensors(network, checked)),
             random_states=draws,
         )
+
+    def _batch_size(self, train_set: Sequences) -> int:
+        """Sequences per step; "auto" makes the same number of steps from few and from many."""
+        if self.batch_size != "auto":
+            return int(self.batch_size)
+        n_targets = np.maximum(np.diff(train_set.indptr) - 1, 0)
+        n_windows = int(np.ceil(n_targets / int(self.max_length)).sum())
+        return min(max(-(-n_windows // _N_STEPS), _SMALLEST_BATCH), _LARGEST_BATCH)
 
     def _evaluation(self, built: Built) -> Any:
         """A function that measures the network as it is on what is held out."""

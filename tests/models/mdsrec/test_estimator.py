@@ -400,7 +400,7 @@ class TestModalityWeights:
         {"modality_weight": 0.5},
         {"n_negatives": 5},
         {"learning_rate": 0.02},
-        {"learning_rate_decay": 0.5},
+        {"schedule": "one-cycle"},
         {"weight_averaging": 0.0},
         {"batch_size": 8},
         {"max_epochs": 3},
@@ -418,9 +418,22 @@ def test_every_switch_does_something(params):
     assert model.recommend(user_items=[[1, 2], []])[0].min() >= 0
 
 
+@pytest.mark.parametrize(
+    ("n_users", "length", "max_length", "expected"),
+    [(1, 9, 50, 32), (1600, 9, 50, 100), (1600, 101, 50, 200), (20, 1, 5, 32), (10**5, 2, 5, 1024)],
+)
+def test_an_epoch_has_sixteen_steps_where_it_can(n_users, length, max_length, expected):
+    indptr = np.arange(n_users + 1) * length
+    train_set = Sequences(indptr, np.zeros(indptr[-1], np.int64))
+    model = MDSRecRecommender(max_length=max_length)
+    assert model._batch_size(train_set) == expected
+    assert model.set_params(batch_size=np.int64(7))._batch_size(train_set) == 7
+
+
 def test_the_paper():
     model = MDSRecRecommender.paper(n_factors=8, max_epochs=2, n_interests=3, random_state=0)
     assert (model.project_features, model.similarity, model.max_epochs) == (False, "dot", 2)
+    assert (model.schedule, model.learning_rate, model.batch_size) == ("constant", 2e-3, 256)
     model.fit(TRAIN, item_features=FEATURES)
     # One vector per item, whatever the number of modalities, and scores that are no cosines.
     assert model.item_embedding_.shape == (N_ITEMS, 8)
