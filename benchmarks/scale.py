@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -27,6 +25,7 @@ import environment
 import memory
 import numpy as np
 import scipy.sparse as sp
+import timing
 import torch
 from synthetic import power_law
 
@@ -154,14 +153,10 @@ def main() -> None:
     for size in sizes:
         if str(size) in report["sizes"]:
             continue
-        command = [sys.executable, __file__, *sys.argv[1:], "--measure", str(size)]
-        limits = {"OMP_NUM_THREADS": str(args.threads), "OPENBLAS_NUM_THREADS": str(args.threads)}
-        done = subprocess.run(
-            command, env={**os.environ, **limits}, stdout=subprocess.PIPE, text=True, check=True
-        )
+        words = [*sys.argv[1:], "--measure", str(size)]
         report["sizes"][str(size)] = {
             "environment": environment.describe() | {"threads": args.threads},
-            "stages": json.loads(done.stdout),
+            "stages": timing.in_own_process(__file__, words, args.threads),
         }
         environment.write(report, args.json)
     found = {size: report["sizes"][str(size)]["stages"] for size in sizes}

@@ -41,8 +41,12 @@ __all__ = [
     "world",
 ]
 
-# Users and items. A tiny world is for trying a script out.
-WORLDS = {"synthetic": (2000, 4000), "tiny": (120, 80)}
+# A shop has few items and dense data, some 64,000 clicks; a tiny world is for trying a script out.
+WORLDS: dict[str, dict[str, Any]] = {
+    "synthetic": {"n_users": 2000, "n_items": 4000},
+    "shop": {"n_users": 5000, "n_items": 2000, "interactions_per_user": 12.8},
+    "tiny": {"n_users": 120, "n_items": 80},
+}
 DATASETS = (*WORLDS, *realdata.NAMES)
 _KINDS = ("mmrec", "npz", "loader")
 
@@ -93,8 +97,7 @@ def load(source: str, sequential: bool) -> Bunch:
 
 def world(name: str, sequential: bool, **params: Any) -> Bunch:
     """A synthetic world."""
-    n_users, n_items = WORLDS[name]
-    return synthetic.world(sequential=sequential, n_users=n_users, n_items=n_items, **params)
+    return synthetic.world(sequential=sequential, **{**WORLDS[name], **params})
 
 
 def about(data: Bunch) -> dict[str, Any]:

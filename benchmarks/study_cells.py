@@ -296,9 +296,15 @@ def complexity(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
     return rows
 
 
+_TRAINING = {"batch_size", "dropout", "learning_rate", "max_epochs", "n_iter_no_change"}
+
+
 def _check_changes(changes: dict[str, Any], own: dict[str, Any]) -> None:
-    """Refuse to have set what a row sets itself: it would not be what it is called."""
-    if clash := own.keys() & changes.keys():
+    """Refuse to have set what a row sets itself: it would not be what it is called.
+
+    How long and how fast it is trained may be set, for all rows alike.
+    """
+    if clash := (own.keys() & changes.keys()) - _TRAINING:
         raise ValueError(f"this study sets {', '.join(sorted(clash))} itself; got it by --set")
 
 

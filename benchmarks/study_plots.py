@@ -1,4 +1,4 @@
-"""Pictures of studies: dots by name, lines by place, or one panel for each parameter."""
+"""Pictures of studies: dots by name, lines by place, or panels by parameter or data set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from recsk.plotting import SensitivityDisplay
 from recsk.plotting.drawing import COLORS, add_legend, choose_scale, hide_spines, panels_per_row
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_courses"]
 
 Rows = list[dict[str, Any]]
 
@@ -97,3 +97,44 @@ def _panels(rows: Rows, name: str) -> Any:
         SensitivityDisplay(params=params, scores=scores, metric=name).plot(ax=ax)
         ax.set_title(f"mean of {scores.shape[-1]} seeds, the best marked", fontsize="medium")
     return figure
+
+
+def draw_courses(found: dict[str, dict[str, Any]], path: Path) -> None:
+    """Draw recall on the validation part against CPU seconds, a panel for each data set."""
+    widths = panels_per_row(len(found))
+    size = (4.2 * widths[0], 3.4 * len(widths) + 0.5)
+    figure, axes = plt.subplots(
+        len(widths), widths[0], figsize=size, layout="constrained", squeeze=False
+    )
+    for ax in axes.flat[len(found) :]:
+        ax.set_axis_off()
+    models = list(dict.fromkeys(name for own in found.values() for name in own["rows"]))
+    handles: dict[str, Any] = {}
+    for ax, (name, own) in zip(axes.flat, found.items(), strict=False):
+        for model, row in own["rows"].items():
+            at = models.index(model)
+            style = {"color": COLORS[at % len(COLORS)], "marker": "os^vD<>"[at % 7]}
+            _course(ax, row, style)
+            handles.setdefault(model, plt.Line2D([], [], **style))
+        ax.set_xscale("log")
+        ax.set_title(name, fontsize="medium")
+        ax.set(xlabel="CPU seconds, one thread", ylabel="recall@20, validation")
+        hide_spines(ax)
+    beneath = {"loc": "outside lower center", "ncols": len(handles)}
+    title = "large marks: the whole fit"
+    figure.legend(handles.values(), handles, title=title, fontsize="small", **beneath)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+
+
+def _course(ax: Any, row: dict[str, Any], style: dict[str, Any]) -> None:
+    """A line where a model has one, and a large mark for the whole fit."""
+    run = row["runs"][0]
+    if "course" in row:
+        steps = [(point["cpu_seconds"], point["recall@20"]) for point in row["course"]]
+    else:
+        steps = run.get("curve", []) if run.get("metric") == "recall@20" else []
+    if steps:
+        ax.plot(*zip(*steps, strict=True), color=style["color"], marker=".", linewidth=1)
+    ax.plot(row["cpu_seconds"], row["recall@20"], markersize=9, markeredgecolor="white", **style)
