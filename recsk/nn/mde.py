@@ -259,9 +259,15 @@ def _encoder(width: int, hidden: int, n_factors: int, generator: torch.Generator
     )
 
 
+class _EmptyLinear(nn.Linear):
+    """A linear layer that draws nothing from the global state, which other threads may use."""
+
+    def reset_parameters(self) -> None:
+        """Leave the memory as it is."""
+
+
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    with torch.random.fork_rng(devices=[]):  # so that the global state stays
-        layer = nn.Linear(n_in, n_out)
+    layer = _EmptyLinear(n_in, n_out)
     bound = n_in**-0.5
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)
