@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -29,8 +30,9 @@ class UserBatches(InteractionSampler):
     n_items : int
     batch_size : int
         Number of interactions that a batch has about; users are never divided.
-    generator, n_shared, exclude_seen, weight
-        As in `InteractionSampler`.
+    exclude_seen : bool, default=False
+    **options
+        Generator, shared negatives and weights, as in `InteractionSampler`.
     """
 
     def __init__(
@@ -39,24 +41,12 @@ class UserBatches(InteractionSampler):
         item: torch.Tensor,
         affinity: torch.Tensor,
         *,
-        n_items: int,
-        batch_size: int,
-        generator: torch.Generator,
-        n_shared: int | None = None,
         exclude_seen: bool = False,
-        weight: torch.Tensor | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            user,
-            item,
-            n_items=n_items,
-            batch_size=batch_size,
-            generator=generator,
-            n_shared=n_shared,
-            weight=weight,
-        )
+        super().__init__(user, item, **options)
         self.affinity = affinity
-        self.exclude_seen = exclude_seen and n_shared is not None
+        self.exclude_seen = exclude_seen and self.n_shared is not None
         self._users, self._counts = torch.unique_consecutive(user, return_counts=True)
         self._starts = self._counts.cumsum(0) - self._counts
         self._true = torch.ones((), dtype=torch.bool, device=user.device)

@@ -86,7 +86,7 @@ class MDERecommender(MDESteps):
         Ranking loss: cross-entropy against `n_negatives` items that a batch shares, or BPR with
         one negative per interaction. Paper: "bpr".
     n_negatives : int, default=2048
-        Negatives of the softmax, drawn uniformly from the catalogue.
+        Negatives of the softmax, drawn uniformly from the items with interactions.
     exclude_seen_negatives : bool, default=True
         Leave items that the user has seen out of the negatives of the softmax.
     user_balance : float, default=0.5
@@ -353,9 +353,9 @@ class MDERecommender(MDESteps):
             data frames, matched by label. An item without a row, or with a row of NaN, lacks the
             modality. None or an empty dict: ids alone are learned.
         eval_set : sparse matrix of shape (n_users, n_items) or Interactions, default=None
-            Held-out interactions for early stopping, in place of a share of `X`. A matrix has a
-            row for every user of `X`. Leave it out in searches: scikit-learn splits every argument
-            that has as many rows as `X` has interactions.
+            Held-out interactions for early stopping and the temperature, in place of a share of
+            `X`. A matrix has a row for every user of `X`. Leave it out in searches: scikit-learn
+            splits every argument that has as many rows as `X` has interactions.
         sample_weight : array-like of shape (n_samples,) or "value", default=None
             Weight of each interaction, or of each user (row) if `X` is a matrix. "value": the
             values of `Interactions`. Weights count in the ranking losses and in the graphs of

@@ -30,9 +30,9 @@ def start_from_spectrum(
 ) -> None:
     r"""Set the vectors of users and items to singular vectors, and encoders to a regression.
 
-    Training then begins with what a closed form knows and needs a third of the epochs. In every
-    modality a user starts at the same spectral vector, plus a tenth of its random one. The linear
-    encoders start at the ridge regression of the items' spectral vectors on their features.
+    Training then begins with what a closed form knows, and few epochs are enough. In every modality
+    a user starts at the same spectral vector, plus a tenth of its random one. The linear encoders
+    start at the ridge regression of the items' spectral vectors on their features.
 
     Parameters
     ----------

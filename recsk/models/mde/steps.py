@@ -148,16 +148,17 @@ class MDESteps(MDEServing):
         )
 
         def evaluate() -> float:
-            assert validation is not None and follow is not None
+            assert validation is not None
             vectors = _to_numpy(*network.embeddings())
             metric = validation(*vectors)
-            if automatic:
+            if follow is not None:
                 objective.score_temperature = follow.next(objective.score_temperature, *vectors)
             return metric
 
         validation = follow = None
         if prepared.held_out is not None:
-            follow = HeldOutTemperature(train_set, prepared.held_out, prepared.seed)
+            if automatic and self.loss == "softmax":
+                follow = HeldOutTemperature(train_set, prepared.held_out, prepared.seed)
             validation = Validation(train_set, prepared.held_out, self.eval_metric)
         return self._train_network(
             prepared,
