@@ -31,7 +31,7 @@ from __future__ import annotations
 
 import argparse
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,6 +155,17 @@ def expand(text: str, source: str, in_order: bool) -> tuple[list[str], bool]:
     return names, sequential
 
 
+def add_changes(
+    parser: argparse.ArgumentParser,
+    option: str = "--set",
+    kind: Callable[[str], tuple[str, Any]] = parse_change,
+) -> None:
+    """Add an option that names parameters of all models or of one; it may be given again."""
+    parser.add_argument(
+        option, action="append", default=[], type=kind, metavar="[MODEL:]NAME=VALUE"
+    )
+
+
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     sources.add_arguments(parser)
@@ -166,10 +177,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--sequences", action="store_true", help="leave-last-out for any model")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0 to this number less one")
     parser.add_argument("--first-seed", type=int, default=0)
-    for option, kind in (("--set", parse_change), ("--grid", parse_axis)):
-        parser.add_argument(
-            option, action="append", default=[], type=kind, metavar="[MODEL:]NAME=VALUE"
-        )
+    add_changes(parser)
+    add_changes(parser, "--grid", parse_axis)
     parser.add_argument("--validation-only", action="store_true")
     parser.add_argument(
         "--compare",

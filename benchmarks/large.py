@@ -153,13 +153,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", default="popular,als,mde", help="comma-separated")
     parser.add_argument("--epochs", type=int, default=5, help="of a network, at most")
     parser.add_argument("--steps", type=int, help="leave networks after so many steps")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        type=accuracy.parse_change,
-        metavar="[MODEL:]NAME=VALUE",
-    )
+    accuracy.add_changes(parser)
     parser.add_argument("--add", action="store_true", help="keep the models of the JSON file")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--data", type=Path, help="default: benchmarks/output/large-....npz")

@@ -2,11 +2,11 @@
 
     python benchmarks/scale.py --threads 1
 
-Synthetic interactions by a power law, about 20 of every user, among 100,000 items with features
-of 128 and 64 columns: the graphs of both estimators, a fit of one epoch (graphs and final vectors
+Synthetic interactions by a power law, about 20 of every user, among 100,000 items with features of
+128 and 64 columns: the graphs of both estimators, a fit of one epoch (graphs and final vectors
 included), top 20 for 10,000 users. Every size has a process of its own. Peak memory is that of the
-whole process in the stage, data included. MDE takes 20 steps an epoch at every size, for each of
-them propagates along the whole graph; MDSRec compares with 1,000 negatives, 1,024 sequences a step.
+whole process in the stage, data included. MDE takes 20 steps an epoch at every size; MDSRec
+compares with 1,000 negatives, 1,024 sequences a step.
 With `--add` the sizes that stand in the JSON file are not measured again.
 """
 

@@ -178,13 +178,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--dataset", nargs="+", default=list(DATASETS), metavar="NAME")
     parser.add_argument("--model", default="mde,als,ease", help="comma-separated, see models.py")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        type=accuracy.parse_change,
-        metavar="[MODEL:]NAME=VALUE",
-    )
+    accuracy.add_changes(parser)
     parser.add_argument("--tune", action="store_true", help="rules whose setting no table knows")
     parser.add_argument("--add", action="store_true", help="keep the data sets of the JSON file")
     parser.add_argument("--json", type=Path, default=RESULTS / "time_to_quality.json")

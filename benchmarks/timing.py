@@ -19,7 +19,6 @@ import torch
 from implicit.cpu.als import AlternatingLeastSquares
 from sklearn.utils import Bunch
 from threadpoolctl import threadpool_limits
-from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from recsk.contract.validation import Validation
 from recsk.nn.lazy_adam import LazyAdam
@@ -97,8 +96,8 @@ class Enough(Exception):
 class Watch:
     """When a fit within a ``with`` block takes its steps and validates, in CPU seconds.
 
-    `steps` are the ends of the steps of any optimizer of torch, and of lazy Adam. With `max_steps`
-    the fit is left by `Enough` after so many of them, which the block swallows.
+    `steps` are the ends of the steps of networks of recsk. With `max_steps` the fit is left by
+    `Enough` after so many of them, which the block swallows.
     """
 
     def __init__(self, max_steps: int | None = None) -> None:
@@ -115,13 +114,12 @@ class Watch:
             self.validations.append(Validated(start, self.clock.cpu(), value))
             return value
 
-        lazy_step = LazyAdam.step
+        step = LazyAdam.step
 
         def stepped(optimizer: LazyAdam) -> None:
-            lazy_step(optimizer)
+            step(optimizer)
             self._after_step()
 
-        self._hook = register_optimizer_step_post_hook(self._after_step)
         self._patches = [
             mock.patch.object(Validation, "__call__", watched),
             mock.patch.object(LazyAdam, "step", stepped),
@@ -134,10 +132,9 @@ class Watch:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> bool:
         for patch in self._patches:
             patch.stop()
-        self._hook.remove()
         return kind is Enough
 
-    def _after_step(self, *args: object) -> None:
+    def _after_step(self) -> None:
         self.steps.append(self.clock.cpu())
         if len(self.steps) == self.max_steps:
             raise Enough
