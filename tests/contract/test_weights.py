@@ -172,9 +172,16 @@ def test_users_of_mde_get_what_is_like_their_heavy_interactions():
     assert share[0] < 0.3 and share[1] > 0.7
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_weights_find_purchases_in_a_log_of_random_views(seed):
+def test_weights_find_purchases_in_a_log_of_random_views():
     """The log of the guide: what is bought or put into the cart is liked, views are at random."""
+    found = np.array([ndcg_of_purchases(seed) for seed in range(4)])
+    unweighted, weighted = found.mean(axis=0)
+    assert weighted > 1.33 * unweighted
+    assert (found[:, 1] > found[:, 0]).all()
+
+
+def ndcg_of_purchases(seed):
+    """Quality without weights and with them."""
     data = make_multimodal(n_users=200, n_items=300, random_state=seed)
     liked, rng = data.interactions, np.random.default_rng(seed)
     n = len(liked)
@@ -192,8 +199,7 @@ def test_weights_find_purchases_in_a_log_of_random_views(seed):
     for X in (train.with_value(None), train):
         est.fit(X, item_features=data.item_features, sample_weight=X.value)
         found.append(est.score(bought))
-    # From the spectral start, views at random do less harm, so that weights gain less.
-    assert found[1] > 1.25 * found[0]
+    return found
 
 
 def test_heavier_targets_of_mdsrec_lead():
