@@ -6,6 +6,7 @@ from recsk.graphs.interests import cluster_items
 from recsk.graphs.items import item_similarity_graph, mix_with_identity, relation_graph
 from recsk.graphs.random_walks import rp3beta
 from recsk.graphs.recent import RecentRelations
+from recsk.graphs.regression import neighbor_regression
 from recsk.graphs.spectral import spectral_vectors
 from recsk.graphs.succession import recency_weights, succession_graph
 from recsk.graphs.user_item import interaction_graph, normalize_symmetric
@@ -18,6 +19,7 @@ __all__ = [
     "interaction_graph",
     "item_similarity_graph",
     "mix_with_identity",
+    "neighbor_regression",
     "normalize_symmetric",
     "recency_weights",
     "relation_graph",

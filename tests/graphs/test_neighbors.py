@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 import scipy.sparse as sp
 from hypothesis import given
@@ -24,3 +25,27 @@ def test_blocks_have_fewer_rows_if_the_rows_have_many_products(R, limit):
         check_graph(user_cooccurrence_graph(sp.csr_array(R), 3), whole.toarray())
     assert sum(rows for rows, _ in blocks) == len(R)
     assert all(rows == 1 or products <= limit for rows, products in blocks)
+
+
+@given(
+    entries=st.lists(
+        st.tuples(st.integers(0, 9), st.integers(0, 12), st.sampled_from([-2.0, -0.5, 0.5, 1.0])),
+        unique_by=lambda entry: entry[:2],
+    ),
+    n_largest=st.integers(1, 5),
+    offset=st.sampled_from([None, 0, 2]),
+    rows_per_sort=st.integers(1, 12),
+)
+def test_largest_of_each_row_with_ties_by_column(entries, n_largest, offset, rows_per_sort):
+    expected = np.zeros((10, 13), dtype=np.float32)
+    for row in range(10):
+        of_row = [(-value, j) for i, j, value in entries if i == row and offset != j - i]
+        for negative, column in sorted(of_row)[:n_largest]:
+            expected[row, column] = -negative
+    i, j, value = zip(*entries, strict=True) if entries else ((), (), ())
+    matrix = sp.csr_array((np.array(value, np.float32), (i, j)), shape=(10, 13))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(neighbors_module, "_ROWS_PER_SORT", rows_per_sort)
+        found = neighbors_module.top_k_per_row(matrix, n_largest, diagonal_offset=offset)
+    np.testing.assert_array_equal(found.toarray(), expected)
+    assert found.nnz == np.count_nonzero(expected)

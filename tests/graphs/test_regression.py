@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recsk.graphs import ease, neighbor_regression, regression
+from tests.graphs.cases import check_graph, interaction_matrices, weight_matrices
+
+
+def regressions(X, n_neighbors, regularization):
+    """One regression after the other."""
+    n_items = X.shape[1]
+    total = X.sum(axis=1, keepdims=True)
+    Y = X * np.where(total > 0, total, 1) ** -0.25
+    norm = np.sqrt((Y**2).sum(axis=0))
+    B = np.zeros((n_items, n_items))
+    for i in range(n_items):
+        cosine = Y.T @ Y[:, i] / np.where(norm * norm[i] > 0, norm * norm[i], 1)
+        cosine[i] = 0
+        # The order of almost equal cosines depends on the rounding.
+        near = np.argsort(-cosine.round(5), kind="stable")[:n_neighbors]
+        near = near[cosine[near] > 0]
+        gram = X[:, near].T @ X[:, near] + regularization * np.eye(len(near))
+        B[near, i] = np.linalg.solve(gram, X[:, near].T @ X[:, i])
+    return B
+
+
+@given(
+    X=interaction_matrices | weight_matrices,
+    regularization=st.sampled_from([0.5, 3.0]),
+    at_once=st.integers(1, 5),
+    dense=st.booleans(),
+)
+def test_all_weights_equal_the_reference(X, regularization, at_once, dense):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(regression, "_ITEMS_AT_ONCE", at_once)
+        patch.setattr(regression, "_MAX_DENSE_ITEMS", 10_000 if dense else 0)
+        B = neighbor_regression(sp.csr_array(X), 10, regularization)
+    check_graph(B, regressions(X.astype(np.float64), 10, regularization))
+
+
+@pytest.mark.parametrize("dense", [True, False])
+def test_an_item_is_predicted_from_those_that_occur_with_it_most(dense, monkeypatch):
+    monkeypatch.setattr(regression, "_MAX_DENSE_ITEMS", 10_000 if dense else 0)
+    X = (np.random.default_rng(0).random((200, 12)) < 0.3).astype(np.float32)
+    B = neighbor_regression(sp.csr_array(X), 4, 2.0)
+    check_graph(B, regressions(X.astype(np.float64), 4, 2.0))
+    assert (np.diff(sp.csc_array(B).indptr) == 4).all()
+
+
+def test_with_all_items_as_neighbours_it_is_ease():
+    X = sp.csr_array((np.random.default_rng(1).random((80, 9)) < 0.4).astype(np.float32))
+    B = neighbor_regression(X, 8, 5.0).toarray()
+    np.testing.assert_allclose(B, ease(X, 5.0), atol=1e-5)
+
+
+def test_items_without_common_users_have_no_weights():
+    assert neighbor_regression(sp.csr_array(np.eye(4)), 2, 1.0).nnz == 0
+    assert neighbor_regression(sp.csr_array((3, 4)), 2, 1.0).shape == (4, 4)
+
+
+def test_the_input_is_not_changed():
+    X = sp.csr_matrix(np.random.default_rng(0).integers(0, 2, (30, 8)))
+    before = X.copy()
+    X.data.flags.writeable = False
+    neighbor_regression(X, 3, 1.0)
+    assert (X != before).nnz == 0
