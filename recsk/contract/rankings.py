@@ -42,8 +42,8 @@ class Rankings(InputChecks):
         Returns
         -------
         Users
-            Vectors, weights of the items in the histories, or both. Without weights, every item of
-            a history has weight 1.
+            Vectors, weights of the items in the histories, or both. Without weights,
+            `weigh_histories` computes them.
         """
         if self._has_vectors():
             raise NotImplementedError(
@@ -51,6 +51,23 @@ class Rankings(InputChecks):
                 "from the histories of new users"
             )
         return Users()
+
+    def weigh_histories(self, histories: sp.csr_matrix) -> sp.csr_matrix:
+        """Weigh the items of histories, for the item-to-item part of the scores.
+
+        It is called where neither `encode` nor the fit gave weights. By default every item of a
+        history has weight 1.
+
+        Parameters
+        ----------
+        histories : csr_matrix of shape (n, n_items)
+            Ones where a user interacted with an item.
+
+        Returns
+        -------
+        csr_matrix of shape (n, n_items)
+        """
+        return histories
 
     def score_block(self, users: Users) -> npt.NDArray[np.float32]:
         r"""Compute the scores of all items for some users.
@@ -63,7 +80,7 @@ class Rankings(InputChecks):
         Parameters
         ----------
         users : Users
-            As `encode` returns them. Without `weights`, those of the 0/1 histories are filled in
+            As `encode` returns them. Without `weights`, those of `weigh_histories` are filled in
             where the model has item-to-item weights.
 
         Returns
@@ -200,7 +217,7 @@ class Rankings(InputChecks):
             vectors = np.array(vectors, dtype=np.float32, order="C")
             vectors[np.diff(seen.indptr) == 0] = 0
         if weights is None and hasattr(self, "item_to_item_"):
-            weights = seen
+            weights = self.weigh_histories(seen)
         return Users(vectors, weights)
 
     def _stored_users(self, ids: npt.NDArray[np.int64]) -> Users:
@@ -209,7 +226,7 @@ class Rankings(InputChecks):
         if hasattr(self, "history_weights_"):
             weights = self.history_weights_[ids]
         elif hasattr(self, "item_to_item_"):
-            weights = self.interactions_[ids]
+            weights = self.weigh_histories(self.interactions_[ids])
         return Users(self.user_embedding_[ids] if self._has_vectors() else None, weights)
 
     def _known_users(self, user_ids: Any) -> Query:

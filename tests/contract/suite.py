@@ -171,7 +171,10 @@ class NetworkContract(RecommenderContract):
         seen = SEEN[0, ids]
         assert 0 < seen.sum() < N_ITEMS
         products[seen, est._seen_width() :] = 0
-        np.testing.assert_allclose(scores, products.sum(axis=1), atol=1e-5)
+        expected = products.sum(axis=1)
+        if hasattr(est, "item_to_item_"):
+            expected += (est.history_weights([0]) @ est.item_to_item_).toarray()[0, ids]
+        np.testing.assert_allclose(scores, expected, atol=1e-5)
 
     def test_weights_beside_early_stopping(self, est, problem):
         est.set_params(early_stopping=True)

@@ -217,7 +217,7 @@ def test_an_index_ranks_its_candidates_exactly():
     with pytest.raises(ValueError, match=r"weights must have shape \(30, 24\)"):
         ann.query(model.user_vectors(), 5, weights=weights[:2])
     with pytest.raises(ValueError, match="weights must be None"):
-        vectors = MDERecommender(max_epochs=1, n_factors=2).fit(TRAIN)
+        vectors = MDERecommender(max_epochs=1, n_factors=2, cooccurrence_weight=0).fit(TRAIN)
         vectors.to_ann().query(vectors.user_vectors(), 5, weights=weights)
 
 

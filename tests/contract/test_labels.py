@@ -232,8 +232,12 @@ def test_searches_keep_labels(pair):
 def test_an_index_returns_labels(pair):
     pytest.importorskip("faiss")
     model, ids, _, items = pair
+    users = {"k": 4}
+    if hasattr(ids, "item_to_item_"):
+        users["weights"] = ids.history_weights([1, 2])
     vectors = ids.user_vectors([1, 2])
-    assert_same_answer(model.to_ann().query(vectors, k=4), ids.to_ann().query(vectors, k=4), items)
+    found = [each.to_ann().query(vectors, **users) for each in (model, ids)]
+    assert_same_answer(*found, items)
 
 
 def test_a_fit_on_ids_forgets_labels(pair):

@@ -176,7 +176,7 @@ def test_weights_find_purchases_in_a_log_of_random_views():
     """The log of the guide: what is bought or put into the cart is liked, views are at random."""
     found = np.array([ndcg_of_purchases(seed) for seed in range(4)])
     unweighted, weighted = found.mean(axis=0)
-    assert weighted > 1.33 * unweighted
+    assert weighted > 1.25 * unweighted
     assert (found[:, 1] > found[:, 0]).all()
 
 

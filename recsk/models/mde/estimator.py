@@ -27,7 +27,11 @@ class MDERecommender(MDESteps):
     interactions, then on a graph of users with common items and, for each modality, on a graph of
     similar items. Every user and item has a preference for the modalities. The preference weighs
     the modalities in the fused vector that scores items. It also sets how strongly the modalities
-    of this user or item are pushed apart (difference) or pulled together (alignment).
+    of this user or item are pushed apart (difference) or pulled together (alignment). What items
+    say about each other by occurring in the same histories, no short vector can hold: a sparse
+    regression on co-occurring items adds it to the scores.
+
+    .. math:: s_{ui} = \cos(x_u, x_i) + \frac{c}{\sqrt{|H_u|}} \sum_{j \in H_u} B_{ji}
 
     .. math:: L = L_{rank} + w \sum_m L_{rank}^m + \alpha L_{MDA} + \beta L_{MSA}
               + \frac{\lambda}{2} \|\Theta\|^2
@@ -96,6 +100,9 @@ class MDERecommender(MDESteps):
         and the weights are multiplied. Paper: 0.
     similarity : {"cosine", "dot"}, default="cosine"
         The score of a user and an item. Paper: "dot".
+    cooccurrence_weight : float, default=4.0
+        Weight c of the item-to-item part of a score: 0 leaves it out, as the paper does. It is in
+        proportion to scores of ``similarity="cosine"``.
     score_temperature : float or "auto", default="auto"
         Divides scores in the softmax loss. "auto": 0.2 at first, and after each epoch less, where
         held-out interactions show clearer tastes. Without early stopping it stays 0.2.
@@ -125,8 +132,8 @@ class MDERecommender(MDESteps):
         Share of the interactions held out without an `eval_set`. They still count as seen.
     n_iter_no_change : int, default=20
         Epochs without improvement before training stops.
-    eval_metric : str, default="recall@20"
-        Metric of early stopping: a metric of `recsk.metrics` and its cut-off.
+    eval_metric : str, default="ndcg@20"
+        Metric of early stopping: a metric of `recsk.metrics` and its cut-off. Paper: "recall@20".
     score_k : int, default=10
         Cut-off of the NDCG that `score` returns.
     device : str, default="auto"
@@ -144,8 +151,11 @@ class MDERecommender(MDESteps):
     Attributes
     ----------
     user_embedding_, item_embedding_ : ndarray of shape (n, width), float32
-        Fused vectors; a score is their inner product. The width is n_modalities * n_factors, or
-        n_factors with ``fusion="sum"``. Zero for users without interactions.
+        Fused vectors; their inner product is the first part of a score. The width is n_modalities *
+        n_factors, or n_factors with ``fusion="sum"``. Zero for users without interactions.
+    item_to_item_ : csr_matrix of shape (n_items, n_items), float32
+        :math:`c B`, the other part; not without `cooccurrence_weight`. A row is an item of the
+        history, a column a candidate; 100 items that occur with a candidate most have a weight.
     item_popularity_ : ndarray of shape (n_items,), float32
         Interactions of each item, relative to the most popular one.
     user_preference_, item_preference_ : ndarray of shape (n, n_modalities), float32
@@ -215,6 +225,7 @@ class MDERecommender(MDESteps):
         "exclude_seen_negatives": ["boolean"],
         "user_balance": [Interval(Real, 0, 1, closed="both")],
         "similarity": [StrOptions({"dot", "cosine"})],
+        "cooccurrence_weight": [Interval(Real, 0, None, closed="left")],
         "score_temperature": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
         "propagation": [StrOptions({"cached", "full"})],
         "start": [StrOptions({"spectral", "random"})],
@@ -232,6 +243,7 @@ class MDERecommender(MDESteps):
         "loss": "bpr",
         "user_balance": 0.0,
         "similarity": "dot",
+        "cooccurrence_weight": 0.0,
         "max_alignment": 2048,
         "propagation": "full",
         "start": "random",
@@ -239,6 +251,7 @@ class MDERecommender(MDESteps):
         "schedule": "constant",
         "batch_size": 2048,
         "max_epochs": 1000,
+        "eval_metric": "recall@20",
     }
 
     _sizes = ("batch_size", "n_negatives", "n_factors", "user_neighbors")
@@ -269,6 +282,7 @@ class MDERecommender(MDESteps):
         exclude_seen_negatives: bool = True,
         user_balance: float = 0.5,
         similarity: Literal["dot", "cosine"] = "cosine",
+        cooccurrence_weight: float = 4.0,
         score_temperature: float | Literal["auto"] = "auto",
         propagation: Literal["cached", "full"] = "cached",
         start: Literal["spectral", "random"] = "spectral",
@@ -280,7 +294,7 @@ class MDERecommender(MDESteps):
         early_stopping: bool | Literal["auto"] = "auto",
         validation_fraction: float = 0.1,
         n_iter_no_change: int = 20,
-        eval_metric: str = "recall@20",
+        eval_metric: str = "ndcg@20",
         score_k: int = 10,
         device: str = "auto",
         checkpoint: str | os.PathLike[str] | None = None,
@@ -311,6 +325,7 @@ class MDERecommender(MDESteps):
         self.exclude_seen_negatives = exclude_seen_negatives
         self.user_balance = user_balance
         self.similarity = similarity
+        self.cooccurrence_weight = cooccurrence_weight
         self.score_temperature = score_temperature
         self.propagation = propagation
         self.start = start

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import scipy.sparse as sp
 from scipy.special import softmax
 
 from recsk.contract.training import TrainedRecommender
@@ -57,3 +59,14 @@ class MDEServing(TrainedRecommender):
         nodes, logits = self._fold(matrix)
         preference = softmax(logits, axis=1)
         return Users(fuse(nodes, preference, **self._fuse_state))
+
+    def weigh_histories(self, histories: sp.csr_matrix) -> sp.csr_matrix:
+        """Scale histories to length one: long ones do not outweigh the vectors.
+
+        The weight of an item is the root of its share of the history; of n items, each one has
+        :math:`n^{-1/2}`.
+        """
+        total = np.asarray(histories.sum(axis=1, dtype=np.float64)).ravel()
+        share = histories.data / np.repeat(total, np.diff(histories.indptr))
+        parts = np.sqrt(share).astype(np.float32), histories.indices, histories.indptr
+        return sp.csr_matrix(parts, shape=histories.shape)

@@ -10,7 +10,9 @@ from scipy import sparse
 from sklearn.base import clone
 
 from recsk import Interactions, MDERecommender
+from recsk.data.weights import weight_matrix
 from recsk.datasets import make_multimodal
+from recsk.graphs import neighbor_regression
 from recsk.metrics import evaluate
 from recsk.model_selection import RandomHoldout
 from recsk.models.mde import steps
@@ -225,7 +227,59 @@ def test_fusion_decides_the_width():
 
 
 def test_cosine_scores_are_cosines():
-    assert np.abs(reference().recommend(k=N_ITEMS, exclude_seen=False)[1]).max() <= 1 + 1e-6
+    model = small(cooccurrence_weight=0).fit(TRAIN, item_features=FEATURES)
+    assert np.abs(model.recommend(k=N_ITEMS, exclude_seen=False)[1]).max() <= 1 + 1e-6
+
+
+def test_co_occurring_items_add_to_the_cosines():
+    alone = small(cooccurrence_weight=0).fit(TRAIN, item_features=FEATURES)
+    assert not hasattr(alone, "item_to_item_")
+    model = small(cooccurrence_weight=2.5).fit(TRAIN, item_features=FEATURES)
+    seen = TRAIN.to_csr()
+    n_per_item = np.bincount(seen.indices)
+    weights = neighbor_regression(seen, 100, 3 * n_per_item[n_per_item > 0].mean())
+    np.testing.assert_allclose(model.item_to_item_.toarray(), 2.5 * weights.toarray(), rtol=1e-5)
+    length = np.maximum(np.diff(seen.indptr), 1) ** 0.5
+    cosines = alone.user_embedding_ @ alone.item_embedding_.T
+    expected = cosines + 2.5 * (seen @ weights).toarray() / length[:, None]
+    known = np.flatnonzero(np.diff(seen.indptr))  # the others get popular items
+    ids, scores = model.recommend(known, k=N_ITEMS, exclude_seen=False)
+    expected = np.take_along_axis(expected[known], ids, axis=1)
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+    # Similarity of items is that of their vectors.
+    for found, cosine in zip(model.similar_items([3, 5]), alone.similar_items([3, 5]), strict=True):
+        np.testing.assert_array_equal(found, cosine)
+
+
+def test_new_users_have_the_item_to_item_part_of_their_history():
+    model = reference()
+    ids, scores = model.recommend(user_items=[[2, 7, 8]], k=N_ITEMS, exclude_seen=False)
+    cosine = (model.user_vectors(user_items=[[2, 7, 8]]) @ model.item_embedding_.T)[0, ids[0]]
+    term = model.item_to_item_.toarray()[[2, 7, 8]].sum(axis=0)[ids[0]] / np.sqrt(3)
+    np.testing.assert_allclose(scores[0], cosine + term, atol=1e-5)
+
+
+def test_weights_of_interactions_are_weights_of_histories():
+    value = np.random.default_rng(0).integers(1, 5, len(TRAIN))
+    model = small().fit(TRAIN, item_features=FEATURES, sample_weight=value)
+    expected = weight_matrix(TRAIN.user, TRAIN.item, value, TRAIN.to_csr().shape).toarray()
+    expected = np.sqrt(expected / np.maximum(expected.sum(axis=1, keepdims=True), 1))
+    np.testing.assert_allclose(model.history_weights().toarray(), expected, rtol=1e-5)
+
+
+def test_validation_measures_both_parts_of_the_scores():
+    model = small(cooccurrence_weight=8.0, eval_metric="recall@3", max_epochs=3)
+    model.fit(TRAIN, item_features=FEATURES, eval_set=TEST)
+    assert max(model.validation_curve_) == pytest.approx(
+        evaluate(model, TEST, "recall", 3)["recall@3"]
+    )
+
+
+def test_held_out_interactions_count_in_the_item_to_item_part():
+    whole = small(early_stopping=False).fit(TRAIN, item_features=FEATURES)
+    model = small(early_stopping=True).fit(TRAIN, item_features=FEATURES)
+    assert len(model.validation_curve_) > 0
+    assert (model.item_to_item_ != whole.item_to_item_).nnz == 0
 
 
 @pytest.mark.parametrize("weights", [[3, 1], (0.75, 0.25), np.array([0.3, 0.1], np.float32)])
