@@ -34,8 +34,6 @@ class Checkpoint:
     ----------
     path : Path
         The file. It exists from the first save until the training is done.
-    every : int
-        Epochs between two saves.
     training : str
         Fingerprint of this training; a file of another training is rejected.
     random_states : sequence of torch.Generator, RandomState or Stateful
@@ -46,18 +44,12 @@ class Checkpoint:
         self,
         path: Path,
         *,
-        every: int,
         training: str,
         random_states: Sequence[Stateful | np.random.RandomState],
     ) -> None:
         self.path = path
-        self.every = every
         self.training = training
         self.random_states = random_states
-
-    def is_due(self, epoch: int) -> bool:
-        """Whether to save after this epoch, counted from 1."""
-        return epoch % self.every == 0
 
     def save(self, state: dict[str, Any]) -> None:
         """Write a state of tensors, numbers and strings; it replaces an earlier one."""

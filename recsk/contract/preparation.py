@@ -108,9 +108,13 @@ class FitPreparation(BaseRecommender):
                 )
         return resolve_device(self.device)
 
+    def _standardizes(self) -> bool:
+        """Whether columns of features are brought to mean 0 and standard deviation 1."""
+        return True
+
     def _prepare_features(self, features: Mapping[str, np.ndarray]) -> dict[str, Features]:
         return {
-            name: fill_and_standardize(values, standardize=self.standardize)
+            name: fill_and_standardize(values, standardize=self._standardizes())
             for name, values in features.items()
         }
 

@@ -43,15 +43,12 @@ class TrainedRecommender(FitPreparation):
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
-        "schedule": [StrOptions({"constant", "one-cycle"})],
-        "weight_averaging": [Interval(Real, 0, 1, closed="left")],
         "early_stopping": [StrOptions({"auto"}), "boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "eval_metric": [str],
         "device": [str],
         "checkpoint": [str, os.PathLike, None],
-        "checkpoint_epochs": [Interval(Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -121,6 +118,8 @@ class TrainedRecommender(FitPreparation):
         loss_terms: Callable[[Any], dict[str, torch.Tensor]],
         *,
         evaluate: Callable[[], float] | None,
+        schedule: str = "constant",
+        weight_averaging: float = 0.0,
         check: Callable[[], object] | None = None,
         before_epoch: Callable[[], None] | None = None,
         random_states: Sequence[Stateful | np.random.RandomState],
@@ -136,8 +135,8 @@ class TrainedRecommender(FitPreparation):
             loss_terms,
             max_epochs=int(self.max_epochs),
             learning_rate=self.learning_rate,
-            schedule=self.schedule,
-            weight_averaging=self.weight_averaging,
+            schedule=schedule,
+            weight_averaging=weight_averaging,
             before_epoch=before_epoch,
             evaluate=evaluate,
             check=check,
@@ -155,7 +154,7 @@ class TrainedRecommender(FitPreparation):
         if self.checkpoint is None:
             return None
         params = self.get_params(deep=False)
-        for name in ("checkpoint", "checkpoint_epochs", "verbose"):
+        for name in ("checkpoint", "verbose"):
             del params[name]
         data = prepared.train_set, prepared.held_out, prepared.modalities
         # Random states of one type of device do not fit another.
@@ -163,7 +162,6 @@ class TrainedRecommender(FitPreparation):
         training = [kind, params, data]
         return Checkpoint(
             Path(self.checkpoint),
-            every=int(self.checkpoint_epochs),
             training=joblib.hash(training),
             random_states=random_states,
         )

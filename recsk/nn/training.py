@@ -31,9 +31,6 @@ class NotFiniteError(ArithmeticError):
 class Checkpoint(Protocol):
     """A store for the state of an unfinished training; see `recsk.contract.checkpoint`."""
 
-    def is_due(self, epoch: int) -> bool:
-        """Return whether to save after this epoch, counted from 1."""
-
     def save(self, state: dict[str, Any]) -> None:
         """Store a state of tensors, numbers and strings."""
 
@@ -177,7 +174,7 @@ def train(
             if epoch - log.best_iter >= n_iter_no_change:
                 log.stopped_by = "patience"
                 break
-            if checkpoint is not None and checkpoint.is_due(epoch):
+            if checkpoint is not None:
                 checkpoint.save(state.state_dict())
         else:
             recent = log.n_iter - max(n_iter_no_change // 4, 1)

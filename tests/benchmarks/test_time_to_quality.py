@@ -68,7 +68,7 @@ def test_a_fit_is_watched_and_left(timing, tiny):
         assert len(watch.steps) >= 2 and watch.steps == sorted(watch.steps)
         assert [v.value for v in watch.validations] == model.validation_curve_
     with timing.Watch() as watch:  # the optimizer is one of torch
-        clone(model).set_params(propagation="full").fit(tiny.train, item_features=tiny.features)
+        clone(model).set_params(training="paper").fit(tiny.train, item_features=tiny.features)
     assert len(watch.steps) >= 2
     with timing.Watch(max_steps=3) as watch:
         model.fit(tiny.train, item_features=tiny.features)

@@ -15,7 +15,7 @@ class Killed(BaseException):
 class Problem:
     """A regression whose batches, weights and dropout all are drawn."""
 
-    def __init__(self, path, *, every=1, training="this", n_steps_to_live=None):
+    def __init__(self, path, *, training="this", n_steps_to_live=None):
         self.rng = np.random.RandomState(0)
         self.generator = torch.Generator().manual_seed(0)
         self.network = torch.nn.Sequential(torch.nn.Linear(4, 4), torch.nn.Linear(4, 1))
@@ -23,7 +23,7 @@ class Problem:
             torch.nn.init.uniform_(parameter, generator=torch.Generator().manual_seed(1))
         self.n_steps_to_live = n_steps_to_live
         draws = [self.rng, self.generator]
-        self.checkpoint = Checkpoint(path, every=every, training=training, random_states=draws)
+        self.checkpoint = Checkpoint(path, training=training, random_states=draws)
 
     def __len__(self):
         return 3
@@ -61,15 +61,14 @@ def path(tmp_path):
     return tmp_path / "fit.checkpoint"
 
 
-@pytest.mark.parametrize("every", [1, 2, 4])
 @pytest.mark.parametrize("steps", [0, 2, 3, 13, 26])
-def test_a_killed_training_ends_where_one_that_lives_ends(path, steps, every):
-    whole = Problem(path, every=every)
+def test_a_killed_training_ends_where_one_that_lives_ends(path, steps):
+    whole = Problem(path)
     log = whole.train()
     with pytest.raises(Killed):
-        Problem(path, every=every, n_steps_to_live=steps).train()
-    assert path.exists() == (steps // 3 >= every)
-    again = Problem(path, every=every, n_steps_to_live=27 - 3 * (steps // 3 // every * every))
+        Problem(path, n_steps_to_live=steps).train()
+    assert path.exists() == (steps >= 3)
+    again = Problem(path, n_steps_to_live=27 - 3 * (steps // 3))
     assert again.train() == log
     for a, b in zip(whole.network.parameters(), again.network.parameters(), strict=True):
         assert torch.equal(a, b)

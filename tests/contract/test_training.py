@@ -30,6 +30,11 @@ def est(request):
     return clone(ESTIMATORS[request.param])
 
 
+def set_constant_rate(est):
+    if isinstance(est, MDERecommender):
+        est.set_params(training="paper")
+
+
 def fit(est, **arguments):
     return est.fit(TRAIN, item_features=FEATURES, **arguments)
 
@@ -76,7 +81,7 @@ def test_ctrl_c_stops_a_search(interrupted, est):
 
 
 def test_after_ctrl_c_the_best_state_is_kept(interrupted, est):
-    est.set_params(schedule="constant")  # else a fit of one epoch has other steps
+    set_constant_rate(est)  # else a fit of one epoch has other steps
     with pytest.raises(KeyboardInterrupt, match="keeps the weights of epoch 1"):
         fit(est, eval_set=TEST)
     whole = fit(clone(est).set_params(max_epochs=1), eval_set=TEST)
@@ -109,7 +114,7 @@ def test_a_last_step_that_diverges(name, similarity, early_stopping):
 @pytest.mark.parametrize("with_metric", [True, False])
 def test_the_epochs_before_a_divergence_are_kept(with_metric, est, monkeypatch):
     options = {"eval_set": TEST} if with_metric else {}
-    est.set_params(batch_size=10_000, schedule="constant")  # one step an epoch, always as long
+    set_constant_rate(est.set_params(batch_size=10_000))  # one step an epoch, always as long
     two = fit(clone(est).set_params(max_epochs=2), **options)
     step, steps = LazyAdam.step, []
 
@@ -177,8 +182,8 @@ def test_a_checkpoint_of_another_version_is_refused(library, est, monkeypatch, t
     assert fit(est, eval_set=TEST).n_iter_ == 4
 
 
-@pytest.mark.parametrize("propagation", ["cached", "full"])
-def test_without_a_metric_the_vectors_of_all_nodes_are_checked(propagation, monkeypatch):
+@pytest.mark.parametrize("training", ["fast", "paper"])
+def test_without_a_metric_the_vectors_of_all_nodes_are_checked(training, monkeypatch):
     """After each epoch, although its steps may compute those of their batches alone."""
     shapes, check = [], mde_steps.check_finite
 
@@ -187,5 +192,5 @@ def test_without_a_metric_the_vectors_of_all_nodes_are_checked(propagation, monk
         check(*tensors)
 
     monkeypatch.setattr(mde_steps, "check_finite", checked)
-    fit(clone(ESTIMATORS["mde"]).set_params(propagation=propagation))
+    fit(clone(ESTIMATORS["mde"]).set_params(training=training))
     assert shapes == 4 * [[TRAIN.n_users, TRAIN.n_items]]

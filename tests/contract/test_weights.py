@@ -294,10 +294,10 @@ def test_held_out_weights_do_not_enter_the_metric(est):
     assert est.score(valued) == est.score(TEST)
 
 
-@pytest.mark.parametrize("user_balance", [0.0, 0.3, 1.0])
-def test_mde_multiplies_weights_with_the_balance_of_users(user_balance):
+@pytest.mark.parametrize(("training", "user_balance"), [("paper", 0.0), ("fast", 0.5)])
+def test_mde_multiplies_weights_with_the_balance_of_users(training, user_balance):
     """Compare with the slow equation: w_ui n_u^-b over its mean, where n_u = sum of w_ui."""
-    est = clone(ESTIMATORS["mde"]).set_params(user_balance=user_balance)
+    est = clone(ESTIMATORS["mde"]).set_params(training=training)
     prepared = est._build(est._prepare(TRAIN, None, None, WEIGHTS)).prepared
     user, item = prepared.train_set.nonzero()
     found = est._pair_weights(prepared, user).numpy()

@@ -55,7 +55,6 @@ class TwoTowersRecommender(TrainedRecommender):
 
     parameter_constraints = {
         "n_factors": [Interval(Integral, 1, None, closed="left")],
-        "standardize": ["boolean"],
     }
     _paper = {}  # where the settings of a paper differ from the defaults, for `paper()`
     _sizes = ("batch_size", "n_factors")  # what to lower where memory is not enough
@@ -64,10 +63,7 @@ class TwoTowersRecommender(TrainedRecommender):
         self,
         *,
         n_factors=64,
-        standardize=True,
         learning_rate=0.01,
-        schedule="constant",
-        weight_averaging=0.0,
         batch_size=1024,
         max_epochs=100,
         early_stopping="auto",
@@ -77,15 +73,11 @@ class TwoTowersRecommender(TrainedRecommender):
         score_k=10,
         device="auto",
         checkpoint=None,
-        checkpoint_epochs=1,
         random_state=None,
         verbose=False,
     ):
         self.n_factors = n_factors
-        self.standardize = standardize
         self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.weight_averaging = weight_averaging
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
@@ -95,7 +87,6 @@ class TwoTowersRecommender(TrainedRecommender):
         self.score_k = score_k
         self.device = device
         self.checkpoint = checkpoint
-        self.checkpoint_epochs = checkpoint_epochs
         self.random_state = random_state
         self.verbose = verbose
 

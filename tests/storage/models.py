@@ -15,7 +15,7 @@ FIXED_PREFERENCE = np.array([0.25, 0.75], dtype=np.float32)
 MODELS = {
     "MDE": (MDERecommender(**SMALL, user_neighbors=3, preference=FIXED_PREFERENCE), FEATURES),
     "MDE, sum": (MDERecommender(**SMALL, fusion="sum", similarity="dot", n_layers=0), FEATURES),
-    "MDE without features": (MDERecommender(**SMALL, max_degree=None), None),
+    "MDE without features": (MDERecommender(**SMALL), None),
     "MDSRec": (MDSRecRecommender(**SMALL, n_interests=3, max_length=7), FEATURES),
     "MDSRec, mean": (MDSRecRecommender(**SMALL, item_vectors="mean", n_interests=0), FEATURES),
     "MDSRec without features": (MDSRecRecommender(**SMALL), None),

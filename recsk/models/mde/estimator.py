@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from recsk.contract.training import TrainedRecommender, warn_if_unfinished
 from recsk.data.forms import check_no_target
+from recsk.models.mde.recipe import RECIPES
 from recsk.models.mde.steps import MDESteps
 from recsk.storage.registry import register_estimator
 
@@ -51,14 +52,9 @@ class MDERecommender(MDESteps):
     item_neighbors : int, default=10
         Links per item and modality in the item-item graphs (Eq. 4), by cosine of the features.
         0 leaves the graphs out.
-    max_degree : int or None, default=1000
-        The user-user graph ignores items with more users than this: such items say little about
-        similarity, and one costs the square of its users. None ignores no item.
     hidden_factor : int, default=0
         Width of the encoder's hidden layer as a multiple of `n_factors`. 0 is a linear encoder.
         Paper: 4 (our choice; the text leaves it open).
-    standardize : bool, default=True
-        Scale every feature column to mean 0 and standard deviation 1. Paper: False.
     normalize : bool, default=True
         Scale the initial vectors of users and items to length one before propagation.
     id_embedding : {"none", "add", "gate"}, default="add"
@@ -82,8 +78,6 @@ class MDERecommender(MDESteps):
         (Eq. 11).
     temperature : float, default=0.2
         Temperature of the alignment loss.
-    max_alignment : int, default=128
-        Interactions of a batch whose users and items the difference and alignment losses compare.
     modality_weight : float, default=0.0
         Weight of the ranking loss on each modality alone (Eq. 10). 0 leaves it out. Paper: 1.
     loss : {"softmax", "bpr"}, default="softmax"
@@ -91,36 +85,19 @@ class MDERecommender(MDESteps):
         one negative per interaction. Paper: "bpr".
     n_negatives : int, default=2048
         Negatives of the softmax, drawn uniformly from the items with interactions.
-    exclude_seen_negatives : bool, default=True
-        Leave items that the user has seen out of the negatives of the softmax.
-    user_balance : float, default=0.5
-        Balance b between interactions and users in the ranking losses, from 0 to 1: an interaction
-        of a user with n interactions weighs :math:`n^{-b}`. 0 weighs all interactions equally, 1
-        all users, as the metrics do. With a `sample_weight`, n is the sum of the user's weights
-        and the weights are multiplied. Paper: 0.
     similarity : {"cosine", "dot"}, default="cosine"
         The score of a user and an item. Paper: "dot".
     cooccurrence_weight : float, default=4.0
         Weight c of the item-to-item part of a score: 0 leaves it out, as the paper does. It is in
         proportion to scores of ``similarity="cosine"``.
-    score_temperature : float or "auto", default="auto"
-        Divides scores in the softmax loss. "auto": 0.2 at first, and after each epoch less, where
-        held-out interactions show clearer tastes. Without early stopping it stays 0.2.
-    propagation : {"cached", "full"}, default="cached"
-        How a step propagates. "full": all nodes, with all gradients. "cached": the users and items
-        of the batch; of other nodes it knows the vectors of the last quarter of an epoch. Its cost
-        depends on the batch and not on the data. Paper: "full".
-    start : {"spectral", "random"}, default="spectral"
-        Initial weights: singular vectors of the interactions, from which few epochs are enough, or
-        random ones. Paper: "random".
+    training : {"fast", "paper"}, default="fast"
+        How the network is trained. "fast": feature columns are standardized, weights start at
+        singular vectors of the interactions, a step propagates only from the users and items of
+        its batch, an interaction of a user with n interactions weighs :math:`n^{-1/2}`, and the
+        learning rate goes up and down once. "paper": features as they are, a random start, steps
+        that propagate the whole graph, equal weights, a constant learning rate.
     learning_rate : float, default=5e-3
-        Of Adam; the highest one with ``schedule="one-cycle"``. Paper: 1e-3.
-    schedule : {"one-cycle", "constant"}, default="one-cycle"
-        How the learning rate changes: up and down once over `max_epochs`, or not at all. Paper:
-        "constant".
-    weight_averaging : float, default=0.0
-        Decay per step of a moving average of the weights; the model keeps the average. 0 keeps
-        the weights of the last step.
+        Of Adam; with ``training="fast"`` the highest one. Paper: 1e-3.
     batch_size : int or "auto", default="auto"
         Interactions per step. "auto": a sixteenth of them, from 32 to 8,192. Paper: 2048.
     max_epochs : int, default=16
@@ -141,8 +118,6 @@ class MDERecommender(MDESteps):
     checkpoint : str, path-like or None, default=None
         File of one fit, from which the same call resumes after an interrupt and ends at the same
         model. A finished fit removes it. Needs an int as `random_state`.
-    checkpoint_epochs : int, default=1
-        Epochs between two writes of it.
     random_state : int, RandomState or None, default=None
         An int gives the same model every time on the same type of device.
     verbose : bool or int, default=False
@@ -206,9 +181,7 @@ class MDERecommender(MDESteps):
         "n_layers": [Interval(Integral, 0, None, closed="left")],
         "user_neighbors": [Interval(Integral, 0, None, closed="left")],
         "item_neighbors": [Interval(Integral, 0, None, closed="left")],
-        "max_degree": [Interval(Integral, 1, None, closed="left"), None],
         "hidden_factor": [Interval(Integral, 0, None, closed="left")],
-        "standardize": ["boolean"],
         "normalize": ["boolean"],
         "id_embedding": [StrOptions({"none", "add", "gate"})],
         "fusion": [StrOptions({"concat", "sum"})],
@@ -218,17 +191,12 @@ class MDERecommender(MDESteps):
         "beta": [Interval(Real, 0, None, closed="left")],
         "reg_lambda": [Interval(Real, 0, None, closed="left")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
-        "max_alignment": [Interval(Integral, 2, None, closed="left")],
         "modality_weight": [Interval(Real, 0, None, closed="left")],
         "loss": [StrOptions({"bpr", "softmax"})],
         "n_negatives": [Interval(Integral, 1, None, closed="left")],
-        "exclude_seen_negatives": ["boolean"],
-        "user_balance": [Interval(Real, 0, 1, closed="both")],
         "similarity": [StrOptions({"dot", "cosine"})],
         "cooccurrence_weight": [Interval(Real, 0, None, closed="left")],
-        "score_temperature": [Interval(Real, 0, None, closed="neither"), StrOptions({"auto"})],
-        "propagation": [StrOptions({"cached", "full"})],
-        "start": [StrOptions({"spectral", "random"})],
+        "training": [StrOptions(set(RECIPES))],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     }
 
@@ -238,17 +206,12 @@ class MDERecommender(MDESteps):
         "hidden_factor": 4,
         "alpha": 0.1,
         "beta": 0.1,
-        "standardize": False,
         "id_embedding": "none",
         "loss": "bpr",
-        "user_balance": 0.0,
         "similarity": "dot",
         "cooccurrence_weight": 0.0,
-        "max_alignment": 2048,
-        "propagation": "full",
-        "start": "random",
+        "training": "paper",
         "learning_rate": 1e-3,
-        "schedule": "constant",
         "batch_size": 2048,
         "max_epochs": 1000,
         "eval_metric": "recall@20",
@@ -263,9 +226,7 @@ class MDERecommender(MDESteps):
         n_layers: int = 2,
         user_neighbors: int = 0,
         item_neighbors: int = 10,
-        max_degree: int | None = 1000,
         hidden_factor: int = 0,
-        standardize: bool = True,
         normalize: bool = True,
         id_embedding: Literal["none", "add", "gate"] = "add",
         fusion: Literal["concat", "sum"] = "concat",
@@ -275,20 +236,13 @@ class MDERecommender(MDESteps):
         beta: float = 0.01,
         reg_lambda: float = 1e-4,
         temperature: float = 0.2,
-        max_alignment: int = 128,
         modality_weight: float = 0.0,
         loss: Literal["bpr", "softmax"] = "softmax",
         n_negatives: int = 2048,
-        exclude_seen_negatives: bool = True,
-        user_balance: float = 0.5,
         similarity: Literal["dot", "cosine"] = "cosine",
         cooccurrence_weight: float = 4.0,
-        score_temperature: float | Literal["auto"] = "auto",
-        propagation: Literal["cached", "full"] = "cached",
-        start: Literal["spectral", "random"] = "spectral",
+        training: Literal["fast", "paper"] = "fast",
         learning_rate: float = 5e-3,
-        schedule: Literal["one-cycle", "constant"] = "one-cycle",
-        weight_averaging: float = 0.0,
         batch_size: int | Literal["auto"] = "auto",
         max_epochs: int = 16,
         early_stopping: bool | Literal["auto"] = "auto",
@@ -298,7 +252,6 @@ class MDERecommender(MDESteps):
         score_k: int = 10,
         device: str = "auto",
         checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_epochs: int = 1,
         random_state: Any = None,
         verbose: bool | int = False,
     ) -> None:
@@ -306,9 +259,7 @@ class MDERecommender(MDESteps):
         self.n_layers = n_layers
         self.user_neighbors = user_neighbors
         self.item_neighbors = item_neighbors
-        self.max_degree = max_degree
         self.hidden_factor = hidden_factor
-        self.standardize = standardize
         self.normalize = normalize
         self.id_embedding = id_embedding
         self.fusion = fusion
@@ -318,20 +269,13 @@ class MDERecommender(MDESteps):
         self.beta = beta
         self.reg_lambda = reg_lambda
         self.temperature = temperature
-        self.max_alignment = max_alignment
         self.modality_weight = modality_weight
         self.loss = loss
         self.n_negatives = n_negatives
-        self.exclude_seen_negatives = exclude_seen_negatives
-        self.user_balance = user_balance
         self.similarity = similarity
         self.cooccurrence_weight = cooccurrence_weight
-        self.score_temperature = score_temperature
-        self.propagation = propagation
-        self.start = start
+        self.training = training
         self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.weight_averaging = weight_averaging
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
@@ -341,7 +285,6 @@ class MDERecommender(MDESteps):
         self.score_k = score_k
         self.device = device
         self.checkpoint = checkpoint
-        self.checkpoint_epochs = checkpoint_epochs
         self.random_state = random_state
         self.verbose = verbose
 

@@ -11,8 +11,10 @@ from recsk.graphs.neighbors import normalize_rows
 from recsk.graphs.users import similar_histories, user_cooccurrence_graph
 from recsk.storage.state import StateReader, matrix_state
 
-__all__ = ["FoldIn", "fuse"]
+__all__ = ["MAX_DEGREE", "FoldIn", "fuse"]
 
+# Items with more users say little about who is similar, and one costs the square of its users.
+MAX_DEGREE = 1000
 # Chosen on TikTok and ML-100K: known users are folded in, with and without their own history among
 # the similar ones, and their lists are compared with those of the fit.
 _N_SIMILAR = 50

@@ -14,7 +14,6 @@ from recsk.contract.hold_out import hold_out
 from recsk.contract.learning import Learned
 from recsk.contract.preparation import Prepared
 from recsk.contract.validation import Validation
-from recsk.data.checks import as_int_or_none
 from recsk.data.interactions import Interactions
 from recsk.data.weights import scale_to_unit_mean, weight_matrix
 from recsk.features.reduction import reduce_columns
@@ -22,7 +21,8 @@ from recsk.graphs.items import item_similarity_graph
 from recsk.graphs.regression import neighbor_regression
 from recsk.graphs.user_item import interaction_graph, normalize_symmetric
 from recsk.graphs.users import user_cooccurrence_graph
-from recsk.models.mde.fold_in import FoldIn
+from recsk.models.mde.fold_in import MAX_DEGREE, FoldIn
+from recsk.models.mde.recipe import RECIPES, Recipe
 from recsk.models.mde.serving import MDEServing
 from recsk.models.mde.start import start_from_spectrum
 from recsk.models.mde.temperature import HIGHEST_TEMPERATURE, HeldOutTemperature
@@ -59,6 +59,13 @@ class Built:
 
 class MDESteps(MDEServing):
     """The steps of ``fit``, by the parameters of `recsk.MDERecommender`."""
+
+    @property
+    def _recipe(self) -> Recipe:
+        return RECIPES[self.training]
+
+    def _standardizes(self) -> bool:
+        return self._recipe.standardize
 
     def _training_set(self, interactions: Interactions) -> sp.csr_matrix:
         """Return the matrix of weights, ones without weights."""
@@ -109,7 +116,7 @@ class MDESteps(MDEServing):
             tradeoff=self.tradeoff,
             generator=torch.Generator().manual_seed(prepared.seed),
         )
-        if self.start == "spectral":
+        if self._recipe.start == "spectral":
             start_from_spectrum(network, train_set, encoded, prepared.seed)
         return Built(prepared, network.to(device), self._item_to_item(train_set))
 
@@ -130,7 +137,7 @@ class MDESteps(MDEServing):
         users = items = None
         if self.user_neighbors:
             graph = user_cooccurrence_graph(
-                train_set, int(self.user_neighbors), max_degree=as_int_or_none(self.max_degree)
+                train_set, int(self.user_neighbors), max_degree=MAX_DEGREE
             )
             users = SparseOperator(graph, device)
         if self.item_neighbors and prepared.features:
@@ -149,20 +156,19 @@ class MDESteps(MDEServing):
         generator = torch.Generator(device).manual_seed(prepared.seed)
         batches = self._batches(prepared, generator)
         nodes: WholeGraph | CachedGraph = WholeGraph(network)
-        if self.propagation == "cached":
+        if self._recipe.propagation == "cached":
             nodes = CachedGraph(network, max(len(batches) // _REFRESHES, 1))
-        automatic = self.score_temperature == "auto"
         objective = MDEObjective(
             network,
             nodes,
             ranking=self.loss,
-            score_temperature=HIGHEST_TEMPERATURE if automatic else self.score_temperature,
+            score_temperature=HIGHEST_TEMPERATURE,
             modality_weight=self.modality_weight,
             alpha=self.alpha,
             beta=self.beta,
             reg_lambda=self.reg_lambda,
             temperature=self.temperature,
-            max_alignment=int(self.max_alignment),
+            max_alignment=self._recipe.max_alignment,
         )
 
         def evaluate() -> float:
@@ -175,7 +181,7 @@ class MDESteps(MDEServing):
 
         validation = follow = None
         if prepared.held_out is not None:
-            if automatic and self.loss == "softmax":
+            if self.loss == "softmax":
                 follow = HeldOutTemperature(train_set, prepared.held_out, prepared.seed)
             validation = Validation(
                 train_set,
@@ -191,6 +197,7 @@ class MDESteps(MDEServing):
             objective,
             evaluate=None if validation is None else evaluate,
             check=lambda: check_finite(*network.embeddings()),
+            schedule=self._recipe.schedule,
             before_epoch=nodes.restart if isinstance(nodes, CachedGraph) else None,
             random_states=(generator, prepared.rng, objective),
         )
@@ -206,11 +213,11 @@ class MDESteps(MDEServing):
             "n_items": train_set.shape[1],
             "batch_size": _batch_size(self.batch_size, train_set.nnz),
             "n_shared": int(self.n_negatives) if self.loss == "softmax" else None,
-            "exclude_seen": self.exclude_seen_negatives,
+            "exclude_seen": True,
             "weight": self._pair_weights(prepared, user),
             "generator": generator,
         }
-        if self.propagation == "full":
+        if self._recipe.propagation == "full":
             return InteractionSampler(*pairs, **options)
         affinity = normalize_symmetric(sp.csr_array(train_set)).data
         affinity = torch.as_tensor(affinity, dtype=torch.float32, device=device)
@@ -221,10 +228,10 @@ class MDESteps(MDEServing):
     ) -> torch.Tensor | None:
         """Weight of each interaction in the ranking losses, with a mean of one."""
         weight = prepared.train_set.data
-        if self.user_balance:
+        if self._recipe.user_balance:
             n_users = prepared.train_set.shape[0]
             total = np.bincount(user, weights=weight, minlength=n_users)
-            balance = np.where(total > 0, total, 1) ** -float(self.user_balance)
+            balance = np.where(total > 0, total, 1) ** -self._recipe.user_balance
             balance *= total.sum() / (balance * total).sum()
             weight = weight * balance[user]
         elif prepared.interactions.value is None:
@@ -246,7 +253,7 @@ class MDESteps(MDEServing):
             preference_logits=np.log(np.maximum(self.user_preference_, 1e-12)),
             n_layers=int(self.n_layers),
             user_neighbors=int(self.user_neighbors),
-            max_degree=as_int_or_none(self.max_degree),
+            max_degree=MAX_DEGREE,
             normalize=self.normalize,
         )
         learned = Learned(item_vectors, user_vectors, *self._beside_vectors(built))

@@ -135,8 +135,6 @@ class MDSRecRecommender(MDSRecSteps):
     checkpoint : str, path-like or None, default=None
         File that lets an interrupted fit resume: the same call ends at the same model. A finished
         fit removes it. One file serves one fit, not a search. Needs an int as `random_state`.
-    checkpoint_epochs : int, default=1
-        Epochs between two writes of the checkpoint.
     random_state : int, RandomState or None, default=None
         An int gives the same model every time on the same type of device.
     verbose : bool or int, default=False
@@ -212,6 +210,8 @@ class MDSRecRecommender(MDSRecSteps):
         "shared_ids": ["boolean"],
         "project_features": ["boolean"],
         "standardize": ["boolean"],
+        "schedule": [StrOptions({"constant", "one-cycle"})],
+        "weight_averaging": [Interval(Real, 0, 1, closed="left")],
         "n_interests": [Interval(Integral, 0, None, closed="left")],
         "fusion": [StrOptions({"gumbel", "softmax", "mean"})],
         "tau": [Interval(Real, 0, None, closed="neither")],
@@ -287,7 +287,6 @@ class MDSRecRecommender(MDSRecSteps):
         score_k: int = 10,
         device: str = "auto",
         checkpoint: str | os.PathLike[str] | None = None,
-        checkpoint_epochs: int = 1,
         random_state: Any = None,
         verbose: bool | int = False,
     ) -> None:
@@ -329,7 +328,6 @@ class MDSRecRecommender(MDSRecSteps):
         self.score_k = score_k
         self.device = device
         self.checkpoint = checkpoint
-        self.checkpoint_epochs = checkpoint_epochs
         self.random_state = random_state
         self.verbose = verbose
 

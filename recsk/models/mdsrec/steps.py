@@ -61,6 +61,9 @@ class MDSRecSteps(MDSRecServing):
             )
         return device
 
+    def _standardizes(self) -> bool:
+        return bool(self.standardize)
+
     def _training_set(self, interactions: Interactions) -> Sequences:
         return Sequences.from_interactions(interactions)
 
@@ -190,6 +193,8 @@ class MDSRecSteps(MDSRecServing):
             batches,
             MDSRecObjective(network, self.score_temperature, self.modality_weight),
             evaluate=None if prepared.held_out is None else self._evaluation(built),
+            schedule=self.schedule,
+            weight_averaging=self.weight_averaging,
             check=lambda: check_finite(*_tensors(network, checked)),
             random_states=draws,
         )

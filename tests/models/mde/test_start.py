@@ -18,7 +18,7 @@ def built(item_features=FEATURES, **params):
 
 def test_users_and_items_start_at_their_singular_vectors():
     prepared, network = built()
-    _, random = built(start="random")
+    _, random = built(training="paper")
     users, items = spectral_vectors(prepared.train_set, 4, prepared.seed)
     np.testing.assert_allclose(
         network.user.detach(), 0.1 * np.hstack([users, users]) + 0.1 * random.user.detach().numpy()
@@ -49,7 +49,7 @@ def test_encoders_start_at_a_ridge_regression():
 )
 def test_what_has_no_closed_form_starts_at_random(params):
     _, network = built(**params)
-    _, random = built(**params, start="random")
+    _, random = built(**params, training="paper")
     assert not torch.equal(network.user, random.user)
     if params.get("id_embedding") == "gate":
         assert torch.equal(network.item, random.item)
@@ -66,8 +66,8 @@ def test_without_features_items_are_the_singular_vectors():
 
 def test_the_paper_starts_at_random():
     _, network = built()
-    assert MDERecommender.paper().start == "random"
-    _, paper = built(start="random")
+    assert MDERecommender.paper().training == "paper"
+    _, paper = built(training="paper")
     assert not torch.equal(network.user, paper.user)
 
 

@@ -1,0 +1,42 @@
+"""How MDE is trained: as the paper does, or to the same quality and more in a fraction of time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["RECIPES", "Recipe"]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What the parameter `training` chooses.
+
+    Attributes
+    ----------
+    standardize : bool
+        Whether feature columns are scaled to mean 0 and standard deviation 1.
+    start : {"spectral", "random"}
+        Initial weights: singular vectors of the interactions, or random ones.
+    propagation : {"cached", "full"}
+        How a step propagates: `CachedGraph` or `WholeGraph`.
+    schedule : {"one-cycle", "constant"}
+        Whether the learning rate goes up and down once over `max_epochs`.
+    user_balance : float
+        b: an interaction of a user with n interactions weighs :math:`n^{-b}` in ranking losses.
+    max_alignment : int
+        Interactions of a batch whose users and items the difference and alignment losses compare.
+    """
+
+    standardize: bool
+    start: Literal["spectral", "random"]
+    propagation: Literal["cached", "full"]
+    schedule: Literal["one-cycle", "constant"]
+    user_balance: float
+    max_alignment: int
+
+
+RECIPES = {
+    "fast": Recipe(True, "spectral", "cached", "one-cycle", 0.5, 128),
+    "paper": Recipe(False, "random", "full", "constant", 0.0, 2048),
+}
