@@ -35,6 +35,9 @@ class Learned(NamedTuple):
         None: the method `encode` computes them from the histories of the fit.
     item_to_item : sparse matrix or ndarray of shape (n_items, n_items), or None
         Entry (j, i) is what item j of a history adds to the score of item i.
+    history_weights : sparse matrix of shape (n_users, n_items), or None
+        Weights of the items in the histories of the fit, beside `user_vectors`. None: 1 for each
+        item, unless `encode` computes both.
 
     Examples
     --------
@@ -54,6 +57,7 @@ class Learned(NamedTuple):
     item_vectors: npt.NDArray[Any] | None = None
     user_vectors: npt.NDArray[Any] | None = None
     item_to_item: Any = None
+    history_weights: Any = None
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,7 @@ class Learning(Rankings):
             self.item_embedding_ = np.ascontiguousarray(learned.item_vectors, dtype=np.float32)
         if learned.item_to_item is not None:
             self.item_to_item_ = _as_float32(learned.item_to_item)
-        users = Users(learned.user_vectors)
+        users = Users(learned.user_vectors, learned.history_weights)
         if learned.user_vectors is None:
             users = self.encode(interactions)
         if users.vectors is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,8 @@ class Rankings(InputChecks):
         options: dict[str, Any] = {"items": items, "filter_items": filter_items}
         if not self._is_factorized():
             options["exclude"] = seen if exclude_seen else None
+            if not (exclude_seen or self._relates_seen()):
+                users = replace(users, unrelated=seen)
             ids, scores = top_k_of_blocks(
                 lambda rows: self.score_block(users[rows]),
                 seen.shape[0],
@@ -165,6 +168,10 @@ class Rankings(InputChecks):
     def _seen_width(self) -> int:
         """Return how many of the first columns count for seen items."""
         return self.item_embedding_.shape[1]
+
+    def _relates_seen(self) -> bool:
+        """Whether item-to-item weights count for seen items, where these are ranked too."""
+        return True
 
     def _popularity_vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Return vectors of one user and of the items whose products are the popularities."""

@@ -156,7 +156,7 @@ class TrainedRecommender(FitPreparation):
             return None
         params = self.get_params(deep=False)
         for name in ("checkpoint", "checkpoint_epochs", "verbose"):
-            del params[name]
+            params.pop(name, None)
         data = prepared.train_set, prepared.held_out, prepared.modalities
         # Random states of one type of device do not fit another.
         kind = type(self).__name__, prepared.device.type, __version__, torch.__version__

@@ -9,8 +9,9 @@ import scipy.sparse as sp
 
 from recsk.metrics.evaluation import METRICS, evaluate
 from recsk.nn.training import NotFiniteError
+from recsk.ranking.blocks import top_k_of_blocks
 from recsk.ranking.exact import top_k
-from recsk.ranking.seen import top_k_with_seen
+from recsk.ranking.users import Users, combine_scores
 
 __all__ = ["Validation", "parse_metric"]
 
@@ -66,11 +67,16 @@ class Validation:
         self.metric, self.k = parse_metric(eval_metric)
 
     def __call__(
-        self, users: np.ndarray, items: np.ndarray, *, seen_width: int | None = None
+        self,
+        users: np.ndarray,
+        items: np.ndarray,
+        *,
+        weights: sp.csr_matrix | None = None,
+        item_to_item: sp.csr_matrix | None = None,
     ) -> float:
         """Rank by the inner products of these vectors, and compute the metric.
 
-        Where seen items are ranked too, only the first `seen_width` columns count for them.
+        To the scores of unseen items, weights of histories and item-to-item weights are added.
 
         Raises
         ------
@@ -79,8 +85,7 @@ class Validation:
         """
         if not (np.isfinite(users).all() and np.isfinite(items).all()):
             raise NotFiniteError("the vectors of users or items are not finite")
-        width = items.shape[1] if seen_width is None else seen_width
-        ranker = _Ranker(users, items, self.seen, width)
+        ranker = _Ranker(Users(users, weights, self.seen), items, item_to_item)
         measured = evaluate(
             ranker, self.held_out, self.metric, self.k, exclude_seen=self.exclude_seen
         )
@@ -101,12 +106,20 @@ def _sample_users(held_out: sp.csr_matrix) -> sp.csr_matrix:
 
 class _Ranker:
     def __init__(
-        self, users: np.ndarray, items: np.ndarray, seen: sp.csr_matrix, seen_width: int
+        self, users: Users, items: np.ndarray, item_to_item: sp.csr_matrix | None
     ) -> None:
-        self.users, self.items, self.seen, self.seen_width = users, items, seen, seen_width
+        self.users, self.items, self.item_to_item = users, items, item_to_item
 
     def recommend(self, user_ids: np.ndarray, k: int, *, exclude_seen: bool) -> Any:
-        users, seen = self.users[user_ids], self.seen[user_ids]
-        if exclude_seen:
-            return top_k(users, self.items, k, exclude=seen)
-        return top_k_with_seen(users, self.items, k, seen=seen, seen_width=self.seen_width)
+        users = self.users[user_ids]
+        exclude = users.unrelated if exclude_seen else None
+        if self.item_to_item is None:
+            assert users.vectors is not None
+            return top_k(users.vectors, self.items, k, exclude=exclude)
+        return top_k_of_blocks(
+            lambda rows: combine_scores(users[rows], self.items, self.item_to_item),
+            len(user_ids),
+            len(self.items),
+            k,
+            exclude=exclude,
+        )
