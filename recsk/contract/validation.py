@@ -105,9 +105,7 @@ def _sample_users(held_out: sp.csr_matrix) -> sp.csr_matrix:
 
 
 class _Ranker:
-    def __init__(
-        self, users: Users, items: np.ndarray, item_to_item: sp.csr_matrix | None
-    ) -> None:
+    def __init__(self, users: Users, items: np.ndarray, item_to_item: sp.csr_matrix | None) -> None:
         self.users, self.items, self.item_to_item = users, items, item_to_item
 
     def recommend(self, user_ids: np.ndarray, k: int, *, exclude_seen: bool) -> Any:

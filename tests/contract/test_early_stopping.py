@@ -104,10 +104,14 @@ def test_validation_by_hand():
     assert Validation(seen, held, "ndcg@2")(users, items) == pytest.approx((dcg + 1 + 0) / 3)
 
 
-def test_items_met_are_ranked_by_the_first_columns():
+def test_relations_count_for_unseen_items_alone():
     seen = sp.csr_matrix(np.array([[1.0, 0, 0]]))
     held = sp.csr_matrix(np.array([[0, 1.0, 0]]))
-    users, items = np.ones((1, 2)), np.array([[0.0, 9.0], [0.5, 1.0], [0.4, 0.0]])
+    users, items = np.ones((1, 1), "f4"), np.array([[0.6], [0.5], [0.4]], "f4")
+    relations = sp.csr_matrix(np.array([[9.0, 0.3, 0.2], [0, 0, 0], [0, 0, 0]], "f4"))
     validation = Validation(seen, held, "recall@1", exclude_seen=False)
     assert validation(users, items) == 0
-    assert validation(users, items, seen_width=1) == 1
+    assert validation(users, items, weights=seen, item_to_item=relations) == 1
+    validation = Validation(seen, held, "recall@1")
+    assert validation(users, items, weights=seen, item_to_item=relations) == 1
+    assert validation(users, items, weights=seen, item_to_item=3 * relations[:, [0, 2, 1]]) == 0

@@ -202,7 +202,7 @@ class MDSRecRecommender(MDSRecSteps):
         "relation": [StrOptions({"blend", "sum", "product", "semantic", "behavior"}), None],
         "n_neighbors": [Interval(Integral, 0, None, closed="left")],
         "relation_weight": [Interval(Real, 0, None, closed="left")],
-        "recent_weight": [Interval(Real, 0, None, closed="left")],
+        "recent_weight": [Interval(Real, 0, 1e15, closed="both")],
         "shared_ids": ["boolean"],
         "project_features": ["boolean"],
         "standardize": ["boolean"],
