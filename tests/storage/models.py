@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import issparse
 from sklearn.base import clone
 
 from recsk import MDERecommender, MDSRecRecommender
@@ -42,7 +43,7 @@ def assert_identical(a, b):
     for name in [name for name in vars(a) if name.endswith("_")]:
         one, other = getattr(a, name), getattr(b, name)
         assert type(one) is type(other)
-        if name == "interactions_":
+        if issparse(one):
             assert (one != other).nnz == 0 and one.dtype == other.dtype
         elif isinstance(one, np.ndarray):
             np.testing.assert_array_equal(one, other)
