@@ -40,7 +40,13 @@ __all__ = [
     "run",
 ]
 
-SASREC = {"similarity": "dot", "score_temperature": 1.0, "item_bias": False}
+SASREC = {
+    "similarity": "dot",
+    "score_temperature": 1.0,
+    "item_bias": False,
+    "relation_weight": 0.0,
+    "recent_weight": 0.0,
+}
 LIGHTGCN = {
     "loss": "bpr",
     "training": "paper",
@@ -86,15 +92,14 @@ MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "mdsrec": ({}, None),
     "sasrec": (SASREC, []),
     "ids_sequences": ({}, []),
-    "wo_mrgc": ({"relation": None}, None),
+    "wo_mrgc": ({"relation": None, "relation_weight": 0.0}, None),
     "wo_ica": ({"n_interests": 0}, None),
     "mean_fusion": ({"fusion": "mean"}, None),
     "softmax_fusion": ({"fusion": "softmax"}, None),
     "no_bias": ({"item_bias": False}, None),
     "no_relation_scores": ({"relation_weight": 0.0}, None),
-    "graph_alone": ({"relation_strength": None}, None),
+    "no_recent_vectors": ({"recent_weight": 0.0}, None),
     "shared_ids": ({"shared_ids": True}, None),
-    "modality_losses": ({"modality_weight": 1.0}, None),
     "paper_sequences": (_PAPER, None),
     "paper_wo_mrgc": ({**_PAPER, "relation": None}, None),
     "paper_wo_ica": ({**_PAPER, "n_interests": 0}, None),

@@ -188,7 +188,6 @@ def sensitivity(
         values = {
             "n_neighbors": (5, 10, 20, 40),
             "n_interests": (4, 8, 16, 32, 64),
-            "tau": (0.1, 0.5, 1.0, 2.0, 5.0),
         }
     rows += [
         cell(name, {name: value}, params={name: value})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,6 @@ from recsk.contract.inputs import InputChecks
 from recsk.data.interactions import Interactions
 from recsk.ranking.blocks import top_k_of_blocks
 from recsk.ranking.exact import similar, top_k
-from recsk.ranking.seen import top_k_with_seen
 from recsk.ranking.threads import one_thread_in_forks
 from recsk.ranking.users import Users, combine_scores
 
@@ -127,6 +127,8 @@ class Rankings(InputChecks):
         options: dict[str, Any] = {"items": items, "filter_items": filter_items}
         if not self._is_factorized():
             options["exclude"] = seen if exclude_seen else None
+            if not (exclude_seen or self._relates_seen()):
+                users = replace(users, unrelated=seen)
             ids, scores = top_k_of_blocks(
                 lambda rows: self.score_block(users[rows]),
                 seen.shape[0],
@@ -134,14 +136,10 @@ class Rankings(InputChecks):
                 k,
                 **options,
             )
-        elif exclude_seen:
-            options |= {"exclude": seen, "check_finite": False}
-            assert users.vectors is not None
-            ids, scores = top_k(users.vectors, self.item_embedding_, k, **options)
         else:
             assert users.vectors is not None
-            options |= {"seen": seen, "seen_width": self._seen_width(), "check_finite": False}
-            ids, scores = top_k_with_seen(users.vectors, self.item_embedding_, k, **options)
+            options |= {"exclude": seen if exclude_seen else None, "check_finite": False}
+            ids, scores = top_k(users.vectors, self.item_embedding_, k, **options)
         empty = np.diff(seen.indptr) == 0
         if empty.any():
             popular = self._popularity_vectors()
@@ -179,9 +177,9 @@ class Rankings(InputChecks):
         """Whether `_similarity_vectors` consist of one part for each modality, side by side."""
         return False
 
-    def _seen_width(self) -> int:
-        """Return how many of the first columns count for seen items."""
-        return self.item_embedding_.shape[1]
+    def _relates_seen(self) -> bool:
+        """Whether item-to-item weights count for seen items, where these are ranked too."""
+        return True
 
     def _popularity_vectors(self) -> tuple[np.ndarray, np.ndarray]:
         """Return vectors of one user and of the items whose products are the popularities."""

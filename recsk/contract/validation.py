@@ -11,12 +11,11 @@ from recsk.metrics.evaluation import METRICS, evaluate
 from recsk.nn.training import NotFiniteError
 from recsk.ranking.blocks import top_k_of_blocks
 from recsk.ranking.exact import top_k
-from recsk.ranking.seen import top_k_with_seen
 
 __all__ = ["Validation", "parse_metric"]
 
-# Enough to tell epochs apart: the standard error of recall is about .003.
-_MAX_USERS = 10_000
+# Enough to tell epochs apart: the standard error of recall is about .005.
+_MAX_USERS = 4_000
 _MAX_KNOWN = 10**8  # products that are computed before training: 800 MB at most
 
 
@@ -40,7 +39,7 @@ def parse_metric(eval_metric: str) -> tuple[str, int]:
 class Validation:
     """A metric on held-out interactions, for the current vectors of a network.
 
-    Of more than 10,000 users with held-out interactions, a fixed random sample is ranked: an epoch
+    Of more than 4,000 users with held-out interactions, a fixed random sample is ranked: an epoch
     must not cost more to judge than to train.
 
     Parameters
@@ -54,11 +53,10 @@ class Validation:
     exclude_seen : bool, default=True
         Whether the rankings leave `seen` out.
     weights : csr_matrix of shape (n_users, n_items), default=None
-        Weights of the items in the histories, for scores with an item-to-item part. It needs
-        `exclude_seen`.
+        Weights of the items in the histories, for scores with an item-to-item part.
     item_to_item : csr_matrix of shape (n_items, n_items), default=None
-        What an item of a history, a row, adds to the score of another. It stays the same from
-        epoch to epoch.
+        What an item of a history, a row, adds to the score of another that is not seen. It stays
+        the same from epoch to epoch.
     """
 
     def __init__(
@@ -75,15 +73,11 @@ class Validation:
         self.exclude_seen = exclude_seen
         self.term = None
         if weights is not None and item_to_item is not None:
-            self.term = _ItemToItemPart(weights, item_to_item, self.held_out)
+            self.term = _ItemToItemPart(weights, item_to_item, seen, self.held_out)
         self.metric, self.k = parse_metric(eval_metric)
 
-    def __call__(
-        self, users: np.ndarray, items: np.ndarray, *, seen_width: int | None = None
-    ) -> float:
-        """Rank by the inner products of these vectors, and compute the metric.
-
-        Where seen items are ranked too, only the first `seen_width` columns count for them.
+    def __call__(self, users: np.ndarray, items: np.ndarray) -> float:
+        """Rank by the inner products of these vectors and the other part, if there is one.
 
         Raises
         ------
@@ -92,8 +86,7 @@ class Validation:
         """
         if not (np.isfinite(users).all() and np.isfinite(items).all()):
             raise NotFiniteError("the vectors of users or items are not finite")
-        width = items.shape[1] if seen_width is None else seen_width
-        ranker = _Ranker(users, items, self.seen, width, self.term)
+        ranker = _Ranker(users, items, self.seen, self.term)
         measured = evaluate(
             ranker, self.held_out, self.metric, self.k, exclude_seen=self.exclude_seen
         )
@@ -116,22 +109,30 @@ class _ItemToItemPart:
     """The part of the scores that training does not change, of the users that are ranked."""
 
     def __init__(
-        self, weights: sp.csr_matrix, item_to_item: sp.csr_matrix, held_out: sp.csr_matrix
+        self,
+        weights: sp.csr_matrix,
+        item_to_item: sp.csr_matrix,
+        seen: sp.csr_matrix,
+        held_out: sp.csr_matrix,
     ) -> None:
-        self.weights, self.item_to_item = weights, item_to_item
+        self.weights, self.item_to_item, self.seen = weights, item_to_item, seen.astype(bool)
         users = np.flatnonzero(np.diff(held_out.indptr))
         # Computed once where it fits into memory: it would cost an epoch more than its training.
         n_products = np.diff(item_to_item.indptr)[weights[users].indices].sum()
         self.known: sp.csr_matrix | None = None
         if n_products <= _MAX_KNOWN:
-            self.known = weights[users] @ item_to_item
+            self.known = self._compute(users)
             self.row = np.full(weights.shape[0], -1)
             self.row[users] = np.arange(len(users))
 
     def __getitem__(self, users: np.ndarray) -> sp.csr_matrix:
         if self.known is None:
-            return self.weights[users] @ self.item_to_item
+            return self._compute(users)
         return self.known[self.row[users]]
+
+    def _compute(self, users: np.ndarray) -> sp.csr_matrix:
+        scores = self.weights[users] @ self.item_to_item
+        return sp.csr_matrix(scores - scores.multiply(self.seen[users]))
 
 
 class _Ranker:
@@ -140,26 +141,22 @@ class _Ranker:
         users: np.ndarray,
         items: np.ndarray,
         seen: sp.csr_matrix,
-        seen_width: int,
         term: _ItemToItemPart | None,
     ) -> None:
-        self.users, self.items, self.seen, self.seen_width = users, items, seen, seen_width
-        self.term = term
+        self.users, self.items, self.seen, self.term = users, items, seen, term
 
     def recommend(self, user_ids: np.ndarray, k: int, *, exclude_seen: bool) -> Any:
-        users, seen = self.users[user_ids], self.seen[user_ids]
-        if self.term is not None:
-            term = self.term
+        users = self.users[user_ids]
+        exclude = self.seen[user_ids] if exclude_seen else None
+        if self.term is None:
+            return top_k(users, self.items, k, exclude=exclude)
+        term = self.term
 
-            def score_block(rows: slice) -> np.ndarray:
-                scores = users[rows] @ self.items.T
-                added = term[user_ids[rows]]
-                row = np.repeat(np.arange(len(scores)), np.diff(added.indptr))
-                scores[row, added.indices] += added.data
-                return scores
+        def score_block(rows: slice) -> np.ndarray:
+            scores = users[rows] @ self.items.T
+            added = term[user_ids[rows]]
+            row = np.repeat(np.arange(len(scores)), np.diff(added.indptr))
+            scores[row, added.indices] += added.data
+            return scores
 
-            exclude = seen if exclude_seen else None
-            return top_k_of_blocks(score_block, len(users), len(self.items), k, exclude=exclude)
-        if exclude_seen:
-            return top_k(users, self.items, k, exclude=seen)
-        return top_k_with_seen(users, self.items, k, seen=seen, seen_width=self.seen_width)
+        return top_k_of_blocks(score_block, len(users), len(self.items), k, exclude=exclude)

@@ -5,7 +5,6 @@ from recsk.graphs.ease import ease
 from recsk.graphs.interests import cluster_items
 from recsk.graphs.items import item_similarity_graph, mix_with_identity, relation_graph
 from recsk.graphs.random_walks import rp3beta
-from recsk.graphs.recent import RecentRelations
 from recsk.graphs.regression import neighbor_regression
 from recsk.graphs.spectral import spectral_vectors
 from recsk.graphs.succession import recency_weights, succession_graph
@@ -13,7 +12,6 @@ from recsk.graphs.user_item import interaction_graph, normalize_symmetric
 from recsk.graphs.users import similar_histories, user_cooccurrence_graph
 
 __all__ = [
-    "RecentRelations",
     "cluster_items",
     "ease",
     "interaction_graph",

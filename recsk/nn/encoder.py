@@ -18,6 +18,8 @@ from recsk.nn.sequences import pad_sequences
 
 __all__ = ["ItemInterests", "ItemTables", "SequenceEncoder", "encode_sequences"]
 
+_RECENT_DECAY = 0.7  # of an item's weight for each step back
+
 
 class ItemInterests(NamedTuple):
     """The interests (clusters) of items in every modality.
@@ -70,6 +72,8 @@ class SequenceEncoder(nn.Module):
         How a score compares the vectors of a user and an item.
     item_bias : bool
         Whether a bias of each item is added to its score. Vectors of users then end in a one.
+    recent_weight : float
+        Weight of the last items' mean vector in each state, relative to what the blocks give.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class SequenceEncoder(nn.Module):
         concatenate: bool,
         similarity: Literal["cosine", "dot"],
         item_bias: bool,
+        recent_weight: float,
     ) -> None:
         super().__init__()
         # All arguments: files store them, to rebuild an encoder from its weights.
@@ -103,11 +108,12 @@ class SequenceEncoder(nn.Module):
             "concatenate": concatenate,
             "similarity": similarity,
             "item_bias": item_bias,
+            "recent_weight": recent_weight,
         }
         self.max_length = max_length
         self.fusion, self.tau = fusion, tau
         self.concatenate, self.similarity = concatenate, similarity
-        self.item_bias = item_bias
+        self.item_bias, self.recent_weight = item_bias, recent_weight
         self.position = nn.Parameter(torch.empty(n_modalities, max_length, n_factors))
         self.norms = nn.ModuleList(nn.LayerNorm(n_factors) for _ in range(n_modalities))
         # Means of many vectors are short: without norms, interests would hardly have an effect.
@@ -143,8 +149,8 @@ class SequenceEncoder(nn.Module):
         """
         states = []
         for m, blocks in enumerate(self.blocks):
-            x = functional.embedding(items, tables.items[m])
-            x = self.dropout(self.norms[m](x + self.position[m, : items.shape[1]]))
+            embedded = functional.embedding(items, tables.items[m])
+            x = self.dropout(self.norms[m](embedded + self.position[m, : items.shape[1]]))
             interest = None
             if tables.interests is not None:
                 # Dropout is drawn once per center and step, for all positions of its cluster.
@@ -152,6 +158,9 @@ class SequenceEncoder(nn.Module):
                 interest = centers, tables.interests.cluster[m][items]
             for block in cast(nn.ModuleList, blocks):
                 x = block(x, interest)
+            if self.recent_weight:
+                recent = functional.normalize(_recent_mean(embedded), dim=2)
+                x = functional.normalize(x, dim=2) + self.recent_weight * recent
             states.append(x.flatten(0, 1)[selected])
         return torch.stack(states, dim=1)
 
@@ -181,6 +190,14 @@ class SequenceEncoder(nn.Module):
     def to_score_space(self, vectors: torch.Tensor) -> torch.Tensor:
         """Scale vectors so that inner products of users and items are scores."""
         return functional.normalize(vectors, dim=-1) if self.similarity == "cosine" else vectors
+
+
+def _recent_mean(embedded: torch.Tensor) -> torch.Tensor:
+    """Sum the directions of the items up to each position, the last with weight one."""
+    place = torch.arange(embedded.shape[1], device=embedded.device)
+    age = place[:, None] - place
+    weight = (_RECENT_DECAY ** age.clamp(min=0)).tril()
+    return weight.to(embedded.dtype) @ functional.normalize(embedded, dim=2)
 
 
 class _Dropout(nn.Module):

@@ -215,7 +215,7 @@ class MDSRecObjective:
 
     network: MDSRecNetwork
     score_temperature: float
-    modality_weight: float
+    modality_weight: float = 0.0
 
     def __call__(self, batch: SequenceBatch) -> dict[str, torch.Tensor]:
         """Compute the weighted terms of the loss, by name."""

@@ -3,7 +3,6 @@
 from recsk.ranking.approximate import ItemIndex
 from recsk.ranking.blocks import top_k_of_blocks
 from recsk.ranking.exact import similar, top_k
-from recsk.ranking.seen import top_k_with_seen
 from recsk.ranking.users import Users, combine_scores
 
 __all__ = [
@@ -13,5 +12,4 @@ __all__ = [
     "similar",
     "top_k",
     "top_k_of_blocks",
-    "top_k_with_seen",
 ]

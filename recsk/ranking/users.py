@@ -23,6 +23,8 @@ class Users:
     weights : csr_matrix of shape (n, n_items), float32, or None
         Weights of the items in the history of each user. Their products with the item-to-item
         matrix are the other part.
+    unrelated : csr_matrix of shape (n, n_items), or None
+        Nonzeros are the items that get nothing from the item-to-item matrix.
 
     Examples
     --------
@@ -35,13 +37,15 @@ class Users:
 
     vectors: npt.NDArray[np.float32] | None = None
     weights: sp.csr_matrix | None = None
+    unrelated: sp.csr_matrix | None = None
 
     def __getitem__(self, rows: Any) -> Users:
         """Return some of the users."""
-        return Users(*(None if x is None else x[rows] for x in (self.vectors, self.weights)))
+        parts = (self.vectors, self.weights, self.unrelated)
+        return Users(*(None if x is None else x[rows] for x in parts))
 
     def followed_by(self, others: Users) -> Users:
-        """Return these users and others, which have the same parts."""
+        """Return these users and others, which have the same vectors and weights."""
         vectors = weights = None
         if self.vectors is not None and others.vectors is not None:
             vectors = np.vstack([self.vectors, others.vectors])
@@ -93,6 +97,9 @@ def combine_scores(
     if item_to_item is not None and users.weights is not None:
         term = users.weights @ item_to_item
         term = term.toarray() if sp.issparse(term) else np.asarray(term)
+        if users.unrelated is not None:
+            row = np.repeat(np.arange(len(term)), np.diff(users.unrelated.indptr))
+            term[row, users.unrelated.indices] = 0
         # Most of a dense sum is zero, but adding the nonzeros alone takes three times as long.
         scores = term if scores is None else np.add(scores, term, out=scores)
     if scores is None:

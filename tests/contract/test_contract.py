@@ -66,8 +66,7 @@ class TestMDSRecOfOtherSwitches(NetworkContract):
         relation="product",
         fusion="softmax",
         shared_ids=True,
-        relation_strength=None,
-        modality_weight=0.5,
+        recent_weight=0.0,
         n_negatives=5,
     )
     enough = {"max_epochs": 60, "learning_rate": 0.01}

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from recsk import Interactions, MDERecommender
+from recsk.contract import validation
 from recsk.contract.hold_out import hold_out, hold_out_last
 from recsk.contract.validation import Validation, parse_metric
 from recsk.data.sequences import Sequences
@@ -104,10 +105,17 @@ def test_validation_by_hand():
     assert Validation(seen, held, "ndcg@2")(users, items) == pytest.approx((dcg + 1 + 0) / 3)
 
 
-def test_items_met_are_ranked_by_the_first_columns():
+def test_relations_count_for_unseen_items_alone(monkeypatch):
     seen = sp.csr_matrix(np.array([[1.0, 0, 0]]))
     held = sp.csr_matrix(np.array([[0, 1.0, 0]]))
-    users, items = np.ones((1, 2)), np.array([[0.0, 9.0], [0.5, 1.0], [0.4, 0.0]])
-    validation = Validation(seen, held, "recall@1", exclude_seen=False)
-    assert validation(users, items) == 0
-    assert validation(users, items, seen_width=1) == 1
+    users, items = np.ones((1, 1), "f4"), np.array([[0.6], [0.5], [0.4]], "f4")
+    relations = sp.csr_matrix(np.array([[9.0, 0.3, 0.2], [0, 0, 0], [0, 0, 0]], "f4"))
+    assert Validation(seen, held, "recall@1", exclude_seen=False)(users, items) == 0
+    others = 3 * relations[:, [0, 2, 1]]
+    for limit in (0, 100):  # products that are computed once
+        monkeypatch.setattr(validation, "_MAX_KNOWN", limit)
+        for item_to_item, found in ((relations, 1), (others, 0)):
+            for exclude_seen in (True, False):
+                parts = {"weights": seen, "item_to_item": item_to_item}
+                measure = Validation(seen, held, "recall@1", exclude_seen=exclude_seen, **parts)
+                assert measure(users, items) == found

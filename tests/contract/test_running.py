@@ -97,8 +97,10 @@ calls = {
     "rank_items": lambda: model.rank_items(np.arange(300), [1, 2, 3]),
     "score": lambda: np.array([model.score(X)]),
     "fit": lambda: estimator(**est.get_params()).fit(X, item_features=features).recommend(k=3),
-    "to_ann": lambda: model.to_ann().query(model.user_vectors(), k=3)[0].shape,
+    "to_ann": lambda: model.to_ann().query(model.user_vectors(), k=3, **weights)[0].shape,
 }
+related = hasattr(model, "item_to_item_")
+weights = {"weights": model.history_weights()} if related else {}
 
 def settings():
     pools = ((x["filepath"], x["num_threads"]) for x in threadpool_info())

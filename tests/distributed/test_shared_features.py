@@ -87,7 +87,7 @@ SEARCHES = {
     ),
     "mdsrec": (
         MDSRecRecommender(**PARAMS, n_interests=3, device="cpu"),
-        {"n_neighbors": [2, 5], "tau": [0.5, 1.0]},
+        {"n_neighbors": [2, 5], "recent_weight": [0.5, 1.0]},
         LeaveLastOut(n_splits=2),
     ),
 }

@@ -189,7 +189,9 @@ def test_building_an_index(name, data):
     model = fitted(name)
     ann = call(model.to_ann, **arguments)
     if ann is not None:
-        check_lists(ann.query(model.user_vectors(), k=3), 3)
+        related = hasattr(model, "item_to_item_")
+        weights = model.history_weights() if related else None
+        check_lists(ann.query(model.user_vectors(), k=3, weights=weights), 3)
 
 
 @each_estimator

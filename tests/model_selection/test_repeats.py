@@ -71,7 +71,6 @@ def splits_of(cv, X):
 def oracle(est, train, test):
     """The estimator as fitted on `train`, with vectors that rank the items of `test` first."""
     InputChecks._check_interactions(est, train, reset=True)
-    est._relations = None  # the vectors have no part that counts for new items only
     est._set_fitted(train, Learned(np.eye(train.n_items), test.to_csr().toarray()))
     return est
 

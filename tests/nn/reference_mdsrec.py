@@ -180,8 +180,18 @@ def states(p, problem, sequence):
             c = _layer_norm(p, f"encoder.interest_norms.{m}", c)
         for b in range(problem.n_blocks):
             x = block(p, f"encoder.blocks.{m}.{b}", x, c, problem.n_heads)
+        if problem.recent_weight:
+            x = [
+                unit(row) + problem.recent_weight * recent_direction(E, sequence[: t + 1])
+                for t, row in enumerate(x)
+            ]
         out.append(x)
     return np.stack(out, axis=1)
+
+
+def recent_direction(E, history):
+    """Direction of the weighted sum of the items' directions: each counts .7 of the next one."""
+    return unit(sum(0.7**age * unit(E[i]) for age, i in enumerate(history[::-1])))
 
 
 # Fusion and scores

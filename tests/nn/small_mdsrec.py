@@ -41,6 +41,7 @@ class Problem:
     item_bias: bool = True
     shared_ids: bool = False
     modality_weight: float = 0.5
+    recent_weight: float = 0.5
 
     has_interactions = R.any(axis=0)
 
@@ -99,6 +100,7 @@ class Problem:
                 concatenate=self.item_vectors == "modality",
                 similarity=self.similarity,
                 item_bias=self.item_bias,
+                recent_weight=self.recent_weight,
             ),
             [
                 Modality(

@@ -53,6 +53,7 @@ def variants():
         "item_bias": [True, False, True],
         "shared_ids": [False, False, True, False],
         "modality_weight": [0.5, 0.5, 0.0],
+        "recent_weight": [0.5, 0.0, 0.0, 2.0, 1.0],
         "n_heads": [2, 1, 2, 4, 1, 2, 2, 1, 4, 2, 2],
     }
     for i, (m, n_interests, fusion, item_vectors, similarity) in enumerate(

@@ -87,7 +87,7 @@ class MDERecommender(MDESteps):
         Negatives of the softmax, drawn uniformly from the items with interactions.
     similarity : {"cosine", "dot"}, default="cosine"
         The score of a user and an item. Paper: "dot".
-    cooccurrence_weight : float, default=4.0
+    cooccurrence_weight : float, default=5.0
         Weight c of the item-to-item part of a score: 0 leaves it out, as the paper does. It is in
         proportion to scores of ``similarity="cosine"``.
     training : {"fast", "paper"}, default="fast"
@@ -130,7 +130,7 @@ class MDERecommender(MDESteps):
         n_factors, or n_factors with ``fusion="sum"``. Zero for users without interactions.
     item_to_item_ : csr_matrix of shape (n_items, n_items), float32
         :math:`c B`, the other part; not without `cooccurrence_weight`. A row is an item of the
-        history, a column a candidate; 100 items that occur with a candidate most have a weight.
+        history, a column a candidate; 150 items that occur with a candidate most have a weight.
     item_popularity_ : ndarray of shape (n_items,), float32
         Interactions of each item, relative to the most popular one.
     user_preference_, item_preference_ : ndarray of shape (n, n_modalities), float32
@@ -240,7 +240,7 @@ class MDERecommender(MDESteps):
         loss: Literal["bpr", "softmax"] = "softmax",
         n_negatives: int = 2048,
         similarity: Literal["dot", "cosine"] = "cosine",
-        cooccurrence_weight: float = 4.0,
+        cooccurrence_weight: float = 5.0,
         training: Literal["fast", "paper"] = "fast",
         learning_rate: float = 5e-3,
         batch_size: int | Literal["auto"] = "auto",

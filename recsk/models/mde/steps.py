@@ -44,7 +44,7 @@ _COLUMNS_PER_FACTOR = 4  # of the features that linear encoders see
 _REFRESHES = 4  # of what comes from neighbours, in an epoch
 # Of the item-to-item weights, chosen on validation of five data sets. From 50 to 400 co-occurring
 # items, more are a little better, and their cost grows with the square.
-_N_CO_OCCURRING = 100
+_N_CO_OCCURRING = 150
 _REGULARIZATION = 3.0  # times the mean number of interactions of an item
 
 

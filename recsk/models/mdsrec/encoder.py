@@ -147,6 +147,7 @@ def _settings(
         "concatenate": state.flag("concatenate"),
         "similarity": state.choice("similarity", ("cosine", "dot")),
         "item_bias": state.flag("item_bias"),
+        "recent_weight": state.number("recent_weight", 0, 1e15),
     }
     if n_factors % settings["n_heads"]:
         raise ValueError(f"{settings['n_heads']} heads do not share a width of {n_factors}")

@@ -28,16 +28,17 @@ class MDSRecRecommender(MDSRecSteps):
     projection of the item's features is added. Causal transformer blocks, one stack per modality,
     read the sequences of these vectors. Their attention compares items and also interests, which
     are clusters of the features (ICA). The states at the end of a sequence, weighted by the user's
-    preference for each modality, are compared with the items. When items are ranked, the relations
-    of unseen items to the last items of the sequence are added to the score.
+    preference for each modality, are compared with the items. A mean of the last items' own vectors
+    is part of each state. When items are ranked, a sparse item-to-item part is added to the scores
+    of unseen items: how often they follow the last items in other histories.
 
-    .. math:: L = L(s) + \omega \sum_m L(s_m), \qquad L(s) = -\frac{1}{n} \sum_{u, t} \log
+    .. math:: L = -\frac{1}{n} \sum_{u, t} \log
               \frac{\exp(s(u_t, i_{t+1}) / \tau_s)}{\sum_j \exp(s(u_t, j) / \tau_s)}
 
-    with j over the items that have interactions, :math:`s_m` the score by modality m alone and
-    :math:`\omega` the `modality_weight`. Without features it is SASRec; ``similarity="dot",
-    score_temperature=1, item_bias=False`` give SASRec's plain scores. The defaults are best on
-    real data (see the benchmarks); `MDSRecRecommender.paper()` has the paper's settings.
+    with j over the items that have interactions. Without features, ``relation_weight=0,
+    recent_weight=0`` make it SASRec, and ``similarity="dot", score_temperature=1,
+    item_bias=False`` give SASRec's plain scores. The defaults are best on real data (see the
+    benchmarks); `MDSRecRecommender.paper()` has the paper's settings.
 
     Parameters
     ----------
@@ -53,28 +54,20 @@ class MDSRecRecommender(MDSRecSteps):
         Dropout rate of embeddings, attention and layer outputs in training. Paper: 0.5.
     relation : {"blend", "sum", "product", "semantic", "behavior"} or None, default="blend"
         How the relation graphs (MRGC) combine co-occurrence in histories and similarity of
-        features, see `recsk.graphs.relation_graph`. None leaves the graphs out. Paper: "sum".
-    behavior_share : float, default=0.25
-        Weight of co-occurrence in the blend, from 0 to 1.
+        features, see `recsk.graphs.relation_graph`. "blend" adds a quarter of the first to three
+        quarters of the second, and an item with n users keeps a share of n / (n + 50) of its own
+        learned vector, see `recsk.graphs.mix_with_identity`. None leaves the graphs out. Paper:
+        "sum".
     n_neighbors : int, default=10
-        Links per item and modality in the relation graphs (the paper's H).
-    max_degree : int or None, default=1000
-        The relation graphs ignore histories with more items than this, which cost its square.
-    relation_strength : float or None, default=50.0
-        Number of users s that the relations of an item are worth: an item with n users (or a sum
-        of weights n) keeps a share of n / (n + s) of its own learned vector and takes the rest
-        from the relation graph. None takes all from the graph. Paper: None.
-    relation_weight : float, default=0.4
-        Weight of the relations that are added to the scores of unseen items when items are
-        ranked: co-occurrence with the last items of the history and similarity to them, half each
-        ("behavior" and "semantic" use one of them), see `recsk.graphs.RecentRelations`. They are
-        not part of training, whose histories they are counted on. 0 leaves them out, as do
-        ``relation=None`` and a fit without features. Paper: 0.
-    relation_window : int, default=10
-        Largest distance in a history at which two items count as co-occurring, and number of last
-        items that are used; at most `max_length`.
-    relation_factors : int, default=128
-        Width of the vectors that store these relations.
+        Links per item and modality in the relation graphs (the paper's H). Histories of more than
+        1,000 items, which cost its square, are not counted for them.
+    relation_weight : float, default=6.0
+        Weight g of the item-to-item part of the scores, which counts how often an item follows or
+        precedes the last ten items of the history (see Notes). It is added when items are ranked,
+        not in training, whose histories it is counted on. 0 leaves it out. Paper: 0.
+    recent_weight : float, default=1.0
+        Weight of the last items' own vectors in the user's vector of each modality, relative to
+        what the blocks give. 0 leaves them out. Paper: 0.
     shared_ids : bool, default=False
         Learn one vector per item for all modalities in place of one for each. Paper: True.
     project_features : bool, default=True
@@ -86,8 +79,6 @@ class MDSRecRecommender(MDSRecSteps):
         Clusters of items per modality that attention compares (ICA, the paper's k). 0: none.
     fusion : {"gumbel", "softmax", "mean"}, default="gumbel"
         Modality weights of a user: Gumbel-Softmax (random in training only), softmax, or equal.
-    tau : float, default=1.0
-        Temperature of these weights.
     item_vectors : {"modality", "mean", "id"}, default="modality"
         Item vectors that users are compared with. "modality": each modality of the user with the
         same modality of the item; the score is the weighted sum. "mean", "id": the weighted sum of
@@ -99,17 +90,11 @@ class MDSRecRecommender(MDSRecSteps):
         Learn a bias of each item's scores. Cold items have the mean of the others. Paper: False.
     score_temperature : float, default=0.1
         Temperature :math:`\tau_s` of the softmax. Use 1 with ``similarity="dot"``.
-    modality_weight : float, default=0.0
-        Weight of the same loss for every modality alone, where modalities must also rank alone.
     n_negatives : int or None, default=None
         Items with interactions that a batch shares as negatives, drawn uniformly. None uses all
         of them: better, at a cost that grows with the number of items.
     learning_rate : float, default=4e-3
-        Of Adam; the highest one with ``schedule="one-cycle"``. Paper: 2e-3.
-    schedule : {"constant", "one-cycle"}, default="constant"
-        The learning rate stays, or rises and falls once over `max_epochs`.
-    weight_averaging : float, default=0.99
-        Decay per step of the moving average of the weights that is kept; 0 is off.
+        Of Adam. The weights that are kept are moving averages over steps. Paper: 2e-3.
     batch_size : int or "auto", default="auto"
         Sequences per step. "auto": a sixteenth of them, from 32 to 1,024. Paper: 256.
     max_epochs : int, default=20
@@ -120,7 +105,7 @@ class MDSRecRecommender(MDSRecSteps):
     validation_fraction : float, default=0.2
         Share of the users whose last item is held out for early stopping without an `eval_set`.
         The fitted model's histories include it.
-    n_iter_no_change : int, default=8
+    n_iter_no_change : int, default=4
         Epochs without improvement before training stops. Paper: 20.
     eval_metric : str, default="ndcg@10"
         Metric of early stopping: a metric of `recsk.metrics` and its cut-off.
@@ -145,10 +130,14 @@ class MDSRecRecommender(MDSRecSteps):
     user_embedding_ : ndarray of shape (n_users, width), float32
         Vectors of the users' next items; a score is the inner product with an item's vector. The
         width is n_modalities * n_factors with ``item_vectors="modality"``, else n_factors.
-        `item_bias` adds one column of ones, `relation_weight` at most `relation_factors` columns,
-        which do not count for seen items. Zero for users without interactions.
+        `item_bias` adds one column of ones. Zero for users without interactions.
     item_embedding_ : ndarray of shape (n_items, width), float32
-        Vectors of the items: modalities, bias, relations.
+        Vectors of the items: modalities, bias.
+    item_to_item_ : csr_matrix of shape (n_items, n_items), float32
+        :math:`g \tau_s B` (see Notes). A row is an item of the history, a column a candidate. Only
+        with `relation_weight`.
+    history_weights_ : csr_matrix of shape (n_users, n_items), float32
+        Weights of the last items of each user. Only with `relation_weight`.
     item_popularity_ : ndarray of shape (n_items,), float32
         Interactions of each item, relative to the most popular item.
     user_preference_ : ndarray of shape (n_users, n_modalities), float32
@@ -168,6 +157,17 @@ class MDSRecRecommender(MDSRecSteps):
 
     Notes
     -----
+    With g the `relation_weight` and :math:`j_1` the last item of the history, :math:`j_2` the one
+    before it, the score of an unseen item i is
+
+    .. math:: s_{ui} = \langle x_u, x_i \rangle
+              + g \tau_s \sum_{s=1}^{10} 0.8^{s-1} B_{j_s i}, \qquad
+              B_{ji} = \frac{1}{\sqrt{n_j} \sqrt[4]{n_i}}
+              \sum_v \sum_{a=1}^{20} 0.8^{a-1} \, [i \text{ is } a \text{ places after } j]
+
+    with :math:`n_j` the interactions with item j. Seen items, where they are ranked, have the first
+    part alone: an item of a history is not the likely next one because others of it follow it.
+
     ``recommend(user_items=[[...], ...])`` continues any histories: oldest item first, repeats
     allowed, cut to the last `max_length`. An empty history, and a user without interactions, get
     the most popular items. Where users buy again, fit with ``repeats=True`` and recommend with
@@ -200,13 +200,9 @@ class MDSRecRecommender(MDSRecSteps):
         "n_heads": [Interval(Integral, 1, None, closed="left")],
         "dropout": [Interval(Real, 0, 1, closed="left")],
         "relation": [StrOptions({"blend", "sum", "product", "semantic", "behavior"}), None],
-        "behavior_share": [Interval(Real, 0, 1, closed="both")],
         "n_neighbors": [Interval(Integral, 0, None, closed="left")],
-        "max_degree": [Interval(Integral, 1, None, closed="left"), None],
-        "relation_strength": [Interval(Real, 0, None, closed="neither"), None],
         "relation_weight": [Interval(Real, 0, None, closed="left")],
-        "relation_window": [Interval(Integral, 1, None, closed="left")],
-        "relation_factors": [Interval(Integral, 1, None, closed="left")],
+        "recent_weight": [Interval(Real, 0, 1e15, closed="both")],
         "shared_ids": ["boolean"],
         "project_features": ["boolean"],
         "standardize": ["boolean"],
@@ -214,21 +210,19 @@ class MDSRecRecommender(MDSRecSteps):
         "weight_averaging": [Interval(Real, 0, 1, closed="left")],
         "n_interests": [Interval(Integral, 0, None, closed="left")],
         "fusion": [StrOptions({"gumbel", "softmax", "mean"})],
-        "tau": [Interval(Real, 0, None, closed="neither")],
         "item_vectors": [StrOptions({"modality", "mean", "id"})],
         "similarity": [StrOptions({"dot", "cosine"})],
         "item_bias": ["boolean"],
         "repeats": ["boolean"],
         "score_temperature": [Interval(Real, 0, None, closed="neither")],
-        "modality_weight": [Interval(Real, 0, None, closed="left")],
         "n_negatives": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     }
 
     _paper: ClassVar[dict[str, Any]] = {
         "relation": "sum",
-        "relation_strength": None,
         "relation_weight": 0.0,
+        "recent_weight": 0.0,
         "shared_ids": True,
         "standardize": False,
         "project_features": False,
@@ -238,12 +232,14 @@ class MDSRecRecommender(MDSRecSteps):
         "score_temperature": 1.0,
         "dropout": 0.5,
         "learning_rate": 2e-3,
-        "weight_averaging": 0.0,
         "batch_size": 256,
         "max_epochs": 100,
         "n_iter_no_change": 20,
     }
 
+    schedule: ClassVar[str] = "constant"
+    weight_averaging: ClassVar[float] = 0.99
+    checkpoint_epochs: ClassVar[int] = 1
     _sizes = ("batch_size", "max_length", "n_factors")
 
     def __init__(
@@ -255,33 +251,25 @@ class MDSRecRecommender(MDSRecSteps):
         n_heads: int = 2,
         dropout: float = 0.4,
         relation: Literal["blend", "sum", "product", "semantic", "behavior"] | None = "blend",
-        behavior_share: float = 0.25,
         n_neighbors: int = 10,
-        max_degree: int | None = 1000,
-        relation_strength: float | None = 50.0,
-        relation_weight: float = 0.4,
-        relation_window: int = 10,
-        relation_factors: int = 128,
+        relation_weight: float = 6.0,
+        recent_weight: float = 1.0,
         shared_ids: bool = False,
         project_features: bool = True,
         standardize: bool = True,
         n_interests: int = 16,
         fusion: Literal["gumbel", "softmax", "mean"] = "gumbel",
-        tau: float = 1.0,
         item_vectors: Literal["modality", "mean", "id"] = "modality",
         similarity: Literal["cosine", "dot"] = "cosine",
         item_bias: bool = True,
         score_temperature: float = 0.1,
-        modality_weight: float = 0.0,
         n_negatives: int | None = None,
         learning_rate: float = 4e-3,
-        schedule: Literal["constant", "one-cycle"] = "constant",
-        weight_averaging: float = 0.99,
         batch_size: int | Literal["auto"] = "auto",
         max_epochs: int = 20,
         early_stopping: bool | Literal["auto"] = "auto",
         validation_fraction: float = 0.2,
-        n_iter_no_change: int = 8,
+        n_iter_no_change: int = 4,
         eval_metric: str = "ndcg@10",
         repeats: bool = False,
         score_k: int = 10,
@@ -296,28 +284,20 @@ class MDSRecRecommender(MDSRecSteps):
         self.n_heads = n_heads
         self.dropout = dropout
         self.relation = relation
-        self.behavior_share = behavior_share
         self.n_neighbors = n_neighbors
-        self.max_degree = max_degree
-        self.relation_strength = relation_strength
         self.relation_weight = relation_weight
-        self.relation_window = relation_window
-        self.relation_factors = relation_factors
+        self.recent_weight = recent_weight
         self.shared_ids = shared_ids
         self.project_features = project_features
         self.standardize = standardize
         self.n_interests = n_interests
         self.fusion = fusion
-        self.tau = tau
         self.item_vectors = item_vectors
         self.similarity = similarity
         self.item_bias = item_bias
         self.score_temperature = score_temperature
-        self.modality_weight = modality_weight
         self.n_negatives = n_negatives
         self.learning_rate = learning_rate
-        self.schedule = schedule
-        self.weight_averaging = weight_averaging
         self.batch_size = batch_size
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping

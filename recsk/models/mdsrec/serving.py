@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from recsk.contract.training import TrainedRecommender
 from recsk.data.interactions import Interactions
-from recsk.graphs.recent import RecentRelations
 from recsk.models.mdsrec.encoder import StoredEncoder
+from recsk.models.mdsrec.relations import recent_weights
 from recsk.ranking.users import Users
 from recsk.storage.state import StateReader
 
@@ -22,7 +23,6 @@ class MDSRecServing(TrainedRecommender):
 
     ordered = True
     _encoder: StoredEncoder
-    _relations: RecentRelations | None
 
     def user_modality_weights(self, user_items: Any) -> np.ndarray:
         """Compute the weight of each modality for the next item of given histories.
@@ -46,56 +46,42 @@ class MDSRecServing(TrainedRecommender):
     def _has_modality_parts(self) -> bool:
         return bool(self._encoder.settings["concatenate"])
 
-    def _seen_width(self) -> int:
-        # The last items are the most related to themselves, which does not make them likely next
-        # items: relations do not count for seen items.
-        n_relations = 0 if self._relations is None else self._relations.vectors.shape[1]
-        return super()._seen_width() - n_relations
+    def _relates_seen(self) -> bool:
+        # Items of one history are related to each other, which does not make one of them a likely
+        # next item: relations do not count for seen items.
+        return False
 
     def _score_excludes_seen(self) -> bool:
         return not self.repeats
 
     def encode(self, histories: Interactions) -> Users:
         """Encode ordered histories."""
-        return Users(self._encode(histories)[0])
+        vectors, _ = self._encode(histories)
+        related = hasattr(self, "item_to_item_")
+        return Users(vectors, self._recent_weights(histories) if related else None)
 
     def _encode(self, interactions: Interactions) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of users, and their weights of the modalities, from ordered histories."""
         indptr, items = interactions.sequences(packed=True)
         vectors, weights = self._encoder(indptr, items)
-        if self._relations is not None:
-            vectors = np.hstack([vectors, self._relations.users(indptr, items)])
         empty = np.diff(indptr) == 0
         weights[empty] = 1 / weights.shape[1]
         return vectors, weights
 
+    def _recent_weights(self, interactions: Interactions) -> sp.csr_matrix:
+        """Weights of the last items of ordered histories."""
+        histories = interactions.sequences(packed=True)
+        max_length = self._encoder.settings["max_length"]
+        return sp.csr_matrix(recent_weights(*histories, interactions.n_items, max_length))
+
     def get_state(self) -> dict[str, Any]:
         """Return the fitted state for `recsk.save`."""
-        state = {**super().get_state(), "encoder": self._encoder.get_state()}
-        relations = self._relations
-        if relations is not None:
-            # Their vectors are the last columns of `item_embedding_`.
-            state["relations"] = {
-                "n_factors": relations.vectors.shape[1],
-                "window": relations.window,
-                "weight": relations.weight,
-            }
-        return state
+        return {**super().get_state(), "encoder": self._encoder.get_state()}
 
     def set_state(self, state: StateReader) -> None:
         """Set the state that `get_state` returned."""
         super().set_state(state)
         n_modalities = max(len(self.modality_names_), 1)
         width = self.user_embedding_.shape[1]
-        self._relations = None
-        stored = state.part("relations")
-        if stored.names():
-            n_factors = stored.integer("n_factors", 1, width - 1)
-            width -= n_factors
-            self._relations = RecentRelations(
-                np.ascontiguousarray(self.item_embedding_[:, width:]),
-                stored.integer("window", 1),
-                stored.number("weight", 0, 1e30),
-            )
         encoder = state.part("encoder")
         self._encoder = StoredEncoder.from_state(encoder, n_modalities, self.n_features_in_, width)

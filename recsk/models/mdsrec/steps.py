@@ -22,8 +22,8 @@ from recsk.features.dense import Features, scale_to_unit_mean_norm
 from recsk.features.missing import fill_missing_modalities
 from recsk.graphs.interests import cluster_items
 from recsk.graphs.items import mix_with_identity, relation_graph
-from recsk.graphs.recent import RecentRelations
 from recsk.models.mdsrec.encoder import StoredEncoder
+from recsk.models.mdsrec.relations import item_relations, recent_weights
 from recsk.models.mdsrec.serving import MDSRecServing
 from recsk.nn.encoder import SequenceEncoder, encode_sequences
 from recsk.nn.mdsrec import Interests, MDSRecNetwork, MDSRecObjective
@@ -37,6 +37,9 @@ __all__ = ["Built", "MDSRecSteps"]
 # batch_size="auto": steps of an epoch, and limits of the batch.
 _N_STEPS = 16
 _SMALLEST_BATCH, _LARGEST_BATCH = 32, 1024
+# relation="blend": weight of co-occurrence, and users that the relations of an item are worth.
+_BEHAVIOR_SHARE, _RELATION_STRENGTH = 0.25, 50.0
+_MAX_DEGREE = 1000  # longer histories would cost the square of their length in the graphs
 _N_CHECKED = 64  # users whose vectors must be finite after an epoch without early stopping
 
 
@@ -46,7 +49,7 @@ class Built:
 
     prepared: Prepared[Sequences]
     network: MDSRecNetwork
-    relations: RecentRelations | None
+    relations: sp.csr_matrix | None
 
 
 class MDSRecSteps(MDSRecServing):
@@ -105,10 +108,11 @@ class MDSRecSteps(MDSRecServing):
             dropout=self.dropout,
             with_interests=interests is not None,
             fusion=self.fusion,
-            tau=self.tau,
+            tau=1.0,
             concatenate=self.item_vectors == "modality",
             similarity=self.similarity,
             item_bias=self.item_bias,
+            recent_weight=self.recent_weight,
         )
         network = MDSRecNetwork(
             encoder,
@@ -123,7 +127,13 @@ class MDSRecSteps(MDSRecServing):
             has_interactions=torch.as_tensor(count[:, None] > 0, dtype=torch.float32),
             generator=torch.Generator().manual_seed(prepared.seed),
         )
-        return Built(prepared, network.to(device), self._recent_relations(prepared))
+        relations = None
+        if self.relation_weight:
+            # In units of the logits: scores are divided by the temperature in training.
+            weight = self.relation_weight * self.score_temperature
+            found = item_relations(prepared.train_set, n_items, features)
+            relations = sp.csr_matrix(weight * found)
+        return Built(prepared, network.to(device), relations)
 
     def _relation_graphs(
         self, train_matrix: sp.csr_matrix, features: list[Features], count: np.ndarray
@@ -138,31 +148,14 @@ class MDSRecSteps(MDSRecServing):
                 values,
                 int(self.n_neighbors),
                 present=present,
-                max_length=as_int_or_none(self.max_degree),
+                max_length=_MAX_DEGREE,
             )
-            if self.relation == "blend" and behavior is None:
-                behavior = build(relation="behavior")
-            graph = build(
-                relation=self.relation, behavior_share=self.behavior_share, behavior=behavior
-            )
-            strength = self.relation_strength
-            yield graph if strength is None else mix_with_identity(graph, count, strength)
-
-    def _recent_relations(self, prepared: Prepared[Sequences]) -> RecentRelations | None:
-        if self.relation is None or not self.relation_weight or not prepared.features:
-            return None
-        behavior_share = {"behavior": 1.0, "semantic": 0.0}.get(self.relation, 0.5)
-        return RecentRelations.from_sequences(
-            prepared.train_set.indptr,
-            prepared.train_set.items,
-            prepared.modalities,
-            n_items=prepared.interactions.n_items,
-            n_factors=int(self.relation_factors),
-            window=min(int(self.relation_window), int(self.max_length)),
-            behavior_share=behavior_share,
-            weight=self.relation_weight * self.score_temperature,
-            weights=prepared.train_set.weights,
-        )
+            if self.relation == "blend":
+                behavior = build(relation="behavior") if behavior is None else behavior
+                graph = build(relation="blend", behavior_share=_BEHAVIOR_SHARE, behavior=behavior)
+                yield mix_with_identity(graph, count, _RELATION_STRENGTH)
+            else:
+                yield build(relation=self.relation)
 
     def _train(self, built: Built) -> TrainingLog:
         """Train the network in place."""
@@ -191,7 +184,7 @@ class MDSRecSteps(MDSRecServing):
             prepared,
             network,
             batches,
-            MDSRecObjective(network, self.score_temperature, self.modality_weight),
+            MDSRecObjective(network, self.score_temperature),
             evaluate=None if prepared.held_out is None else self._evaluation(built),
             schedule=self.schedule,
             weight_averaging=self.weight_averaging,
@@ -213,24 +206,16 @@ class MDSRecSteps(MDSRecServing):
         assert prepared.held_out is not None
         watched = np.flatnonzero(np.diff(prepared.held_out.indptr))
         sequences = prepared.train_set.select(watched)
+        histories, n_items = (sequences.indptr, sequences.items), prepared.interactions.n_items
         validation = Validation(
-            sequences.to_csr(prepared.interactions.n_items),
+            sequences.to_csr(n_items),
             prepared.held_out[watched],
             self.eval_metric,
             exclude_seen=self._score_excludes_seen(),
+            weights=sp.csr_matrix(recent_weights(*histories, n_items, int(self.max_length))),
+            item_to_item=relations,
         )
-        related = None
-        if relations is not None:
-            related = relations.users(sequences.indptr, sequences.items), relations.vectors
-
-        def evaluate() -> float:
-            users, items = _vectors(network, sequences)
-            seen_width = items.shape[1]
-            if related is not None:
-                users, items = np.hstack([users, related[0]]), np.hstack([items, related[1]])
-            return validation(users, items, seen_width=seen_width)
-
-        return evaluate
+        return lambda: validation(*_vectors(network, sequences))
 
     def _keep(self, built: Built, log: TrainingLog) -> None:
         """Take out of the network what recommending needs, as arrays."""
@@ -239,12 +224,13 @@ class MDSRecSteps(MDSRecServing):
         with torch.no_grad():
             tables = network.item_tables()
             catalogue = network.item_vectors(tables).cpu().numpy()
-        if built.relations is not None:
-            catalogue = np.hstack([catalogue, built.relations.vectors])
         self._encoder = StoredEncoder(network.encoder, tables)
-        self._relations = built.relations
         users, self.user_preference_ = self._encode(prepared.interactions)
-        self._set_fitted(prepared.interactions, Learned(catalogue, users))
+        weights = None
+        if built.relations is not None:
+            weights = self._recent_weights(prepared.interactions)
+        learned = Learned(catalogue, users, built.relations, weights)
+        self._set_fitted(prepared.interactions, learned)
 
 
 def _vectors(network: MDSRecNetwork, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
