@@ -100,7 +100,7 @@ def _panels(rows: Rows, name: str) -> Any:
 
 
 def draw_courses(found: dict[str, dict[str, Any]], path: Path) -> None:
-    """Draw recall on the validation part against CPU seconds, a panel for each data set."""
+    """Draw NDCG on the validation part against CPU seconds, a panel for each data set."""
     widths = panels_per_row(len(found))
     size = (4.2 * widths[0], 3.4 * len(widths) + 0.5)
     figure, axes = plt.subplots(
@@ -118,7 +118,7 @@ def draw_courses(found: dict[str, dict[str, Any]], path: Path) -> None:
             handles.setdefault(model, plt.Line2D([], [], **style))
         ax.set_xscale("log")
         ax.set_title(name, fontsize="medium")
-        ax.set(xlabel="CPU seconds, one thread", ylabel="recall@20, validation")
+        ax.set(xlabel="CPU seconds, one thread", ylabel="NDCG@20, validation")
         hide_spines(ax)
     beneath = {"loc": "outside lower center", "ncols": len(handles)}
     title = "large marks: the whole fit"
@@ -132,9 +132,9 @@ def _course(ax: Any, row: dict[str, Any], style: dict[str, Any]) -> None:
     """A line where a model has one, and a large mark for the whole fit."""
     run = row["runs"][0]
     if "course" in row:
-        steps = [(point["cpu_seconds"], point["recall@20"]) for point in row["course"]]
+        steps = [(point["cpu_seconds"], point["ndcg@20"]) for point in row["course"]]
     else:
-        steps = run.get("curve", []) if run.get("metric") == "recall@20" else []
+        steps = run.get("curve", []) if run.get("metric") == "ndcg@20" else []
     if steps:
         ax.plot(*zip(*steps, strict=True), color=style["color"], marker=".", linewidth=1)
-    ax.plot(row["cpu_seconds"], row["recall@20"], markersize=9, markeredgecolor="white", **style)
+    ax.plot(row["cpu_seconds"], row["ndcg@20"], markersize=9, markeredgecolor="white", **style)
