@@ -206,8 +206,6 @@ class MDSRecRecommender(MDSRecSteps):
         "shared_ids": ["boolean"],
         "project_features": ["boolean"],
         "standardize": ["boolean"],
-        "schedule": [StrOptions({"constant", "one-cycle"})],
-        "weight_averaging": [Interval(Real, 0, 1, closed="left")],
         "n_interests": [Interval(Integral, 0, None, closed="left")],
         "fusion": [StrOptions({"gumbel", "softmax", "mean"})],
         "item_vectors": [StrOptions({"modality", "mean", "id"})],
@@ -237,9 +235,6 @@ class MDSRecRecommender(MDSRecSteps):
         "n_iter_no_change": 20,
     }
 
-    schedule: ClassVar[str] = "constant"
-    weight_averaging: ClassVar[float] = 0.99
-    checkpoint_epochs: ClassVar[int] = 1
     _sizes = ("batch_size", "max_length", "n_factors")
 
     def __init__(

@@ -40,6 +40,7 @@ _SMALLEST_BATCH, _LARGEST_BATCH = 32, 1024
 # relation="blend": weight of co-occurrence, and users that the relations of an item are worth.
 _BEHAVIOR_SHARE, _RELATION_STRENGTH = 0.25, 50.0
 _MAX_DEGREE = 1000  # longer histories would cost the square of their length in the graphs
+_WEIGHT_AVERAGING = 0.99  # decay per step
 _N_CHECKED = 64  # users whose vectors must be finite after an epoch without early stopping
 
 
@@ -186,8 +187,7 @@ class MDSRecSteps(MDSRecServing):
             batches,
             MDSRecObjective(network, self.score_temperature),
             evaluate=None if prepared.held_out is None else self._evaluation(built),
-            schedule=self.schedule,
-            weight_averaging=self.weight_averaging,
+            weight_averaging=_WEIGHT_AVERAGING,
             check=lambda: check_finite(*_tensors(network, checked)),
             random_states=draws,
         )
