@@ -58,7 +58,8 @@ def main() -> None:
     print(("{:>14}" * len(columns)).format(*columns))
     for n_items in args.items:
         data = make_multimodal(args.users, n_items, random_state=0)
-        model = MDERecommender(max_epochs=args.epochs, early_stopping=False, random_state=0)
+        params = {"max_epochs": args.epochs, "early_stopping": False, "random_state": 0}
+        model = MDERecommender(cooccurrence_weight=0, **params)  # vectors alone
         model.fit(data.interactions.to_csr(), item_features=data.item_features)
         start = time.perf_counter()
         ann = model.to_ann()

@@ -85,9 +85,15 @@ print(f"  with the most popular items {ndcg_at_k(popular, truth):.4f}")
 #
 # `recommend` scores all items. An index of faiss looks at a part of them only, and gives exact
 # scores of what it finds. ``ann = model.to_ann()`` makes it, and
-# ``ann.query(vectors, k=10, exclude=seen)`` asks it.
+# ``ann.query(vectors, k=10, exclude=seen, weights=weights)`` asks it: the weights of the histories
+# are for the item-to-item part of the scores.
 
-served.to_ann().query(served.user_vectors([0, 1]), k=10, exclude=served.interactions_[[0, 1]])
+served.to_ann().query(
+    served.user_vectors([0, 1]),
+    k=10,
+    exclude=served.interactions_[[0, 1]],
+    weights=served.history_weights([0, 1]),
+)
 
 # %%
 # Whether that is faster depends on the size of the catalogue. To see it here, four copies of every

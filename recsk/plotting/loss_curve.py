@@ -65,7 +65,7 @@ class LossCurveDisplay:
     >>> model = model.fit(data.interactions, item_features=data.item_features)
     >>> display = LossCurveDisplay.from_estimator(model)
     >>> len(display.ax_), display.ax_[-1].get_ylabel()
-    (5, 'recall@20')
+    (5, 'ndcg@20')
     >>> plt.close(display.figure_)
     """
 

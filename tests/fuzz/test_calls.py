@@ -168,6 +168,9 @@ def test_user_vectors_and_queries_of_an_index(name, data):
         "k": data.draw(values.lengths(N_ITEMS)),
         "exclude": data.draw(st.one_of(st.none(), values.matrices(n, N_ITEMS))),
     }
+    if hasattr(model, "item_to_item_"):
+        weights = model.history_weights(**queries)
+        arguments["weights"] = data.draw(st.one_of(*[st.just(weights)] * 4, values.NONSENSE))
     result = call(index_of(name).query, **arguments)
     if result is not None:
         seen = arguments["exclude"]
