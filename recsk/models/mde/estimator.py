@@ -94,8 +94,10 @@ class MDERecommender(MDESteps):
         How the network is trained. "fast": feature columns are standardized, weights start at
         singular vectors of the interactions, a step propagates only from the users and items of
         its batch, an interaction of a user with n interactions weighs :math:`n^{-1/2}`, and the
-        learning rate goes up and down once. "paper": features as they are, a random start, steps
-        that propagate the whole graph, equal weights, a constant learning rate.
+        learning rate goes up and down once; difference and alignment compare the users and items of
+        128 interactions of a batch. "paper": features as they are, a random start, steps
+        that propagate the whole graph, equal weights, a constant learning rate, 2,048 interactions
+        to compare.
     learning_rate : float, default=5e-3
         Of Adam; with ``training="fast"`` the highest one. Paper: 1e-3.
     batch_size : int or "auto", default="auto"
