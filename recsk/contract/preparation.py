@@ -42,6 +42,8 @@ class Prepared(Generic[T]):
         What early stopping watches.
     features : dict of str to Features
         By modality.
+    given_features : dict of str to ndarray of shape (n_items, n_columns), float32
+        The same as they were given; a row of NaN is an item without the modality.
     rng : RandomState
     seed : int
         Of everything that does not draw from `rng`.
@@ -52,6 +54,7 @@ class Prepared(Generic[T]):
     train_set: T
     held_out: sp.csr_matrix | None
     features: dict[str, Features]
+    given_features: dict[str, np.ndarray]
     rng: np.random.RandomState
     seed: int
     device: torch.device
@@ -79,7 +82,7 @@ class FitPreparation(BaseRecommender):
         train_set, held_out = self._split(interactions, eval_set, rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         features = self._prepare_features(checked)
-        return Prepared(interactions, train_set, held_out, features, rng, seed, device)
+        return Prepared(interactions, train_set, held_out, features, checked, rng, seed, device)
 
     @abstractmethod
     def _training_set(self, interactions: Interactions) -> Any:

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 
 from recsk.data.checks import describe
 
-__all__ = ["check_item_features"]
+__all__ = ["check_item_features", "check_new_item_features"]
 
 
 def check_item_features(
@@ -40,15 +40,79 @@ def check_item_features(
     """
     if item_features is None:
         return {}
+    _check_mapping(item_features)
+    checked = {
+        _check_name(name): _check_modality(name, features, n_items)
+        for name, features in item_features.items()
+    }
+    for name, features in checked.items():
+        if np.isnan(features[:, 0]).all():
+            raise ValueError(
+                f"item_features[{name!r}] is NaN for every item; leave the modality out instead"
+            )
+    return checked
+
+
+def check_new_item_features(item_features: Any, n_columns: Mapping[str, int]) -> dict[str, Any]:
+    """Check the features of items that arrive after the fit.
+
+    Parameters
+    ----------
+    item_features : dict of str to array-like of shape (n, n_columns)
+        A row of NaN is an item without the modality; a modality may be left out.
+    n_columns : mapping of str to int
+        Columns of each modality of the fit.
+
+    Returns
+    -------
+    dict of str to ndarray of shape (n, n_columns), float32
+
+    Raises
+    ------
+    TypeError
+        If `item_features` is not a dict, or an array does not hold numbers.
+    ValueError
+        If a modality or a shape is wrong, a value is infinite, only part of a row is NaN, or an
+        item has no modality.
+    """
+    _check_mapping(item_features)
+    if not item_features:
+        raise ValueError(
+            f"item_features must have one modality or more of {', '.join(n_columns)}; got none"
+        )
+    checked: dict[str, Any] = {}
+    for name, features in item_features.items():
+        if name not in n_columns:
+            raise ValueError(
+                f"item_features has the modality {name!r}, which the fit did not have; it had "
+                f"{', '.join(n_columns)}"
+            )
+        rows = _check_modality(name, features, None)
+        if rows.shape[1] != n_columns[name]:
+            raise ValueError(
+                f"item_features[{name!r}] has {rows.shape[1]} columns; expected "
+                f"{n_columns[name]}, as in the fit"
+            )
+        checked[name] = rows
+    sizes = {name: len(rows) for name, rows in checked.items()}
+    if len(set(sizes.values())) > 1:
+        raise ValueError(f"item_features must have one row for each new item; rows are {sizes}")
+    nothing = np.all([np.isnan(rows[:, 0]) for rows in checked.values()], axis=0)
+    if nothing.any():
+        raise ValueError(
+            f"item_features has nothing of the item in row {int(np.argmax(nothing))} "
+            f"({int(nothing.sum())} such rows): an item without any modality cannot be placed; "
+            "leave it out"
+        )
+    return checked
+
+
+def _check_mapping(item_features: Any) -> None:
     if not isinstance(item_features, Mapping):
         raise TypeError(
             "item_features must be a dict of modality name to array, such as "
             f"{{'image': features}}; got {describe(item_features)}"
         )
-    return {
-        _check_name(name): _check_modality(name, features, n_items)
-        for name, features in item_features.items()
-    }
 
 
 def _check_name(name: Any) -> str:
@@ -57,7 +121,7 @@ def _check_name(name: Any) -> str:
     return name
 
 
-def _check_modality(name: str, features: Any, n_items: int) -> np.ndarray:
+def _check_modality(name: str, features: Any, n_items: int | None) -> np.ndarray:
     label = f"item_features[{name!r}]"
     try:
         if sp.issparse(features):
@@ -77,7 +141,7 @@ def _check_modality(name: str, features: Any, n_items: int) -> np.ndarray:
         raise ValueError(
             f"{label} must be of shape (n_items, n_columns); got shape {features.shape}"
         )
-    if len(features) != n_items:
+    if n_items is not None and len(features) != n_items:
         raise ValueError(
             f"{label} has {len(features)} rows, but X has {n_items} items (columns): pass one row "
             "per item, in the order of the columns of X"
@@ -100,6 +164,4 @@ def _check_modality(name: str, features: Any, n_items: int) -> np.ndarray:
             f"{label} has an infinite value (for float32) in row {infinite[0]} "
             f"({len(infinite)} such rows)"
         )
-    if missing.all():
-        raise ValueError(f"{label} is NaN for every item; leave the modality out instead")
     return features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -163,6 +164,22 @@ class FoldIn:
         fold.coefficients = state.array("coefficients", (2 * width + 1, width + n_modalities))
         fold.residuals = state.array("residuals", (n_users, width + n_modalities))
         return fold
+
+    def with_new_items(self, similar: sp.csr_matrix) -> FoldIn:
+        """Return a fold-in with new items behind the others; this one stays as it is.
+
+        Parameters
+        ----------
+        similar : csr_matrix of shape (n, n_items)
+            Weights of the known items that a new item is like: it sends what they send.
+        """
+        grown = copy(self)
+        grown.messages = np.vstack([self.messages, similar @ self.messages]).astype(np.float32)
+        grown.items = np.vstack([self.items, similar @ self.items]).astype(np.float32)
+        known = self.interactions
+        shape = known.shape[0], len(grown.items)
+        grown.interactions = sp.csr_matrix((known.data, known.indices, known.indptr), shape=shape)
+        return grown
 
     def __call__(self, histories: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
         """Compute vectors and preferences of new users.

@@ -29,6 +29,9 @@ class Recipe:
     id_shrinkage : float
         :math:`\kappa`: the learned vector of an item with n interactions counts
         :math:`n / (n + \kappa)` beside its content.
+    place_new_items : bool
+        Whether items without interactions get vectors that their content predicts, after the
+        training. Otherwise the network's own stay.
     """
 
     standardize: bool
@@ -38,9 +41,10 @@ class Recipe:
     user_balance: float
     max_alignment: int
     id_shrinkage: float
+    place_new_items: bool
 
 
 RECIPES = {
-    "fast": Recipe(True, "spectral", "cached", "one-cycle", 0.5, 128, 5.0),
-    "paper": Recipe(False, "random", "full", "constant", 0.0, 2048, 0.0),
+    "fast": Recipe(True, "spectral", "cached", "one-cycle", 0.5, 128, 5.0, True),
+    "paper": Recipe(False, "random", "full", "constant", 0.0, 2048, 0.0, False),
 }

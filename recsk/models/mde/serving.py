@@ -8,8 +8,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.special import softmax
 
-from recsk.contract.training import TrainedRecommender
 from recsk.data.interactions import Interactions
+from recsk.models.growing import GrowingRecommender
 from recsk.models.mde.fold_in import FoldIn, fuse
 from recsk.ranking.users import Users
 from recsk.storage.state import StateReader
@@ -17,8 +17,8 @@ from recsk.storage.state import StateReader
 __all__ = ["MDEServing"]
 
 
-class MDEServing(TrainedRecommender):
-    """Fold-in of new users, and the state that `recsk.save` stores."""
+class MDEServing(GrowingRecommender):
+    """Fold-in of new users, new items, and the state that `recsk.save` stores."""
 
     _fold: FoldIn
     _fuse_state: dict[str, Any]  # how the modalities of a vector are joined
@@ -49,6 +49,15 @@ class MDEServing(TrainedRecommender):
         self._fold = FoldIn.from_state(
             state.part("fold"), self.interactions_.shape, width, n_modalities
         )
+
+    def _grown(self, similar: sp.csr_matrix, content: np.ndarray) -> dict[str, Any]:
+        preference = similar @ self.item_preference_
+        preference[np.diff(similar.indptr) == 0] = 1 / preference.shape[1]
+        return {
+            **super()._grown(similar, content),
+            "item_preference_": np.vstack([self.item_preference_, preference.astype(np.float32)]),
+            "_fold": self._fold.with_new_items(similar),
+        }
 
     def _has_modality_parts(self) -> bool:
         return self._fuse_state["fusion"] == "concat"

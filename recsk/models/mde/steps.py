@@ -261,8 +261,11 @@ class MDESteps(MDEServing):
             max_degree=MAX_DEGREE,
             normalize=self.normalize,
         )
+        self._keep_content(prepared.given_features)
         learned = Learned(item_vectors, user_vectors, *self._beside_vectors(built))
         self._set_fitted(prepared.interactions, learned)
+        if self._recipe.place_new_items:
+            self._place_new_items()
 
     def _beside_vectors(self, built: Built) -> tuple[sp.csr_matrix | None, sp.csr_matrix | None]:
         """The item-to-item part of the scores; weights of histories where interactions have some.

@@ -1,0 +1,271 @@
+"""New items of a fitted recommender: those of the fit without interactions, and later ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from sklearn.utils.validation import check_is_fitted
+
+from recsk.contract.training import TrainedRecommender
+from recsk.data.labels import Labels
+from recsk.features.alignment import align_item_features
+from recsk.features.content_space import ContentSpace
+from recsk.features.frames import is_frame
+from recsk.features.item_features import check_new_item_features
+from recsk.models.new_items import NewItemModel, extend_item_to_item, grow_item_to_item
+from recsk.storage.state import StateReader
+
+__all__ = ["GrowingRecommender"]
+
+_N_USERS = 500  # a sample of users, whose lists calibrate new items
+_MAX_SCORES = 2**25  # of these users, for the memory
+
+
+class GrowingRecommender(TrainedRecommender):
+    """A recommender whose items without interactions are found by their content.
+
+    A subclass calls `_keep_content` in its `_keep` and, after `_set_fitted`, `_place_new_items`.
+    It overrides `_grown` if it holds more arrays with a row for each item.
+    """
+
+    _content_space: ContentSpace | None = None  # None without features
+    _content: npt.NDArray[np.float32]  # of all items
+    _new_item_share = 1.0  # how often a new item is recommended, relative to a known one
+    _new_item_model: NewItemModel | None = None  # made when it is needed
+
+    def item_vectors(self, item_features: Mapping[str, Any]) -> npt.NDArray[np.float32]:
+        """Compute vectors of items that training never saw, from their content.
+
+        Parameters
+        ----------
+        item_features : dict of str to array-like of shape (n, n_columns)
+            Features of the new items by modality, with the columns of the fit. An item with a row
+            of NaN lacks the modality; a modality may be left out.
+
+        Returns
+        -------
+        ndarray of shape (n, width), float32
+            Their inner products with `user_embedding_` are the first part of the scores.
+
+        Raises
+        ------
+        ValueError
+            If the model was fitted without `item_features`, a modality or its width is another
+            one, or an item has no modality at all.
+        TypeError
+            If `item_features` is no dict, or an array does not hold numbers.
+
+        Examples
+        --------
+        >>> from recsk import MDERecommender
+        >>> from recsk.datasets import make_multimodal
+        >>> data = make_multimodal(n_users=40, n_items=30, random_state=0)
+        >>> model = MDERecommender(n_factors=8, max_epochs=2, random_state=0)
+        >>> model = model.fit(data.interactions, item_features=data.item_features)
+        >>> new = {name: values[:2] for name, values in data.item_features.items()}
+        >>> model.item_vectors(new).shape == (2, model.item_embedding_.shape[1])
+        True
+        """
+        check_is_fitted(self)
+        return self._estimate_new(self._read_new_features(item_features, None)).vectors
+
+    def add_items(
+        self, item_features: Mapping[str, Any], labels: npt.ArrayLike | None = None
+    ) -> npt.NDArray[Any]:
+        """Add items that arrive after the fit, to be found by their content without a new fit.
+
+        Parameters
+        ----------
+        item_features : dict of str to array-like of shape (n, n_columns) or DataFrame
+            Features of the new items by modality, with the columns of the fit. An item with a row
+            of NaN lacks the modality; a modality may be left out.
+        labels : array-like of shape (n,), default=None
+            Labels of the new items: required if the model speaks labels.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Ids of the new items, which follow those of the fit, or their labels.
+
+        Raises
+        ------
+        ValueError
+            As `item_vectors`; also if labels are missing, repeat, or exist already. Nothing is
+            added then.
+        TypeError
+            As `item_vectors`.
+
+        Examples
+        --------
+        >>> from recsk import MDERecommender
+        >>> from recsk.datasets import make_multimodal
+        >>> data = make_multimodal(n_users=40, n_items=30, random_state=0)
+        >>> model = MDERecommender(n_factors=8, max_epochs=2, random_state=0)
+        >>> model = model.fit(data.interactions, item_features=data.item_features)
+        >>> model.add_items({name: values[:2] for name, values in data.item_features.items()})
+        array([30, 31])
+        >>> model.recommend([0], k=2, items=[30, 31])[0].shape
+        (1, 2)
+        """
+        check_is_fitted(self)
+        given = self._check_new_labels(labels)
+        content = self._read_new_features(item_features, given)
+        if given is not None and len(given) != len(content):
+            raise ValueError(
+                f"labels must have one label for each new item; got {len(given)} labels and "
+                f"{len(content)} rows of item_features"
+            )
+        n_before, n = self.n_features_in_, len(content)
+        attributes = self._grown(self._estimate_new(content).similar, content)
+        if given is not None:
+            known = self._labels["item"]
+            values = known.values.tolist() + given.values.tolist()
+            together = Labels(values, column=known.column)
+            attributes |= {"_labels": {**self._labels, "item": together}}
+            attributes |= {"items_": together.values}
+        self.__dict__.update(attributes)
+        self.__dict__.pop("feature_names_in_", None)  # new columns have no name
+        return np.arange(n_before, n_before + n) if given is None else given.values
+
+    def _grown(self, similar: sp.csr_matrix, content: npt.NDArray[np.float32]) -> dict[str, Any]:
+        """Return the fitted attributes with new items; `similar` weighs known items."""
+        n, n_items = len(content), self.n_features_in_ + len(content)
+        vectors = self._estimate_new(content).vectors
+        attributes: dict[str, Any] = {
+            "n_features_in_": n_items,
+            "item_embedding_": np.vstack([self.item_embedding_, vectors]),
+            "item_popularity_": np.append(self.item_popularity_, np.zeros(n, np.float32)),
+            "interactions_": widen(self.interactions_, n_items),
+            "_content": np.vstack([self._content, content]),
+        }
+        if hasattr(self, "item_to_item_"):
+            attributes["item_to_item_"] = grow_item_to_item(self.item_to_item_, similar)
+        if hasattr(self, "history_weights_"):
+            attributes["history_weights_"] = widen(self.history_weights_, n_items)
+        return attributes
+
+    def _keep_content(self, features: Mapping[str, npt.NDArray[np.float32]]) -> None:
+        """Keep what new items are compared with; of a fit without features, nothing."""
+        self.__dict__.pop("_new_item_model", None)
+        self._content_space = ContentSpace.from_features(features) if features else None
+        if self._content_space is not None:
+            self._content = self._content_space.vectors(features)
+
+    def _place_new_items(self) -> None:
+        """Give items without interactions the vectors that their content predicts."""
+        n_interactions = np.bincount(self.interactions_.indices, minlength=self.n_features_in_)
+        if self._content_space is None:
+            return
+        has_content = self._content.any(axis=1)
+        new = np.flatnonzero((n_interactions == 0) & has_content)
+        if not len(new) or not (has_content & (n_interactions > 0)).any():
+            return
+        estimate = self._estimate_new(self._content[new])
+        self.item_embedding_[new] = estimate.vectors
+        if hasattr(self, "item_to_item_"):
+            self.item_to_item_ = extend_item_to_item(self.item_to_item_, estimate.similar, new)
+
+    def _estimate_new(self, content: npt.NDArray[np.float32]) -> Any:
+        """Return vectors of new items and the known items that are similar."""
+        model = self._new_item_model
+        if model is None:
+            n_users = np.clip(_MAX_SCORES // self.n_features_in_, 1, _N_USERS)
+            with_history = np.flatnonzero(np.diff(self.interactions_.indptr))
+            some = np.unique(np.linspace(0, len(with_history) - 1, n_users).astype(np.int64))
+            sample = with_history[some]
+            model = NewItemModel(
+                self._content,
+                self.item_embedding_,
+                np.bincount(self.interactions_.indices, minlength=self.n_features_in_),
+                getattr(self, "item_to_item_", None),
+                self._stored_users(sample),
+                self.interactions_[sample],
+                self._new_item_share,
+            )
+            self._new_item_model = model
+        return model(content, self.n_features_in_)
+
+    def _read_new_features(
+        self, item_features: Any, labels: Labels | None
+    ) -> npt.NDArray[np.float32]:
+        """Check features of new items and return their content."""
+        space = self._content_space
+        if space is None:
+            raise ValueError(
+                f"this {type(self).__name__} knows no content of items, so that it cannot place "
+                "new ones: fit it with item_features (a file of an earlier version has none)"
+            )
+        n = None if labels is None else len(labels)
+        if isinstance(item_features, Mapping) and any(map(is_frame, item_features.values())):
+            if n is None:
+                n = max(len(x) for x in item_features.values() if is_frame(x))
+            item_features, _ = align_item_features(item_features, n, labels)
+        features = check_new_item_features(item_features, space.n_columns)
+        return space.vectors(features)
+
+    def _check_new_labels(self, labels: Any) -> Labels | None:
+        if "item" not in self._labels:
+            if labels is not None:
+                raise ValueError(
+                    "labels must be None: this model speaks ids, and new items get the next ones"
+                )
+            return None
+        known = self._labels["item"]
+        if labels is None:
+            raise ValueError(
+                f"labels must label the new items, as the model has labels such as "
+                f"{known.decode(0)!r}: pass add_items(item_features, labels=[...])"
+            )
+        given = Labels(labels, "labels")
+        for label in given.values.tolist():
+            if label in known:
+                raise ValueError(f"labels has {label!r}, which the model has already")
+        return given
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the fitted state for `recsk.save`."""
+        state = super().get_state()
+        space = self._content_space
+        if space is not None:
+            names = self.modality_names_
+            state["content"] = {
+                "vectors": self._content,
+                "widths": np.array([space.n_columns[name] for name in names], dtype=np.int64),
+                "means": np.concatenate([space.means[name] for name in names]),
+                "deviations": np.concatenate([space.deviations[name] for name in names]),
+            }
+        return state
+
+    def set_state(self, state: StateReader) -> None:
+        """Set the state that `get_state` returned."""
+        super().set_state(state)
+        content = state.part("content")
+        if not content.names():
+            return
+        names = self.modality_names_
+        self._content = content.array("vectors", (self.n_features_in_, None))
+        width = self._content.shape[1]
+        widths = content.array("widths", (len(names),), np.int64)
+        if (widths < 1).any() or (widths > width).any() or widths.sum() != width:
+            raise ValueError(f"content.widths do not divide {width} columns")
+        means = content.array("means", (width,))
+        deviations = content.array("deviations", (width,))
+        if (deviations <= 0).any():
+            raise ValueError("content.deviations must be above 0")
+        cuts = np.cumsum(widths)[:-1]
+        self._content_space = ContentSpace(
+            dict(zip(names, np.split(means, cuts), strict=True)),
+            dict(zip(names, np.split(deviations, cuts), strict=True)),
+        )
+
+
+def widen(matrix: sp.csr_matrix, n_columns: int) -> sp.csr_matrix:
+    """Return a matrix with more columns, which are empty."""
+    parts = matrix.data, matrix.indices, matrix.indptr
+    wide = sp.csr_matrix(parts, shape=(matrix.shape[0], n_columns))
+    wide.has_canonical_format = True
+    return wide
