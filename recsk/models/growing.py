@@ -34,7 +34,8 @@ class GrowingRecommender(TrainedRecommender):
 
     _content_space: ContentSpace | None = None  # None without features
     _content: npt.NDArray[np.float32]  # of all items
-    _new_item_share = 1.0  # how often a new item is recommended, relative to a known one
+    # How often a new item is recommended, relative to a known one.
+    _new_item_share = 1.0
     _new_item_model: NewItemModel | None = None  # made when it is needed
 
     def item_vectors(self, item_features: Mapping[str, Any]) -> npt.NDArray[np.float32]:
@@ -150,7 +151,8 @@ class GrowingRecommender(TrainedRecommender):
 
     def _keep_content(self, features: Mapping[str, npt.NDArray[np.float32]]) -> None:
         """Keep what new items are compared with; of a fit without features, nothing."""
-        self.__dict__.pop("_new_item_model", None)
+        for name in ("_new_item_model", "_content"):
+            self.__dict__.pop(name, None)
         self._content_space = ContentSpace.from_features(features) if features else None
         if self._content_space is not None:
             self._content = self._content_space.vectors(features)
@@ -225,6 +227,12 @@ class GrowingRecommender(TrainedRecommender):
             if label in known:
                 raise ValueError(f"labels has {label!r}, which the model has already")
         return given
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is made again when it is needed."""
+        state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("_new_item_model", None)
+        return state
 
     def get_state(self) -> dict[str, Any]:
         """Return the fitted state for `recsk.save`."""

@@ -158,6 +158,10 @@ class MDERecommender(MDESteps):
     A user without interactions gets the most popular items. New users are folded in without
     training: what reaches a user through the graphs is computed as for a known user, and a
     regression on the known users estimates what training would have learned for this user alone.
+    An item without interactions gets the vector that a regression of learned vectors on content
+    predicts, mixed with those of similar items, and is recommended about as often as a known one;
+    `add_items` does the same for items that arrive later. With ``training="paper"``, items of the
+    fit keep the network's vectors.
     An item without a modality has in it its learned vector, if there is one, and what reaches it
     through the graph of interactions.
 

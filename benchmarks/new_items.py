@@ -1,0 +1,172 @@
+"""How well new items are found beside known ones: a table on stdout and a JSON file.
+
+    python benchmarks/new_items.py --dataset citeulike tiktok ml100k --part test
+
+A tenth of the items (`new_item` of the file, or a random tenth) is taken out of training whole and
+arrives after the fit: `add_items` places it by its content. All interactions of users with a
+history are then searched for, those with new items and the held-out ones with known items.
+Columns are recall@20: new items among all and among new ones, known items among all and without
+new ones in the catalogue, and both together; the last one is the share of new items in the lists.
+
+`share` is how often new items are recommended, relative to known ones. Rivals: the items most like
+the history (`ContentKNNRecommender`), and a ridge regression of ALS factors on content.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import environment
+import numpy as np
+import realdata
+import scipy.sparse as sp
+import torch
+from sklearn.linear_model import Ridge
+from sklearn.utils import Bunch
+
+from recsk import MDERecommender
+from recsk.baselines import ALSRecommender, ContentKNNRecommender
+from recsk.features.content import content_vectors
+from recsk.metrics import recall_at_k
+from recsk.ranking import top_k
+
+K = 20
+HERE = Path(__file__).parent
+COLUMNS = ("new among all", "new among new", "known among all", "known alone", "together", "share")
+Features = dict[str, np.ndarray]
+Lists = Callable[[np.ndarray, dict[str, Any]], np.ndarray]  # of users, with options of `top_k`
+
+
+def split(name: str, part: str, seed: int) -> Bunch:
+    """Known items first, new ones last; training has the known ones alone."""
+    data = realdata.load(name)
+    n_items = data.train.shape[1]
+    rng = np.random.RandomState(seed)
+    is_new = np.isin(np.arange(n_items), rng.permutation(n_items)[: n_items // 10])
+    given = realdata._arrays(name).get("new_item")
+    if given is not None and part == "test":
+        is_new = given if given.dtype == bool else np.isin(np.arange(n_items), given)
+    order = np.argsort(is_new, kind="stable")
+    n_known = int((~is_new).sum())
+    train, held_out = data.train[:, order], data[part][:, order]
+    known = sp.csr_matrix(train[:, :n_known])
+    with_history = np.diff(known.indptr) > 0
+    relevant = sp.csr_matrix(
+        sp.hstack([held_out[:, :n_known], (train + held_out)[:, n_known:]], format="csr") > 0
+    )
+    return Bunch(
+        name=name,
+        train=known,
+        features={m: rows[order] for m, rows in data.features.items()},
+        relevant=relevant,
+        users=np.flatnonzero(with_history & (np.diff(relevant.indptr) > 0)),
+        new=np.arange(n_known, n_items),
+    )
+
+
+def measure(data: Bunch, lists: Lists) -> dict[str, float]:
+    """The columns of the table."""
+    n_known = data.train.shape[1]
+    known = np.arange(n_known)
+    among_all = lists(data.users, {})
+    among_new = lists(data.users, {"items": data.new})
+    alone = lists(data.users, {"items": known})
+    parts = {"new": data.relevant.copy(), "known": data.relevant.copy(), "all": data.relevant}
+    is_new = data.relevant.indices >= n_known
+    parts["new"].data = parts["new"].data & is_new
+    parts["known"].data = parts["known"].data & ~is_new
+    for part in parts.values():
+        part.eliminate_zeros()
+
+    def recall(ranked: np.ndarray, part: str) -> float:
+        relevant = parts[part][data.users]
+        some = np.diff(relevant.indptr) > 0
+        return float(recall_at_k(ranked[some], relevant[some].astype(np.float32), K))
+
+    return {
+        "new among all": recall(among_all, "new"),
+        "new among new": recall(among_new, "new"),
+        "known among all": recall(among_all, "known"),
+        "known alone": recall(alone, "known"),
+        "together": recall(among_all, "all"),
+        "share": float((among_all >= n_known).sum() / (among_all >= 0).sum()),
+    }
+
+
+def by_model(model: Any) -> Lists:
+    """Lists of a recommender."""
+    return lambda users, options: model.recommend(users, K, **options)[0]
+
+
+def by_vectors(data: Bunch, users: np.ndarray, items: np.ndarray) -> Lists:
+    """Lists of vectors alone."""
+    seen = data.train.copy()
+    seen.resize(data.relevant.shape)
+    return lambda some, options: top_k(users[some], items, K, exclude=seen[some], **options)[0]
+
+
+def rows(data: Bunch, shares: list[float], seed: int) -> Iterator[tuple[str, Lists]]:
+    """Each line of the table: its name and its lists."""
+    n_known = data.train.shape[1]
+    everything = data.train.copy()
+    everything.resize(data.relevant.shape)
+    content = ContentKNNRecommender().fit(everything, item_features=data.features)
+    yield "content kNN", by_model(content)
+    als = ALSRecommender(factors=64, alpha=10, regularization=0.1, random_state=seed)
+    als.fit(data.train)
+    vectors = content_vectors(data.features)
+    ridge = Ridge(alpha=1.0).fit(vectors[:n_known], als.item_embedding_)
+    items = np.vstack([als.item_embedding_, ridge.predict(vectors[n_known:])]).astype(np.float32)
+    yield "ridge to ALS", by_vectors(data, als.user_embedding_, items)
+    model = MDERecommender(random_state=seed)
+    known = {m: values[:n_known] for m, values in data.features.items()}
+    later = {m: values[n_known:] for m, values in data.features.items()}
+    model.fit(data.train, item_features=known)
+    for share in shares:
+        grown = copy.copy(model)
+        grown._new_item_share, grown._new_item_model = share, None
+        grown.add_items(_with_content(later, known))
+        yield f"MDE, share {share:g}", by_model(grown)
+
+
+def _with_content(later: Features, known: Features) -> Features:
+    """Items without any modality are not accepted: here they get the mean, which says nothing."""
+    nothing = np.all([np.isnan(rows[:, 0]) for rows in later.values()], axis=0)
+    means = {m: np.nanmean(rows, axis=0, dtype=np.float64) for m, rows in known.items()}
+    return {
+        m: np.where(nothing[:, None], means[m].astype(np.float32), rows)
+        for m, rows in later.items()
+    }
+
+
+def main() -> None:
+    """Print a table for each data set and write all figures."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dataset", nargs="+", choices=realdata.NAMES, default=["citeulike"])
+    parser.add_argument("--part", choices=("valid", "test"), default="valid")
+    parser.add_argument("--shares", nargs="+", type=float, default=[0.5, 1.0, 1.5, 2.0])
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--json", type=Path, default=HERE / "results/new_items.json")
+    args = parser.parse_args()
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    found: dict[str, Any] = {}
+    for name in args.dataset:
+        data = split(name, args.part, args.seed)
+        print(f"\n{name}, {args.part}: {len(data.new)} new items, {len(data.users)} users\n")
+        print(f"| recall@{K} | " + " | ".join(COLUMNS) + " |\n|---|" + "---|" * len(COLUMNS))
+        for row, lists in rows(data, args.shares, args.seed):
+            found.setdefault(name, {})[row] = measured = measure(data, lists)
+            cells = " | ".join(f"{measured[column]:.4f}" for column in COLUMNS)
+            print(f"| {row} | {cells} |", flush=True)
+    report = {"options": {**vars(args), "json": str(args.json)}, "figures": found}
+    environment.write({**environment.describe(), **report}, args.json)
+
+
+if __name__ == "__main__":
+    main()
