@@ -16,7 +16,12 @@ from recsk.features.alignment import align_item_features
 from recsk.features.content_space import ContentSpace
 from recsk.features.frames import is_frame
 from recsk.features.item_features import check_new_item_features
-from recsk.models.new_items import NewItemModel, extend_item_to_item, grow_item_to_item
+from recsk.models.new_items import (
+    NewItemEstimate,
+    NewItemModel,
+    extend_item_to_item,
+    grow_item_to_item,
+)
 from recsk.storage.state import StateReader
 
 __all__ = ["GrowingRecommender"]
@@ -121,7 +126,7 @@ class GrowingRecommender(TrainedRecommender):
                 f"{len(content)} rows of item_features"
             )
         n_before, n = self.n_features_in_, len(content)
-        attributes = self._grown(self._estimate_new(content).similar, content)
+        attributes = self._grown(self._estimate_new(content), content)
         if given is not None:
             known = self._labels["item"]
             values = known.values.tolist() + given.values.tolist()
@@ -132,19 +137,18 @@ class GrowingRecommender(TrainedRecommender):
         self.__dict__.pop("feature_names_in_", None)  # new columns have no name
         return np.arange(n_before, n_before + n) if given is None else given.values
 
-    def _grown(self, similar: sp.csr_matrix, content: npt.NDArray[np.float32]) -> dict[str, Any]:
-        """Return the fitted attributes with new items; `similar` weighs known items."""
+    def _grown(self, estimate: NewItemEstimate, content: npt.NDArray[np.float32]) -> dict[str, Any]:
+        """Return the fitted attributes with new items."""
         n, n_items = len(content), self.n_features_in_ + len(content)
-        vectors = self._estimate_new(content).vectors
         attributes: dict[str, Any] = {
             "n_features_in_": n_items,
-            "item_embedding_": np.vstack([self.item_embedding_, vectors]),
+            "item_embedding_": np.vstack([self.item_embedding_, estimate.vectors]),
             "item_popularity_": np.append(self.item_popularity_, np.zeros(n, np.float32)),
             "interactions_": widen(self.interactions_, n_items),
             "_content": np.vstack([self._content, content]),
         }
         if hasattr(self, "item_to_item_"):
-            attributes["item_to_item_"] = grow_item_to_item(self.item_to_item_, similar)
+            attributes["item_to_item_"] = grow_item_to_item(self.item_to_item_, estimate)
         if hasattr(self, "history_weights_"):
             attributes["history_weights_"] = widen(self.history_weights_, n_items)
         return attributes
@@ -169,9 +173,9 @@ class GrowingRecommender(TrainedRecommender):
         estimate = self._estimate_new(self._content[new])
         self.item_embedding_[new] = estimate.vectors
         if hasattr(self, "item_to_item_"):
-            self.item_to_item_ = extend_item_to_item(self.item_to_item_, estimate.similar, new)
+            self.item_to_item_ = extend_item_to_item(self.item_to_item_, estimate, new)
 
-    def _estimate_new(self, content: npt.NDArray[np.float32]) -> Any:
+    def _estimate_new(self, content: npt.NDArray[np.float32]) -> NewItemEstimate:
         """Return vectors of new items and the known items that are similar."""
         model = self._new_item_model
         if model is None:

@@ -38,10 +38,13 @@ class NewItemEstimate(NamedTuple):
         Zero for an item without any content.
     similar : csr_matrix of shape (n, n_items), float32
         Weights of the known items that are most similar; rows sum to one, or are empty.
+    scale : float
+        Factor of item-to-item weights; the vectors have it already.
     """
 
     vectors: Floats
     similar: sp.csr_matrix
+    scale: float
 
 
 class NewItemModel:
@@ -51,14 +54,13 @@ class NewItemModel:
     similar items, weighted by the fourth power of the cosine, and a ridge regression of vectors on
     content. The penalty and the mix are those that predict left-out known items best.
 
-    Predicted vectors of new items are less extreme than learned ones: they would hardly ever reach
-    the first places, or too often. So a multiple of one direction, on which all users nearly agree,
-    is added:
+    As they are, new items would hardly ever reach the first places, or too often. Where they lack
+    something, a multiple of one direction, on which all users nearly agree, is added:
 
     .. math:: x_i = \hat x_i + b m, \qquad m = \arg\min_m \sum_u (\langle x_u, m \rangle - 1)^2
 
-    :math:`b` is such that known items, left out and predicted, would reach the first 20 places of
-    users `share` times as often as known items do.
+    Where they have too much, their scores are scaled down. Either way known items, left out and
+    predicted, would reach the first 20 places of users `share` times as often as known items do.
 
     Parameters
     ----------
@@ -97,7 +99,7 @@ class NewItemModel:
         self.learned = unit_rows(learned)
         assert users.vectors is not None
         self.direction = _common_direction(users.vectors)
-        self.boost = 0.0
+        self.boost, self.scale = 0.0, 1.0
         left_out = np.unique(np.linspace(0, len(self.known) - 1, _N_LEFT_OUT).astype(np.int64))
         regressed = self._fit_regression(count / (count + _RELIABLE), left_out)
         similar = self._similar(self.content[left_out], left_out)
@@ -170,7 +172,7 @@ class NewItemModel:
         left_out: npt.NDArray[np.int64],
         share: float,
     ) -> None:
-        """Choose how much of the common direction new items get.
+        """Choose the scale of new items, or how much of the common direction they get.
 
         `scores` are those of all items; `own` those that left-out items have as new ones.
         """
@@ -179,14 +181,20 @@ class NewItemModel:
         scores[row, seen.indices] = -np.inf
         n_places = min(_LIST_LENGTH, len(self.known))
         last = np.partition(scores[:, self.known], -n_places, axis=1)[:, -n_places]
-        assert users.vectors is not None
-        agreement = np.maximum(users.vectors @ self.direction, _LEAST_AGREEMENT)
-        # What each pair of a user and a left-out item lacks to reach the list.
-        lacking = (last[:, None] - own) / agreement[:, None]
-        lacking = np.sort(lacking[unseen & np.isfinite(lacking)])
-        wanted = share * n_places * len(scores) * len(left_out) / len(self.known)
-        if len(lacking):
-            self.boost = float(lacking[min(int(wanted), len(lacking) - 1)])
+        wanted = int(share * n_places * len(scores) * len(left_out) / len(self.known))
+        compared = unseen & np.isfinite(last)[:, None]
+        lacking = (last[:, None] - own)[compared]
+        if (lacking <= 0).sum() > wanted:
+            # Up to a scale s, a pair reaches the list if s times its score does.
+            positive = compared & (own > 0)
+            ratios = np.maximum(last, 0)[:, None] / np.where(positive, own, 1)
+            self.scale = _smallest(ratios[positive], wanted)
+        elif lacking.size:
+            assert users.vectors is not None
+            agreement = np.maximum(users.vectors @ self.direction, _LEAST_AGREEMENT)
+            self.boost = _smallest(
+                (lacking / np.broadcast_to(agreement[:, None], own.shape)[compared]), wanted
+            )
 
     def __call__(self, content: Floats, n_items: int) -> NewItemEstimate:
         """Estimate vectors of new items, and their similar items among `n_items`."""
@@ -194,13 +202,14 @@ class NewItemModel:
         similar.resize(len(content), n_items)  # items may have been added
         averaged = unit_rows(np.asarray(similar[:, self.known] @ self.learned))
         regressed = unit_rows(self._inputs(content) @ self.coefficients)
-        vectors = self.length * _mix(averaged, regressed, self.mix) + self.boost * self.direction
+        predicted = self.length * _mix(averaged, regressed, self.mix)
+        vectors = self.scale * predicted + self.boost * self.direction
         vectors[~content.any(axis=1)] = 0
-        return NewItemEstimate(vectors.astype(np.float32), similar)
+        return NewItemEstimate(vectors.astype(np.float32), similar, self.scale)
 
 
 def extend_item_to_item(
-    item_to_item: sp.csr_matrix, similar: sp.csr_matrix, new: npt.NDArray[np.int64]
+    item_to_item: sp.csr_matrix, estimate: NewItemEstimate, new: npt.NDArray[np.int64]
 ) -> sp.csr_matrix:
     """Fill in the columns of new items: means of the columns of similar items.
 
@@ -208,23 +217,25 @@ def extend_item_to_item(
     ----------
     item_to_item : csr_matrix of shape (n_items, n_items)
         Columns of new items are empty. Not changed.
-    similar : csr_matrix of shape (n_new, n_items)
+    estimate : NewItemEstimate
+        Of the new items.
     new : ndarray of shape (n_new,)
         Positions of the new items.
     """
-    columns = _columns(item_to_item, similar).tocoo()
+    columns = (estimate.scale * _columns(item_to_item, estimate.similar)).tocoo()
     entries = columns.data, (columns.row, new[columns.col])
     filled = item_to_item + sp.csr_matrix(entries, shape=item_to_item.shape, dtype=np.float32)
     filled.sort_indices()
     return sp.csr_matrix(filled)
 
 
-def grow_item_to_item(item_to_item: sp.csr_matrix, similar: sp.csr_matrix) -> sp.csr_matrix:
+def grow_item_to_item(item_to_item: sp.csr_matrix, estimate: NewItemEstimate) -> sp.csr_matrix:
     """Return item-to-item weights with rows and columns of new items behind the others.
 
     Rows are means of the rows of similar items too, so that interactions with a new item count.
     """
-    columns = _columns(item_to_item, similar)
+    similar = estimate.similar
+    columns = estimate.scale * _columns(item_to_item, similar)
     rows = top_k_per_row(sp.csr_array(similar @ item_to_item), _MAX_RELATED, diagonal_offset=None)
     among = sp.csr_array(similar @ columns)
     among.setdiag(0)
@@ -237,6 +248,12 @@ def grow_item_to_item(item_to_item: sp.csr_matrix, similar: sp.csr_matrix) -> sp
 def _columns(item_to_item: sp.csr_matrix, similar: sp.csr_matrix) -> sp.csr_matrix:
     by_new = sp.csr_array(similar @ item_to_item.T)
     return sp.csr_matrix(top_k_per_row(by_new, _MAX_RELATED, diagonal_offset=None).T)
+
+
+def _smallest(values: npt.NDArray[Any], n: int) -> float:
+    """Return the value below which `n` others are, or the largest one."""
+    n = min(n, len(values) - 1)
+    return float(np.partition(values, n)[n])
 
 
 def _mix(averaged: Floats, regressed: Floats, mix: float) -> Floats:

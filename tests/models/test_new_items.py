@@ -40,6 +40,7 @@ def test_predictions_are_near_what_training_would_have_learned(world):
     true, content = world[:2]
     model = fit(world)
     vectors = model(content[NEW], N_ITEMS).vectors - model.boost * model.direction
+    vectors /= model.scale
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
     assert (vectors * true[NEW]).sum(axis=1).mean() > 0.95
 
@@ -71,7 +72,7 @@ def test_left_out_items_reach_the_first_places_as_often_as_asked(world, share):
         count = np.bincount(seen.indices, minlength=N_ITEMS) * np.isin(np.arange(N_ITEMS), others)
         alone = NewItemModel(content, partial[2], count, None, Users(users), seen, share)
         plain = alone(content[[i]], N_ITEMS).vectors - alone.boost * alone.direction
-        own = users @ (plain + model.boost * model.direction)[0]
+        own = users @ (plain * model.scale / alone.scale + model.boost * model.direction)[0]
         n_reached += ((own >= last) & (seen.toarray()[:, i] == 0)).sum()
     assert n_reached == pytest.approx(share * 20 * N_USERS, rel=0.15)
 
@@ -86,11 +87,13 @@ def test_columns_of_new_items_are_means_of_the_columns_of_similar_items(world):
     dense = np.where(rng.random((N_ITEMS, N_ITEMS)) < 0.3, rng.random((N_ITEMS, N_ITEMS)), 0)
     dense[NEW] = dense[:, NEW] = 0
     weights = sp.csr_matrix(dense, dtype=np.float32)
-    similar = fit(world, item_to_item=weights)(world[1][NEW], N_ITEMS).similar
-    filled = extend_item_to_item(weights, similar, NEW).toarray()
+    estimate = fit(world, item_to_item=weights)(world[1][NEW], N_ITEMS)
+    similar = estimate.similar
+    estimate = estimate._replace(scale=0.5)
+    filled = extend_item_to_item(weights, estimate, NEW).toarray()
     np.testing.assert_allclose(filled[:, :50], dense[:, :50], rtol=1e-6)
-    np.testing.assert_allclose(filled[:, NEW], dense @ similar.toarray().T, atol=1e-6)
-    grown = grow_item_to_item(weights, similar).toarray()
+    np.testing.assert_allclose(filled[:, NEW], 0.5 * dense @ similar.toarray().T, atol=1e-6)
+    grown = grow_item_to_item(weights, estimate).toarray()
     np.testing.assert_allclose(grown[:N_ITEMS, N_ITEMS:], filled[:, NEW], atol=1e-6)
     np.testing.assert_allclose(grown[N_ITEMS:, :N_ITEMS], similar.toarray() @ dense, atol=1e-6)
     assert not np.diagonal(grown[N_ITEMS:, N_ITEMS:]).any()
@@ -100,4 +103,5 @@ def test_item_to_item_weights_count_in_the_calibration(world):
     weights = sp.csr_matrix(np.full((N_ITEMS, N_ITEMS), 0.01, np.float32))
     scores = combine_scores(Users(world[3], world[4]), world[2], weights)
     assert scores.shape == (N_USERS, N_ITEMS)
-    assert fit(world, item_to_item=weights).boost != fit(world).boost
+    model, alone = fit(world, item_to_item=weights), fit(world)
+    assert (model.boost, model.scale) != (alone.boost, alone.scale)

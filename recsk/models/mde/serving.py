@@ -11,6 +11,7 @@ from scipy.special import softmax
 from recsk.data.interactions import Interactions
 from recsk.models.growing import GrowingRecommender
 from recsk.models.mde.fold_in import FoldIn, fuse
+from recsk.models.new_items import NewItemEstimate
 from recsk.ranking.users import Users
 from recsk.storage.state import StateReader
 
@@ -50,11 +51,12 @@ class MDEServing(GrowingRecommender):
             state.part("fold"), self.interactions_.shape, width, n_modalities
         )
 
-    def _grown(self, similar: sp.csr_matrix, content: np.ndarray) -> dict[str, Any]:
+    def _grown(self, estimate: NewItemEstimate, content: np.ndarray) -> dict[str, Any]:
+        similar = estimate.similar
         preference = similar @ self.item_preference_
         preference[np.diff(similar.indptr) == 0] = 1 / preference.shape[1]
         return {
-            **super()._grown(similar, content),
+            **super()._grown(estimate, content),
             "item_preference_": np.vstack([self.item_preference_, preference.astype(np.float32)]),
             "_fold": self._fold.with_new_items(similar),
         }
