@@ -155,10 +155,10 @@ class GrowingRecommender(TrainedRecommender):
 
     def _keep_content(self, features: Mapping[str, npt.NDArray[np.float32]]) -> None:
         """Keep what new items are compared with; of a fit without features, nothing."""
-        for name in ("_new_item_model", "_content"):
+        for name in ("_new_item_model", "_content_space", "_content"):
             self.__dict__.pop(name, None)
-        self._content_space = ContentSpace.from_features(features) if features else None
-        if self._content_space is not None:
+        if features:
+            self._content_space = ContentSpace.from_features(features)
             self._content = self._content_space.vectors(features)
 
     def _place_new_items(self) -> None:
@@ -170,7 +170,7 @@ class GrowingRecommender(TrainedRecommender):
         new = np.flatnonzero((n_interactions == 0) & has_content)
         if not len(new) or not (has_content & (n_interactions > 0)).any():
             return
-        estimate = self._estimate_new(self._content[new])
+        estimate = self._make_new_item_model()(self._content[new], self.n_features_in_)
         self.item_embedding_[new] = estimate.vectors
         if hasattr(self, "item_to_item_"):
             self.item_to_item_ = extend_item_to_item(self.item_to_item_, estimate, new)
@@ -179,21 +179,23 @@ class GrowingRecommender(TrainedRecommender):
         """Return vectors of new items and the known items that are similar."""
         model = self._new_item_model
         if model is None:
-            n_users = np.clip(_MAX_SCORES // self.n_features_in_, 1, _N_USERS)
-            with_history = np.flatnonzero(np.diff(self.interactions_.indptr))
-            some = np.unique(np.linspace(0, len(with_history) - 1, n_users).astype(np.int64))
-            sample = with_history[some]
-            model = NewItemModel(
-                self._content,
-                self.item_embedding_,
-                np.bincount(self.interactions_.indices, minlength=self.n_features_in_),
-                getattr(self, "item_to_item_", None),
-                self._stored_users(sample),
-                self.interactions_[sample],
-                self._new_item_share,
-            )
-            self._new_item_model = model
+            model = self._new_item_model = self._make_new_item_model()
         return model(content, self.n_features_in_)
+
+    def _make_new_item_model(self) -> NewItemModel:
+        n_users = np.clip(_MAX_SCORES // self.n_features_in_, 1, _N_USERS)
+        with_history = np.flatnonzero(np.diff(self.interactions_.indptr))
+        some = np.unique(np.linspace(0, len(with_history) - 1, n_users).astype(np.int64))
+        sample = with_history[some]
+        return NewItemModel(
+            self._content,
+            self.item_embedding_,
+            np.bincount(self.interactions_.indices, minlength=self.n_features_in_),
+            getattr(self, "item_to_item_", None),
+            self._stored_users(sample),
+            self.interactions_[sample],
+            self._new_item_share,
+        )
 
     def _read_new_features(
         self, item_features: Any, labels: Labels | None
