@@ -187,8 +187,10 @@ class GrowingRecommender(TrainedRecommender):
         with_history = np.flatnonzero(np.diff(self.interactions_.indptr))
         some = np.unique(np.linspace(0, len(with_history) - 1, n_users).astype(np.int64))
         sample = with_history[some]
+        assert self._content_space is not None
         return NewItemModel(
             self._content,
+            list(self._content_space.n_columns.values()),
             self.item_embedding_,
             np.bincount(self.interactions_.indices, minlength=self.n_features_in_),
             getattr(self, "item_to_item_", None),

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from sklearn.utils.extmath import randomized_svd
 
 from recsk.graphs.neighbors import top_k_per_row
-from recsk.ranking.exact import top_k
+from recsk.models.content_regression import choose_regression
 from recsk.ranking.users import Users, combine_scores
 from recsk.ranking.vectors import unit_rows
 
 __all__ = ["NewItemEstimate", "NewItemModel", "extend_item_to_item", "grow_item_to_item"]
 
 Floats = npt.NDArray[np.float32]
-# Chosen on validation of CiteULike, ML-100K and TikTok.
-_N_SIMILAR, _SIMILAR_POWER = 20, 4
 _RELIABLE = 5.0  # interactions from which a learned vector counts more than half in the regression
-_RIDGES = 10.0 ** np.arange(-3.0, 2.0, 0.5)
-_MIXES = np.linspace(0, 1, 5)
 _LEAST_AGREEMENT = 1e-3  # of a user with the direction that most users share
 _LIST_LENGTH = 20  # places that new items compete for
 _N_LEFT_OUT = 1000  # a sample of known items
-_MAX_COLUMNS, _N_ROWS = 1024, 4096  # of the regression; rows that choose the columns
 _MAX_RELATED = 500  # largest item-to-item weights of a new item
 
 
@@ -50,12 +45,9 @@ class NewItemEstimate(NamedTuple):
 class NewItemModel:
     r"""Predicts what training would have learned of an item from its content.
 
-    Two predictions are mixed, both scaled to length one: the mean of the vectors of the 20 most
-    similar items, weighted by the fourth power of the cosine, and a ridge regression of vectors on
-    content. The penalty and the mix are those that predict left-out known items best.
-
-    As they are, new items would hardly ever reach the first places, or too often. Where they lack
-    something, a multiple of one direction, on which all users nearly agree, is added:
+    `ContentRegression` predicts a direction. All new items get the same length. As they are, they
+    would hardly ever reach the first places, or too often. Where they lack something, a multiple
+    of one direction, on which all users nearly agree, is added:
 
     .. math:: x_i = \hat x_i + b m, \qquad m = \arg\min_m \sum_u (\langle x_u, m \rangle - 1)^2
 
@@ -66,6 +58,8 @@ class NewItemModel:
     ----------
     content : ndarray of shape (n_items, n_columns), float32
         Vectors of length one; zero for an item without content.
+    widths : sequence of int
+        Columns of each modality in the content.
     item_vectors : ndarray of shape (n_items, width), float32
     n_interactions : ndarray of shape (n_items,)
         Items without any are new: nothing is learned from them.
@@ -74,94 +68,52 @@ class NewItemModel:
         A sample of the users of the fit.
     seen : csr_matrix of shape (n_users, n_items)
         Their interactions.
-    share : float
-        0 or more. 0 keeps new items out of the first places.
+    share : float or None
+        0 or more. 0 keeps new items out of the first places; None leaves them as they are.
     """
 
     def __init__(
         self,
         content: Floats,
+        widths: Sequence[int],
         item_vectors: Floats,
         n_interactions: npt.NDArray[Any],
         item_to_item: sp.csr_matrix | None,
         users: Users,
         seen: sp.csr_matrix,
-        share: float,
+        share: float | None,
     ) -> None:
-        self.n_items = len(content)
         self.known = np.flatnonzero((n_interactions > 0) & content.any(axis=1))
-        self.content = content[self.known]
-        self.basis = _columns_to_regress_on(self.content)
         learned = item_vectors[self.known]
         count = n_interactions[self.known].astype(np.float64)
         # The same length for all, 1 where scores are cosines.
         self.length = float(np.linalg.norm(learned, axis=1).mean())
-        self.learned = unit_rows(learned)
         assert users.vectors is not None
         self.direction = _common_direction(users.vectors)
         self.boost, self.scale = 0.0, 1.0
         left_out = np.unique(np.linspace(0, len(self.known) - 1, _N_LEFT_OUT).astype(np.int64))
-        regressed = self._fit_regression(count / (count + _RELIABLE), left_out)
-        similar = self._similar(self.content[left_out], left_out)
-        averaged = unit_rows(np.asarray(similar[:, self.known] @ self.learned))
-        truth = self.learned[left_out]
-        weights = (count / (count + _RELIABLE))[left_out]
-        fits = [weights @ np.sum(_mix(averaged, regressed, x) * truth, axis=1) for x in _MIXES]
-        self.mix = float(_MIXES[int(np.argmax(fits))])
-        predicted = self.length * _mix(averaged, regressed, self.mix)
-        related = None if item_to_item is None else _columns(item_to_item, similar)
+        self.regression, self.weights = choose_regression(
+            content[self.known],
+            widths,
+            np.asarray(unit_rows(learned), dtype=np.float32),
+            count / (count + _RELIABLE),
+            left_out,
+        )
+        if share is None:
+            return
+        predicted = self.length * self.regression.predicted
+        related = None
+        if item_to_item is not None:
+            similar = self._among(self.regression.similar, len(content))
+            related = _columns(item_to_item, similar)
         own = combine_scores(users, predicted, related)
         scores = combine_scores(users, item_vectors, item_to_item)
         self._calibrate(scores, own, users, seen, left_out, share)
 
-    def _fit_regression(
-        self, weights: npt.NDArray[np.float64], left_out: npt.NDArray[np.int64]
-    ) -> Floats:
-        """Fit the ridge regression, and predict some items, each from all others."""
-        inputs = self._inputs(self.content)
-        gram = (inputs * weights[:, None]).T @ inputs
-        moments = (inputs * weights[:, None]).T @ self.learned
-        scale = np.trace(gram) / len(gram)
-        values, basis = np.linalg.eigh(gram)
-        rotated, targets = inputs[left_out] @ basis, basis.T @ moments
-        best = -np.inf
-        for ridge in _RIDGES:
-            inverse = 1 / (np.maximum(values, 0) + ridge * scale)
-            fitted = (rotated * inverse) @ targets
-            # Leaving an item out, in closed form.
-            leverage = (weights[left_out] * ((rotated**2) @ inverse))[:, None]
-            truth = self.learned[left_out]
-            predicted = truth - (truth - fitted) / np.maximum(1 - leverage, 1e-6)
-            predicted = unit_rows(predicted)
-            fit = float((weights[left_out] * np.sum(predicted * truth, axis=1)).sum())
-            if fit > best:
-                best, kept = fit, predicted.astype(np.float32)
-                self.ridge = float(ridge)
-                self.coefficients = (basis * inverse) @ targets
-        return kept
-
-    def _inputs(self, content: Floats) -> npt.NDArray[np.float64]:
-        columns = content if self.basis is None else content @ self.basis
-        return np.hstack([columns, np.ones((len(content), 1))]).astype(np.float64)
-
-    def _similar(
-        self, content: Floats, itself: npt.NDArray[np.int64] | None = None
-    ) -> sp.csr_matrix:
-        """Weigh the most similar known items of each item, but for itself."""
-        n = len(content)
-        exclude = None
-        if itself is not None:
-            ones = np.ones(n, np.float32)
-            exclude = sp.csr_matrix((ones, itself, np.arange(n + 1)), shape=(n, len(self.known)))
-        ids, cosines = top_k(
-            content, self.content, min(_N_SIMILAR, len(self.known)), exclude=exclude
-        )
-        weights = np.where(ids >= 0, np.maximum(cosines, 0), 0) ** _SIMILAR_POWER
-        weights /= np.maximum(weights.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-        entries = weights.ravel(), (np.repeat(np.arange(n), ids.shape[1]), self.known[ids.ravel()])
-        matrix = sp.csr_matrix(entries, shape=(n, self.n_items), dtype=np.float32)
-        matrix.eliminate_zeros()
-        return matrix
+    def _among(self, similar: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
+        """Return weights of known items as weights of all items."""
+        parts = similar.data, self.known[similar.indices], similar.indptr
+        return sp.csr_matrix(parts, shape=(similar.shape[0], n_items), dtype=np.float32)
 
     def _calibrate(
         self,
@@ -198,13 +150,11 @@ class NewItemModel:
 
     def __call__(self, content: Floats, n_items: int) -> NewItemEstimate:
         """Estimate vectors of new items, and their similar items among `n_items`."""
-        similar = self._similar(content)
-        similar.resize(len(content), n_items)  # items may have been added
-        averaged = unit_rows(np.asarray(similar[:, self.known] @ self.learned))
-        regressed = unit_rows(self._inputs(content) @ self.coefficients)
-        predicted = self.length * _mix(averaged, regressed, self.mix)
-        vectors = self.scale * predicted + self.boost * self.direction
+        weighted = np.asarray(unit_rows(content * self.weights), dtype=np.float32)
+        direction, similar = self.regression(weighted)
+        vectors = self.scale * self.length * direction + self.boost * self.direction
         vectors[~content.any(axis=1)] = 0
+        similar = self._among(similar, n_items)  # items may have been added
         return NewItemEstimate(vectors.astype(np.float32), similar, self.scale)
 
 
@@ -254,23 +204,6 @@ def _smallest(values: npt.NDArray[Any], n: int) -> float:
     """Return the value below which `n` others are, or the largest one."""
     n = min(n, len(values) - 1)
     return float(np.partition(values, n)[n])
-
-
-def _mix(averaged: Floats, regressed: Floats, mix: float) -> Floats:
-    return np.asarray(unit_rows((1 - mix) * averaged + mix * regressed), dtype=np.float32)
-
-
-def _columns_to_regress_on(content: Floats) -> Floats | None:
-    """Return directions of the content for the regression, whose cost is the cube of their number.
-
-    None where there are few columns: all count.
-    """
-    if content.shape[1] <= _MAX_COLUMNS:
-        return None
-    rows = content[:: -(-len(content) // _N_ROWS)]
-    n_columns = min(_MAX_COLUMNS, len(rows))
-    _, _, directions = randomized_svd(rows, n_columns, n_iter=2, random_state=0)
-    return np.asarray(directions.T, dtype=np.float32)
 
 
 def _common_direction(users: Floats) -> Floats:
