@@ -52,7 +52,6 @@ LIGHTGCN = {
     "training": "paper",
     "cooccurrence_weight": 0.0,
     "similarity": "dot",
-    "normalize": False,
     "user_neighbors": 0,
     "n_layers": 2,
     "batch_size": 2048,

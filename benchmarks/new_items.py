@@ -128,7 +128,7 @@ def rows(data: Bunch, shares: list[float], seed: int) -> Iterator[tuple[str, Lis
     model.fit(data.train, item_features=known)
     for share in shares:
         grown = copy.copy(model)
-        grown._new_item_share, grown._new_item_model = share, None
+        grown.new_item_share = share
         grown.add_items(_with_content(later, known))
         yield f"MDE, share {share:g}", by_model(grown)
 

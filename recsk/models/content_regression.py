@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,15 +12,13 @@ from sklearn.utils.extmath import randomized_svd
 from recsk.ranking.exact import top_k
 from recsk.ranking.vectors import unit_rows
 
-__all__ = ["ContentRegression", "choose_regression"]
+__all__ = ["ContentRegression"]
 
 Floats = npt.NDArray[np.float32]
 # Chosen on validation of CiteULike, ML-100K and TikTok.
 _N_SIMILAR, _SIMILAR_POWER = 20, 4
-_SHRINKAGE = 1.0  # of the mean residual of similar items; a cosine of 1 has weight 1
+_SHRINKAGE = 0.2  # of the mean residual of similar items; a cosine of 1 has weight 1
 _RIDGES = 10.0 ** np.arange(-3.0, 2.0, 0.5)
-_LIGHTER = 0.5  # factor of a modality that says less
-_N_HALVINGS = 2
 _MAX_COLUMNS, _N_ROWS = 512, 4096  # of the regression; rows that choose the columns
 
 
@@ -32,10 +29,10 @@ class ContentRegression:
     of the 20 most similar items, weighted by the fourth power of the cosine :math:`c`, what it
     says nearby:
 
-    .. math:: \hat x(f) = W f + \frac{\sum_j c_j^4 r_j}{1 + \sum_j c_j^4}
+    .. math:: \hat x(f) = W f + \frac{\sum_j w_j c_j^4 r_j}{0.2 + \sum_j w_j c_j^4}
 
-    The residuals :math:`r_j` are those of a regression without item j, and the penalty is the one
-    whose predictions of left-out items are best.
+    The residual :math:`r_j` is that of a regression without item j, and :math:`w_j` its
+    reliability. The penalty is the one whose predictions of left-out items are best.
 
     Parameters
     ----------
@@ -46,7 +43,7 @@ class ContentRegression:
     reliability : ndarray of shape (n,)
         Weight of each item.
     left_out : ndarray of shape (n_left_out,), int64
-        A sample of the items, for all choices.
+        A sample of the items, which choose the penalty.
 
     Attributes
     ----------
@@ -54,8 +51,6 @@ class ContentRegression:
         What the other items predict of the left-out ones.
     similar : csr_matrix of shape (n_left_out, n), float32
         Weights of the items that are most similar to the left-out ones; rows sum to one.
-    fit : float
-        Weighted mean of the cosine of `predicted` to the true vectors.
     """
 
     def __init__(
@@ -72,8 +67,6 @@ class ContentRegression:
         self.similar, correction = self._similar(content[left_out], left_out)
         linear = vectors[left_out] - self.residuals[left_out]
         self.predicted = np.asarray(unit_rows(linear + correction), dtype=np.float32)
-        cosines = np.sum(self.predicted * vectors[left_out], axis=1)
-        self.fit = float(np.average(cosines, weights=reliability[left_out]))
 
     def _fit(self, vectors: Floats, left_out: npt.NDArray[np.int64]) -> Floats:
         """Fit the ridge regression; return the residual of each item from all others."""
@@ -119,15 +112,15 @@ class ContentRegression:
         n_similar = min(_N_SIMILAR, len(self.content))
         ids, cosines = top_k(content, self.content, n_similar, exclude=exclude)
         weights = np.where(ids >= 0, np.maximum(cosines, 0), 0) ** _SIMILAR_POWER
-        entries = weights.ravel(), (np.repeat(np.arange(n), ids.shape[1]), ids.ravel())
+        # -1 where there are fewer items: of weight 0.
+        entries = weights.ravel(), (np.repeat(np.arange(n), n_similar), np.maximum(ids, 0).ravel())
         matrix = sp.csr_matrix(entries, shape=(n, len(self.content)), dtype=np.float32)
         matrix.eliminate_zeros()
-        total = matrix.sum(axis=1, dtype=np.float64)
         trusted = matrix @ sp.diags_array(self.reliability)
-        trust = np.asarray(trusted.sum(axis=1)).reshape(-1, 1) + np.float32(_SHRINKAGE)
-        scale = 1 / np.maximum(np.asarray(total).ravel(), np.finfo(np.float32).tiny)
-        similar = sp.csr_matrix(sp.diags_array(scale.astype(np.float32)) @ matrix)
-        return similar, np.asarray(trusted @ self.residuals) / trust
+        trust = _row_sums(trusted) + np.float32(_SHRINKAGE)
+        correction = np.asarray(trusted @ self.residuals / trust[:, None], dtype=np.float32)
+        scale = 1 / np.maximum(_row_sums(matrix), np.finfo(np.float32).tiny)
+        return sp.csr_matrix(sp.diags_array(scale) @ matrix), correction
 
     def __call__(self, content: Floats) -> tuple[Floats, sp.csr_matrix]:
         """Predict vectors of new items, and weigh the items that are most similar."""
@@ -136,49 +129,8 @@ class ContentRegression:
         return np.asarray(unit_rows(predicted), dtype=np.float32), similar
 
 
-def choose_regression(
-    content: Floats,
-    widths: Sequence[int],
-    vectors: Floats,
-    reliability: npt.NDArray[np.float64],
-    left_out: npt.NDArray[np.int64],
-) -> tuple[ContentRegression, Floats]:
-    """Fit a regression with the weights of modalities that predict left-out items best.
-
-    A modality counts half or a quarter where that is better, one after the other.
-
-    Parameters
-    ----------
-    content : ndarray of shape (n, n_columns), float32
-        Columns of all modalities side by side, each modality of the same length.
-    widths : sequence of int
-        Columns of each modality.
-    vectors, reliability, left_out
-        As in `ContentRegression`.
-
-    Returns
-    -------
-    regression : ContentRegression
-        Of ``unit_rows(content * weights)``.
-    weights : ndarray of shape (n_columns,), float32
-    """
-
-    def fitted(factors: npt.NDArray[np.float64]) -> tuple[ContentRegression, Floats]:
-        weights = np.repeat(factors, widths).astype(np.float32)
-        scaled = np.asarray(unit_rows(content * weights), dtype=np.float32)
-        return ContentRegression(scaled, vectors, reliability, left_out), weights
-
-    factors = np.ones(len(widths))
-    best = fitted(factors)
-    for modality in range(len(widths) if len(widths) > 1 else 0):
-        for _ in range(_N_HALVINGS):
-            lighter = factors.copy()
-            lighter[modality] *= _LIGHTER
-            other = fitted(lighter)
-            if other[0].fit <= best[0].fit:
-                break
-            best, factors = other, lighter
-    return best
+def _row_sums(matrix: sp.csr_matrix) -> Floats:
+    return np.asarray(matrix.sum(axis=1), dtype=np.float32).ravel()
 
 
 def _columns_to_regress_on(content: Floats) -> Floats | None:

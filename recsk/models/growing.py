@@ -39,8 +39,7 @@ class GrowingRecommender(TrainedRecommender):
 
     _content_space: ContentSpace | None = None  # None without features
     _content: npt.NDArray[np.float32]  # of all items
-    # How often a new item is recommended, relative to a known one.
-    _new_item_share = 1.0
+    new_item_share: float | None  # a parameter
     _new_item_model: NewItemModel | None = None  # made when it is needed
 
     def item_vectors(self, item_features: Mapping[str, Any]) -> npt.NDArray[np.float32]:
@@ -177,26 +176,24 @@ class GrowingRecommender(TrainedRecommender):
 
     def _estimate_new(self, content: npt.NDArray[np.float32]) -> NewItemEstimate:
         """Return vectors of new items and the known items that are similar."""
-        model = self._new_item_model
-        if model is None:
-            model = self._new_item_model = self._make_new_item_model()
-        return model(content, self.n_features_in_)
+        kept = self._new_item_model
+        if kept is None or kept.share != self.new_item_share:
+            kept = self._new_item_model = self._make_new_item_model()
+        return kept(content, self.n_features_in_)
 
     def _make_new_item_model(self) -> NewItemModel:
         n_users = np.clip(_MAX_SCORES // self.n_features_in_, 1, _N_USERS)
         with_history = np.flatnonzero(np.diff(self.interactions_.indptr))
         some = np.unique(np.linspace(0, len(with_history) - 1, n_users).astype(np.int64))
         sample = with_history[some]
-        assert self._content_space is not None
         return NewItemModel(
             self._content,
-            list(self._content_space.n_columns.values()),
             self.item_embedding_,
             np.bincount(self.interactions_.indices, minlength=self.n_features_in_),
             getattr(self, "item_to_item_", None),
             self._stored_users(sample),
             self.interactions_[sample],
-            self._new_item_share,
+            self.new_item_share,
         )
 
     def _read_new_features(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from recsk.graphs.neighbors import top_k_per_row
-from recsk.models.content_regression import choose_regression
+from recsk.models.content_regression import ContentRegression
 from recsk.ranking.users import Users, combine_scores
 from recsk.ranking.vectors import unit_rows
 
@@ -58,8 +57,6 @@ class NewItemModel:
     ----------
     content : ndarray of shape (n_items, n_columns), float32
         Vectors of length one; zero for an item without content.
-    widths : sequence of int
-        Columns of each modality in the content.
     item_vectors : ndarray of shape (n_items, width), float32
     n_interactions : ndarray of shape (n_items,)
         Items without any are new: nothing is learned from them.
@@ -75,7 +72,6 @@ class NewItemModel:
     def __init__(
         self,
         content: Floats,
-        widths: Sequence[int],
         item_vectors: Floats,
         n_interactions: npt.NDArray[Any],
         item_to_item: sp.csr_matrix | None,
@@ -83,6 +79,7 @@ class NewItemModel:
         seen: sp.csr_matrix,
         share: float | None,
     ) -> None:
+        self.share = share
         self.known = np.flatnonzero((n_interactions > 0) & content.any(axis=1))
         learned = item_vectors[self.known]
         count = n_interactions[self.known].astype(np.float64)
@@ -92,9 +89,8 @@ class NewItemModel:
         self.direction = _common_direction(users.vectors)
         self.boost, self.scale = 0.0, 1.0
         left_out = np.unique(np.linspace(0, len(self.known) - 1, _N_LEFT_OUT).astype(np.int64))
-        self.regression, self.weights = choose_regression(
+        self.regression = ContentRegression(
             content[self.known],
-            widths,
             np.asarray(unit_rows(learned), dtype=np.float32),
             count / (count + _RELIABLE),
             left_out,
@@ -150,8 +146,7 @@ class NewItemModel:
 
     def __call__(self, content: Floats, n_items: int) -> NewItemEstimate:
         """Estimate vectors of new items, and their similar items among `n_items`."""
-        weighted = np.asarray(unit_rows(content * self.weights), dtype=np.float32)
-        direction, similar = self.regression(weighted)
+        direction, similar = self.regression(content)
         vectors = self.scale * self.length * direction + self.boost * self.direction
         vectors[~content.any(axis=1)] = 0
         similar = self._among(similar, n_items)  # items may have been added

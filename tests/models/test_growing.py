@@ -6,6 +6,7 @@ import functools
 import joblib
 import numpy as np
 import pytest
+from sklearn.base import clone
 
 import recsk
 from recsk import Interactions, MDERecommender
@@ -138,6 +139,36 @@ def test_items_of_the_fit_without_interactions_are_placed_like_later_ones():
     model.fit(matrix(80), item_features=DATA.item_features)
     np.testing.assert_allclose(model.item_vectors(NEW), model.item_embedding_[KNOWN:], atol=1e-5)
     assert np.diff(model.item_to_item_.tocsc().indptr)[KNOWN:].all()
+
+
+def test_the_share_decides_how_often_new_items_are_recommended():
+    def share(value):
+        model = fitted(new_item_share=value)
+        model.add_items(NEW)
+        return (model.recommend(k=20)[0] >= KNOWN).mean()
+
+    none, few, some, more = map(share, (0.0, 0.5, 1.0, 3.0))
+    assert none < 0.02
+    assert few < some < more
+    assert some == pytest.approx(N_NEW / 80, abs=0.05)
+
+
+def test_without_a_share_items_of_the_fit_stay_as_the_network_has_them():
+    model = MDERecommender(n_factors=8, max_epochs=3, random_state=0, new_item_share=None)
+    model.fit(matrix(80), item_features=DATA.item_features)
+    placed = clone(model).set_params(new_item_share=1.0)
+    placed.fit(matrix(80), item_features=DATA.item_features)
+    same = (model.item_embedding_ == placed.item_embedding_).all(axis=1)
+    assert same[:KNOWN].all() and not same[KNOWN:].any()
+    assert not np.diff(model.item_to_item_.tocsc().indptr)[KNOWN:].any()
+    np.testing.assert_allclose(np.linalg.norm(model.item_vectors(NEW), axis=1), 1, rtol=1e-4)
+
+
+def test_another_share_counts_from_the_next_items_on():
+    model = fitted(new_item_share=1.0)
+    first = model.item_vectors(NEW)
+    model.set_params(new_item_share=3.0)
+    assert np.abs(model.item_vectors(NEW) - first).max() > 1e-3
 
 
 NAME = next(iter(NEW))

@@ -17,7 +17,7 @@ def test_parameters_of_every_type_are_saved(path):
     used = np.random.RandomState(3)
     used.normal()  # its state then holds the second number of a pair
     for params in (
-        {"alpha": np.float64(0.1), "n_factors": np.int64(4), "normalize": np.bool_(True)},
+        {"alpha": np.float64(0.1), "n_factors": np.int64(4), "verbose": np.bool_(True)},
         {"alpha": 1, "checkpoint": None, "early_stopping": True, "verbose": 2},
         {"random_state": None, "preference": "learned"},
         {"random_state": used, "preference": [np.float32(0.5), 1]},

@@ -55,8 +55,6 @@ class MDERecommender(MDESteps):
     hidden_factor : int, default=0
         Width of the encoder's hidden layer as a multiple of `n_factors`. 0 is a linear encoder.
         Paper: 4 (our choice; the text leaves it open).
-    normalize : bool, default=True
-        Scale the initial vectors of users and items to length one before propagation.
     id_embedding : {"none", "add", "gate"}, default="add"
         Whether an item also has a learned vector: "add" adds it to the encoded features, "gate"
         multiplies it by a gate computed from them (as MGCN). With ``training="fast"`` that of an
@@ -91,6 +89,12 @@ class MDERecommender(MDESteps):
     cooccurrence_weight : float, default=5.0
         Weight c of the item-to-item part of a score: 0 leaves it out, as the paper does. It is in
         proportion to scores of ``similarity="cosine"``.
+    new_item_share : float or None, default=1.0
+        How often new items are recommended, as a multiple of how often known ones are: 2 is twice
+        as often, 0 keeps them out of the first places. Items without interactions and those of
+        `add_items` then get vectors that their content predicts. None predicts nothing: items of
+        the fit keep the vectors of the network, as in the paper, and those of `add_items` get the
+        predicted ones as they are.
     training : {"fast", "paper"}, default="fast"
         How the network is trained. "fast": feature columns are standardized, weights start at
         singular vectors of the interactions, a step propagates only from the users and items of
@@ -98,7 +102,8 @@ class MDERecommender(MDESteps):
         learning rate goes up and down once; difference and alignment compare the users and items of
         128 interactions of a batch. "paper": features as they are, a random start, steps
         that propagate the whole graph, equal weights, a constant learning rate, 2,048 interactions
-        to compare.
+        to compare; without features, vectors are not scaled to length one before propagation, so
+        that the model is LightGCN.
     learning_rate : float, default=5e-3
         Of Adam; with ``training="fast"`` the highest one. Paper: 1e-3.
     batch_size : int or "auto", default="auto"
@@ -159,9 +164,8 @@ class MDERecommender(MDESteps):
     training: what reaches a user through the graphs is computed as for a known user, and a
     regression on the known users estimates what training would have learned for this user alone.
     An item without interactions gets the vector that a regression of learned vectors on content
-    predicts, mixed with those of similar items, and is recommended about as often as a known one;
-    `add_items` does the same for items that arrive later. With ``training="paper"``, items of the
-    fit keep the network's vectors.
+    predicts, corrected by the residuals of similar items, and is recommended about as often as a
+    known one (`new_item_share`); `add_items` does the same for items that arrive later.
     An item without a modality has in it its learned vector, if there is one, and what reaches it
     through the graph of interactions.
 
@@ -189,7 +193,6 @@ class MDERecommender(MDESteps):
         "user_neighbors": [Interval(Integral, 0, None, closed="left")],
         "item_neighbors": [Interval(Integral, 0, None, closed="left")],
         "hidden_factor": [Interval(Integral, 0, None, closed="left")],
-        "normalize": ["boolean"],
         "id_embedding": [StrOptions({"none", "add", "gate"})],
         "fusion": [StrOptions({"concat", "sum"})],
         "preference": [StrOptions({"learned"}), "array-like"],
@@ -203,6 +206,7 @@ class MDERecommender(MDESteps):
         "n_negatives": [Interval(Integral, 1, None, closed="left")],
         "similarity": [StrOptions({"dot", "cosine"})],
         "cooccurrence_weight": [Interval(Real, 0, None, closed="left")],
+        "new_item_share": [Interval(Real, 0, None, closed="left"), None],
         "training": [StrOptions(set(RECIPES))],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     }
@@ -217,6 +221,7 @@ class MDERecommender(MDESteps):
         "loss": "bpr",
         "similarity": "dot",
         "cooccurrence_weight": 0.0,
+        "new_item_share": None,
         "training": "paper",
         "learning_rate": 1e-3,
         "batch_size": 2048,
@@ -234,7 +239,6 @@ class MDERecommender(MDESteps):
         user_neighbors: int = 0,
         item_neighbors: int = 10,
         hidden_factor: int = 0,
-        normalize: bool = True,
         id_embedding: Literal["none", "add", "gate"] = "add",
         fusion: Literal["concat", "sum"] = "concat",
         preference: Literal["learned"] | npt.ArrayLike = "learned",
@@ -248,6 +252,7 @@ class MDERecommender(MDESteps):
         n_negatives: int = 2048,
         similarity: Literal["dot", "cosine"] = "cosine",
         cooccurrence_weight: float = 5.0,
+        new_item_share: float | None = 1.0,
         training: Literal["fast", "paper"] = "fast",
         learning_rate: float = 5e-3,
         batch_size: int | Literal["auto"] = "auto",
@@ -267,7 +272,6 @@ class MDERecommender(MDESteps):
         self.user_neighbors = user_neighbors
         self.item_neighbors = item_neighbors
         self.hidden_factor = hidden_factor
-        self.normalize = normalize
         self.id_embedding = id_embedding
         self.fusion = fusion
         self.preference = preference
@@ -281,6 +285,7 @@ class MDERecommender(MDESteps):
         self.n_negatives = n_negatives
         self.similarity = similarity
         self.cooccurrence_weight = cooccurrence_weight
+        self.new_item_share = new_item_share
         self.training = training
         self.learning_rate = learning_rate
         self.batch_size = batch_size

@@ -29,9 +29,8 @@ class Recipe:
     id_shrinkage : float
         :math:`\kappa`: the learned vector of an item with n interactions counts
         :math:`n / (n + \kappa)` beside its content.
-    place_new_items : bool
-        Whether items without interactions get vectors that their content predicts, after the
-        training. Otherwise the network's own stay.
+    normalize_ids : bool
+        Whether initial vectors are scaled to length one without features too. With them they are.
     """
 
     standardize: bool
@@ -41,7 +40,7 @@ class Recipe:
     user_balance: float
     max_alignment: int
     id_shrinkage: float
-    place_new_items: bool
+    normalize_ids: bool
 
 
 RECIPES = {

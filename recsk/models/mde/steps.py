@@ -67,6 +67,10 @@ class MDESteps(MDEServing):
     def _standardizes(self) -> bool:
         return self._recipe.standardize
 
+    def _normalizes(self, prepared: Prepared[sp.csr_matrix]) -> bool:
+        """Whether initial vectors are scaled to length one."""
+        return bool(prepared.features) or self._recipe.normalize_ids
+
     def _training_set(self, interactions: Interactions) -> sp.csr_matrix:
         """Return the matrix of weights, ones without weights."""
         if interactions.value is None:
@@ -106,7 +110,7 @@ class MDESteps(MDEServing):
             n_factors=int(self.n_factors),
             n_layers=int(self.n_layers),
             hidden=int(self.hidden_factor) * int(self.n_factors),
-            normalize=self.normalize,
+            normalize=self._normalizes(prepared),
             fusion=self.fusion,
             similarity=self.similarity,
             id_embedding=self.id_embedding,
@@ -259,12 +263,12 @@ class MDESteps(MDEServing):
             n_layers=int(self.n_layers),
             user_neighbors=int(self.user_neighbors),
             max_degree=MAX_DEGREE,
-            normalize=self.normalize,
+            normalize=self._normalizes(prepared),
         )
         self._keep_content(prepared.given_features)
         learned = Learned(item_vectors, user_vectors, *self._beside_vectors(built))
         self._set_fitted(prepared.interactions, learned)
-        if self._recipe.place_new_items:
+        if self.new_item_share is not None:
             self._place_new_items()
 
     def _beside_vectors(self, built: Built) -> tuple[sp.csr_matrix | None, sp.csr_matrix | None]:

@@ -164,7 +164,6 @@ def test_random_state_of_torch_does_not_move(make):
         {"user_neighbors": 0},
         {"item_neighbors": 0},
         {"hidden_factor": 0},
-        {"normalize": False},
         {"id_embedding": "none"},
         {"id_embedding": "gate"},
         {"fusion": "sum"},
@@ -274,8 +273,10 @@ def test_validation_measures_both_parts_of_the_scores():
 
 
 def test_held_out_interactions_count_in_the_item_to_item_part():
-    whole = small(early_stopping=False).fit(TRAIN, item_features=FEATURES)
-    model = small(early_stopping=True).fit(TRAIN, item_features=FEATURES)
+    # Columns of new items come from the vectors.
+    own = {"new_item_share": None}
+    whole = small(early_stopping=False, **own).fit(TRAIN, item_features=FEATURES)
+    model = small(early_stopping=True, **own).fit(TRAIN, item_features=FEATURES)
     assert len(model.validation_curve_) > 0
     assert (model.item_to_item_ != whole.item_to_item_).nnz == 0
 
@@ -345,8 +346,8 @@ def test_the_paper():
 
 
 def test_plain_lightgcn():
-    """Ids alone, without the user graph and unnormalised."""
-    params = {"normalize": False, "similarity": "dot", "loss": "bpr", "user_neighbors": 0}
+    """Ids alone, without the user graph; paper training does not scale them to length one."""
+    params = {"training": "paper", "similarity": "dot", "loss": "bpr", "user_neighbors": 0}
     model = small(**params).fit(TRAIN)
     assert model.loss_curve_.keys() == {"ranking", "regularization"}
     first = model.loss_curve_["ranking"][0]
@@ -359,8 +360,8 @@ class TestEarlyStopping:
         return est.fit(X, item_features=FEATURES, eval_set=eval_set)
 
     def test_eval_set(self):
-        # With training="fast", new items are placed after the training.
-        model = self.fit(eval_set=TEST, n_iter_no_change=3, training="paper")
+        # Items without interactions as validation sees them: not placed after the training.
+        model = self.fit(eval_set=TEST, n_iter_no_change=3, new_item_share=None)
         curve = model.validation_curve_
         assert len(curve) == model.n_iter_ and model.best_iter_ == 1 + int(np.argmax(curve))
         assert model.n_iter_ in (12, model.best_iter_ + 3)

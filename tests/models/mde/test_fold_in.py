@@ -202,14 +202,14 @@ def test_fuse(n_modalities, fusion, similarity):
     np.testing.assert_allclose(fused, expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("normalize", [True, False])
+@pytest.mark.parametrize("training", ["fast", "paper"])
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
-def test_known_users_are_folded_in_to_nearly_their_own_list(interactions, similarity, normalize):
+def test_known_users_are_folded_in_to_nearly_their_own_list(interactions, similarity, training):
     est = MDERecommender(
         n_factors=16,
         max_epochs=10,
         user_neighbors=0,
-        normalize=normalize,
+        training=training,
         similarity=similarity,
         early_stopping=False,
         random_state=0,
