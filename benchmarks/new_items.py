@@ -1,15 +1,22 @@
-"""How well new items are found beside known ones: a table on stdout and a JSON file.
+"""How well new items are found beside known ones: tables on stdout and a JSON file.
 
-    python benchmarks/new_items.py --dataset citeulike tiktok ml100k --part test
+    python benchmarks/new_items.py --dataset citeulike tiktok ml100k scientific --part test
+    python benchmarks/new_items.py --dataset citeulike --first-interactions
 
-A tenth of the items (`new_item` of the file, or a random tenth) is taken out of training whole and
-arrives after the fit: `add_items` places it by its content. All interactions of users with a
-history are then searched for, those with new items and the held-out ones with known items.
-Columns are recall@20: new items among all and among new ones, known items among all and without
-new ones in the catalogue, and both together; the last one is the share of new items in the lists.
+A tenth of the items (`new_item` of the file, or a random tenth for each seed) is taken out of
+training whole and arrives after the fit: `add_items` places it by its content. All interactions of
+users with a history are then searched for, those with new items and the held-out ones with known
+items. Columns are means over seeds of recall@20: new items among all and among new ones, known
+items among all and without new ones in the catalogue, and both together; then the share of new
+items in the lists. The second figure in a cell is the standard deviation.
 
-`share` is how often new items are recommended, relative to known ones. Rivals: the items most like
-the history (`ContentKNNRecommender`), and a ridge regression of ALS factors on content.
+`share` is `new_item_share`. Rivals: the items most similar to the history
+(`ContentKNNRecommender`), a ridge regression of ALS factors on content, DropoutNet and CLCRec
+(`cold_start.py`). `--figure` draws new among all against known among all
+(`recsk.plotting.NewItemDisplay`).
+
+With `--first-interactions`, a tenth of the items keep 0, 1, 2, 5, 10 or all of their interactions
+in training; the table has the recall of a fifth of their interactions, which are never in training.
 """
 
 from __future__ import annotations
@@ -25,6 +32,8 @@ import numpy as np
 import realdata
 import scipy.sparse as sp
 import torch
+from cold_start import clcrec, dropoutnet
+from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.utils import Bunch
 
@@ -36,6 +45,7 @@ from recsk.ranking import top_k
 
 K = 20
 HERE = Path(__file__).parent
+N_KEPT = (0, 1, 2, 5, 10, None)  # interactions; None: all
 COLUMNS = ("new among all", "new among new", "known among all", "known alone", "together", "share")
 Features = dict[str, np.ndarray]
 Lists = Callable[[np.ndarray, dict[str, Any]], np.ndarray]  # of users, with options of `top_k`
@@ -122,14 +132,21 @@ def rows(data: Bunch, shares: list[float], seed: int) -> Iterator[tuple[str, Lis
     ridge = Ridge(alpha=1.0).fit(vectors[:n_known], als.item_embedding_)
     items = np.vstack([als.item_embedding_, ridge.predict(vectors[n_known:])]).astype(np.float32)
     yield "ridge to ALS", by_vectors(data, als.user_embedding_, items)
+    known_factors = als.user_embedding_, als.item_embedding_
+    # Networks see the first components: all columns would take minutes.
+    vectors = PCA(min(128, vectors.shape[1]), random_state=0).fit_transform(vectors)
+    vectors *= len(vectors) ** 0.5 / np.linalg.norm(vectors)
+    yield "DropoutNet", by_vectors(data, *dropoutnet(*known_factors, vectors, seed))
+    yield "CLCRec", by_vectors(data, *clcrec(data.train, vectors, seed))
     model = MDERecommender(random_state=seed)
     known = {m: values[:n_known] for m, values in data.features.items()}
     later = {m: values[n_known:] for m, values in data.features.items()}
     model.fit(data.train, item_features=known)
+    later = _with_content(later, known)
     for share in shares:
         grown = copy.copy(model)
         grown.new_item_share = share
-        grown.add_items(_with_content(later, known))
+        grown.add_items(later)
         yield f"MDE, share {share:g}", by_model(grown)
 
 
@@ -143,13 +160,79 @@ def _with_content(later: Features, known: Features) -> Features:
     }
 
 
+def first_interactions(name: str, seed: int) -> Iterator[tuple[str, float, float]]:
+    """Number kept, recall@20 of held-out interactions with these items, and with all others."""
+    data = realdata.load(name)
+    everything = sp.csr_matrix((data.train + data.valid + data.test) > 0, dtype=np.float32)
+    rng = np.random.RandomState(seed)
+    n_users, n_items = everything.shape
+    user, item = everything.nonzero()
+    order = rng.permutation(len(user))
+    user, item = user[order], item[order]
+    # The place of each interaction among those of its item, in random order.
+    by_item = np.argsort(item, kind="stable")
+    count = np.bincount(item, minlength=n_items)
+    place = np.empty(len(item), dtype=np.int64)
+    place[by_item] = np.arange(len(item)) - np.repeat(count.cumsum() - count, count)
+    watched = rng.permutation(np.flatnonzero(count >= 15))
+    is_watched = np.isin(np.arange(n_items), watched[: n_items // 10])
+    held_out = place < 0.2 * count[item]
+    left = place - np.ceil(0.2 * count[item])
+
+    def matrix(chosen: np.ndarray) -> sp.csr_matrix:
+        ones = np.ones(chosen.sum(), np.float32)
+        return sp.csr_matrix((ones, (user[chosen], item[chosen])), shape=(n_users, n_items))
+
+    for kept in N_KEPT:
+        in_training = ~held_out
+        if kept is not None:
+            in_training &= ~is_watched[item] | (left < kept)
+        train = matrix(in_training)
+        model = MDERecommender(random_state=seed).fit(train, item_features=data.features)
+        lists, _ = model.recommend(k=K)
+        found = []
+        for part in (held_out & is_watched[item], held_out & ~is_watched[item]):
+            relevant = matrix(part)
+            some = (np.diff(relevant.indptr) > 0) & (np.diff(train.indptr) > 0)
+            found.append(float(recall_at_k(lists[some], relevant[some], K)))
+        yield "all" if kept is None else str(kept), *found
+
+
+def summarize(runs: list[dict[str, float]]) -> dict[str, float]:
+    """Mean and standard deviation of each column over seeds."""
+    values = {name: [run[name] for run in runs] for name in COLUMNS}
+    mean = {name: float(np.mean(each)) for name, each in values.items()}
+    return mean | {f"{name} std": float(np.std(each)) for name, each in values.items()}
+
+
+def draw(found: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
+    """Draw a panel for each data set."""
+    import matplotlib.pyplot as plt
+
+    from recsk.plotting import NewItemDisplay
+
+    _, axes = plt.subplots(1, len(found), figsize=(4 * len(found), 3.5), squeeze=False)
+    for ax, (name, each) in zip(axes[0], found.items(), strict=True):
+        shares = {row: figures for row, figures in each.items() if row.startswith("MDE")}
+        known, new = zip(
+            *((x["known among all"], x["new among all"]) for x in shares.values()), strict=True
+        )
+        values = [float(row.rsplit(" ", 1)[1]) for row in shares]
+        display = NewItemDisplay(values, known, new, f"recall@{K}")
+        display.plot(ax=ax).ax_.set_title(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    plt.savefig(path, bbox_inches="tight")
+
+
 def main() -> None:
     """Print a table for each data set and write all figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", nargs="+", choices=realdata.NAMES, default=["citeulike"])
     parser.add_argument("--part", choices=("valid", "test"), default="valid")
-    parser.add_argument("--shares", nargs="+", type=float, default=[0.5, 1.0, 1.5, 2.0])
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--shares", nargs="+", type=float, default=[0.5, 1.0, 1.5, 2.0, 3.0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--first-interactions", action="store_true")
+    parser.add_argument("--figure", type=Path, help="file for the curves")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", type=Path, default=HERE / "results/new_items.json")
     args = parser.parse_args()
@@ -157,14 +240,29 @@ def main() -> None:
         torch.set_num_threads(args.threads)
     found: dict[str, Any] = {}
     for name in args.dataset:
-        data = split(name, args.part, args.seed)
+        if args.first_interactions:
+            print(f"\n{name}\n\n| interactions kept | recall@{K} | of other items |\n|---|---|---|")
+            for kept, own, others in first_interactions(name, args.seeds[0]):
+                found.setdefault(name, {})[kept] = {"recall": own, "others": others}
+                print(f"| {kept} | {own:.4f} | {others:.4f} |", flush=True)
+            continue
+        runs: dict[str, list[dict[str, float]]] = {}
+        for seed in args.seeds:
+            data = split(name, args.part, seed)
+            for row, lists in rows(data, args.shares, seed):
+                runs.setdefault(row, []).append(measure(data, lists))
         print(f"\n{name}, {args.part}: {len(data.new)} new items, {len(data.users)} users\n")
         print(f"| recall@{K} | " + " | ".join(COLUMNS) + " |\n|---|" + "---|" * len(COLUMNS))
-        for row, lists in rows(data, args.shares, args.seed):
-            found.setdefault(name, {})[row] = measured = measure(data, lists)
-            cells = " | ".join(f"{measured[column]:.4f}" for column in COLUMNS)
-            print(f"| {row} | {cells} |", flush=True)
-    report = {"options": {**vars(args), "json": str(args.json)}, "figures": found}
+        for row, each in runs.items():
+            found.setdefault(name, {})[row] = mean = summarize(each)
+            cells = [f"{mean[column]:.4f} ± {mean[f'{column} std']:.4f}" for column in COLUMNS]
+            print(f"| {row} | " + " | ".join(cells) + " |", flush=True)
+    if args.figure:
+        draw(found, args.figure)
+    report = {
+        "options": {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()},
+        "figures": found,
+    }
     environment.write({**environment.describe(), **report}, args.json)
 
 

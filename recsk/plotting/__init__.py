@@ -7,6 +7,7 @@ Each display has a class method that computes values and draws them. It keeps th
 from recsk.plotting.comparison import ComparisonDisplay
 from recsk.plotting.embedding import EmbeddingDisplay
 from recsk.plotting.loss_curve import LossCurveDisplay
+from recsk.plotting.new_items import NewItemDisplay
 from recsk.plotting.preference import PreferenceDisplay
 from recsk.plotting.sensitivity import SensitivityDisplay
 
@@ -14,6 +15,7 @@ __all__ = [
     "ComparisonDisplay",
     "EmbeddingDisplay",
     "LossCurveDisplay",
+    "NewItemDisplay",
     "PreferenceDisplay",
     "SensitivityDisplay",
 ]
