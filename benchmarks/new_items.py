@@ -1,6 +1,7 @@
 """How well new items are found beside known ones: tables on stdout and a JSON file.
 
     python benchmarks/new_items.py --dataset citeulike tiktok ml100k scientific --part test
+    python benchmarks/new_items.py --dataset scientific sports --sequences --part test
     python benchmarks/new_items.py --dataset citeulike --first-interactions
 
 A tenth of the items (`new_item` of the file, or a random tenth for each seed) is taken out of
@@ -9,6 +10,9 @@ users with a history are then searched for, those with new items and the held-ou
 items. Columns are means over seeds of recall@20: new items among all and among new ones, known
 items among all and without new ones in the catalogue, and both together; then the share of new
 items in the lists. The second figure in a cell is the standard deviation.
+
+With `--sequences`, models are fitted on ordered histories without their last interaction, and the
+last one is searched for; for `--part valid`, the one before it.
 
 `share` is `new_item_share`. Rivals: the items most similar to the history
 (`ContentKNNRecommender`), a ridge regression of ALS factors on content, DropoutNet and CLCRec
@@ -37,10 +41,11 @@ from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.utils import Bunch
 
-from recsk import MDERecommender
+from recsk import Interactions, MDERecommender, MDSRecRecommender
 from recsk.baselines import ALSRecommender, ContentKNNRecommender
 from recsk.features.content import content_vectors
 from recsk.metrics import recall_at_k
+from recsk.model_selection import LeaveLastOut
 from recsk.ranking import top_k
 
 K = 20
@@ -71,6 +76,40 @@ def split(name: str, part: str, seed: int) -> Bunch:
     return Bunch(
         name=name,
         train=known,
+        features={m: rows[order] for m, rows in data.features.items()},
+        relevant=relevant,
+        users=np.flatnonzero(with_history & (np.diff(relevant.indptr) > 0)),
+        new=np.arange(n_known, n_items),
+    )
+
+
+def split_sequences(name: str, part: str, seed: int) -> Bunch:
+    """The same of ordered histories, whose last interaction is searched for."""
+    arrays = realdata._arrays(name)
+    data = realdata.load_sequences(name)
+    X, n_items = data.train, data.train.n_items
+    relevant = data[part]
+    if part == "test":
+        when, n_users = arrays["timestamp"], X.n_users
+        X = Interactions(
+            arrays["user"], arrays["item"], timestamp=when, n_users=n_users, n_items=n_items
+        )
+        X = X[next(LeaveLastOut(repeats=True).split(X))[0]]
+    is_new = np.isin(
+        np.arange(n_items), np.random.RandomState(seed).permutation(n_items)[: n_items // 10]
+    )
+    order = np.argsort(is_new, kind="stable")
+    n_known, place = int((~is_new).sum()), np.argsort(order)
+    X = X[~is_new[X.item]]
+    known = Interactions(
+        X.user, place[X.item], timestamp=X.timestamp, n_users=X.n_users, n_items=n_known
+    )
+    relevant = sp.csr_matrix(relevant[:, order] > 0)
+    with_history = np.diff(known.to_csr().indptr) > 0
+    return Bunch(
+        name=name,
+        train=known.to_csr(),
+        sequences=known,
         features={m: rows[order] for m, rows in data.features.items()},
         relevant=relevant,
         users=np.flatnonzero(with_history & (np.diff(relevant.indptr) > 0)),
@@ -126,6 +165,14 @@ def rows(data: Bunch, shares: list[float], seed: int) -> Iterator[tuple[str, Lis
     everything.resize(data.relevant.shape)
     content = ContentKNNRecommender().fit(everything, item_features=data.features)
     yield "content kNN", by_model(content)
+    known = {m: values[:n_known] for m, values in data.features.items()}
+    later = {m: values[n_known:] for m, values in data.features.items()}
+    later = _with_content(later, known)
+    if "sequences" in data:
+        sequential = MDSRecRecommender(random_state=seed)
+        sequential.fit(data.sequences, item_features=known)
+        yield from by_share("MDSRec", sequential, later, shares)
+        return
     als = ALSRecommender(factors=64, alpha=10, regularization=0.1, random_state=seed)
     als.fit(data.train)
     vectors = content_vectors(data.features)
@@ -138,16 +185,18 @@ def rows(data: Bunch, shares: list[float], seed: int) -> Iterator[tuple[str, Lis
     vectors *= len(vectors) ** 0.5 / np.linalg.norm(vectors)
     yield "DropoutNet", by_vectors(data, *dropoutnet(*known_factors, vectors, seed))
     yield "CLCRec", by_vectors(data, *clcrec(data.train, vectors, seed))
-    model = MDERecommender(random_state=seed)
-    known = {m: values[:n_known] for m, values in data.features.items()}
-    later = {m: values[n_known:] for m, values in data.features.items()}
-    model.fit(data.train, item_features=known)
-    later = _with_content(later, known)
+    model = MDERecommender(random_state=seed).fit(data.train, item_features=known)
+    yield from by_share("MDE", model, later, shares)
+
+
+def by_share(
+    name: str, model: Any, later: Features, shares: list[float]
+) -> Iterator[tuple[str, Lists]]:
+    """Lists of a model whose new items are recommended more or less often."""
     for share in shares:
-        grown = copy.copy(model)
-        grown.new_item_share = share
+        grown = copy.copy(model).set_params(new_item_share=share)
         grown.add_items(later)
-        yield f"MDE, share {share:g}", by_model(grown)
+        yield f"{name}, share {share:g}", by_model(grown)
 
 
 def _with_content(later: Features, known: Features) -> Features:
@@ -213,7 +262,7 @@ def draw(found: dict[str, dict[str, dict[str, float]]], path: Path) -> None:
 
     _, axes = plt.subplots(1, len(found), figsize=(4 * len(found), 3.5), squeeze=False)
     for ax, (name, each) in zip(axes[0], found.items(), strict=True):
-        shares = {row: figures for row, figures in each.items() if row.startswith("MDE")}
+        shares = {row: figures for row, figures in each.items() if row.startswith("MD")}
         known, new = zip(
             *((x["known among all"], x["new among all"]) for x in shares.values()), strict=True
         )
@@ -232,6 +281,7 @@ def main() -> None:
     parser.add_argument("--shares", nargs="+", type=float, default=[0.5, 1.0, 1.5, 2.0, 3.0])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--first-interactions", action="store_true")
+    parser.add_argument("--sequences", action="store_true")
     parser.add_argument("--figure", type=Path, help="file for the curves")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", type=Path, default=HERE / "results/new_items.json")
@@ -248,7 +298,7 @@ def main() -> None:
             continue
         runs: dict[str, list[dict[str, float]]] = {}
         for seed in args.seeds:
-            data = split(name, args.part, seed)
+            data = (split_sequences if args.sequences else split)(name, args.part, seed)
             for row, lists in rows(data, args.shares, seed):
                 runs.setdefault(row, []).append(measure(data, lists))
         print(f"\n{name}, {args.part}: {len(data.new)} new items, {len(data.users)} users\n")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 from recsk.data.matching import FitLabels
 from recsk.storage.labels import labels_state, read_labels
@@ -30,6 +31,11 @@ class FittedState(BaseEstimator):
             self.__dict__.pop(f"{kind}s_", None)
             if kind in labels:
                 setattr(self, f"{kind}s_", labels[kind].values)
+
+    def _as_fitted(self) -> Self:
+        """Return the model that a call reads; raise a NotFittedError before the fit."""
+        check_is_fitted(self)
+        return self
 
     def _forget(self) -> None:
         """Remove what an earlier fit left: a fit that fails must not leave half a model."""

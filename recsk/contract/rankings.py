@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from sklearn.utils.validation import check_is_fitted
 
 from recsk.contract.answers import Query
 from recsk.contract.inputs import InputChecks
@@ -110,7 +109,7 @@ class Rankings(InputChecks):
         self, user_ids: npt.NDArray[np.int64], k: int, *, exclude_seen: bool
     ) -> IdsAndScores:
         """Recommend in ids whatever the model speaks, for evaluation."""
-        check_is_fitted(self)
+        self = self._as_fitted()
         users, seen = self._stored_users(user_ids), self.interactions_[user_ids]
         return self._rank(users, seen, k, exclude_seen, None, None)
 

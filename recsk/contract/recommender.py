@@ -11,7 +11,6 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
 
 from recsk.contract.answers import ranking_frame
 from recsk.contract.learning import Learning
@@ -136,7 +135,7 @@ class BaseRecommender(Learning):
         ValueError
             If `k` is below 1 or a shape is wrong.
         """
-        check_is_fitted(self)
+        self = self._as_fitted()
         for name, value in (("exclude_seen", exclude_seen), ("as_frame", as_frame)):
             if not isinstance(value, bool | np.bool_):
                 raise TypeError(f"{name} must be a bool, got {value!r}")
@@ -180,7 +179,7 @@ class BaseRecommender(Learning):
         IndexError, KeyError, TypeError, ValueError
             As `recommend`.
         """
-        check_is_fitted(self)
+        self = self._as_fitted()
         query = self._resolve_users(user_ids, user_items)
         vectors = query.users.vectors
         assert vectors is not None
@@ -200,7 +199,7 @@ class BaseRecommender(Learning):
         csr_matrix of shape (n, n_items), float32
             ``weights @ model.item_to_item_`` is the part of the scores that no vectors give.
         """
-        check_is_fitted(self)
+        self = self._as_fitted()
         return self._resolve_users(user_ids, user_items).users.weights
 
     @available_if(_after_fit("item_embedding_"))
@@ -241,7 +240,7 @@ class BaseRecommender(Learning):
         TypeError, ValueError
             If `index` is unknown, or a number is no integer or out of range.
         """
-        check_is_fitted(self)
+        self = self._as_fitted()
         if not isinstance(index, str) or index != "faiss":
             raise ValueError(f"index must be 'faiss', the only one so far; got {index!r}")
         return ItemIndex(
@@ -277,7 +276,7 @@ class BaseRecommender(Learning):
             rankings, except by a sequence model with ``repeats=True``: a perfect model scores 1
             only if `X` repeats none of them, and a warning has the number of those that it does.
         """
-        check_is_fitted(self)
+        self = self._as_fitted()
         check_no_target(y, "score")
         held_out = X
         if not (isinstance(X, Interactions) and self._labels):
@@ -303,7 +302,7 @@ class BaseRecommender(Learning):
             The items, best first. A scalar user gives (n_candidates,).
         scores : ndarray of shape (n, n_candidates), float32
         """
-        check_is_fitted(self)
+        self = self._as_fitted()
         candidates = np.unique(self._check_items(items, "items"))
         if not candidates.size:
             raise ValueError("items must name at least one item; got none")
@@ -329,7 +328,7 @@ class BaseRecommender(Learning):
             Most similar first, without the item itself; -1 or None as padding. A scalar gives (k,).
         scores : ndarray of shape (n, k), float32
         """
-        check_is_fitted(self)
+        self = self._as_fitted()
         queries = self._check_items(item_ids, "item_ids", (0, 1))
         ids, scores = self._most_similar(queries.reshape(-1), check_positive_int(k))
         named = self._name_items(ids)
@@ -350,7 +349,7 @@ class BaseRecommender(Learning):
             Most similar first, without the user; -1 or None as padding. A scalar gives (k,).
         scores : ndarray of shape (n, k), float32
         """
-        check_is_fitted(self)
+        self = self._as_fitted()
         users, scalar = self._check_users(user_ids)
         ids, scores = similar(
             self._similarity_vectors(self.user_embedding_), users, check_positive_int(k)

@@ -77,7 +77,7 @@ class TrainedRecommender(FitPreparation):
         >>> from recsk import MDERecommender, MDSRecRecommender
         >>> MDERecommender.paper(alpha=0.3).loss
         'bpr'
-        >>> MDSRecRecommender.paper().item_vectors
+        >>> MDSRecRecommender.paper().candidate_vectors
         'mean'
         """
         return cls(**{**cls._paper, **params})

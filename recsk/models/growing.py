@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -132,8 +132,10 @@ class GrowingRecommender(TrainedRecommender):
             together = Labels(values, column=known.column)
             attributes |= {"_labels": {**self._labels, "item": together}}
             attributes |= {"items_": together.values}
-        self.__dict__.update(attributes)
-        self.__dict__.pop("feature_names_in_", None)  # new columns have no name
+        grown = {**self.__dict__, **attributes}
+        grown.pop("feature_names_in_", None)  # new columns have no name
+        # One assignment: another thread reads all of the new state or all of the old one.
+        self.__dict__ = grown
         return np.arange(n_before, n_before + n) if given is None else given.values
 
     def _grown(self, estimate: NewItemEstimate, content: npt.NDArray[np.float32]) -> dict[str, Any]:
@@ -151,6 +153,17 @@ class GrowingRecommender(TrainedRecommender):
         if hasattr(self, "history_weights_"):
             attributes["history_weights_"] = widen(self.history_weights_, n_items)
         return attributes
+
+    def _as_fitted(self) -> Self:
+        """Return this model as it is now: items may be added in another thread."""
+        super()._as_fitted()
+        now = object.__new__(type(self))
+        now.__dict__ = self.__dict__.copy()
+        return now
+
+    def _predicted_width(self) -> int:
+        """Columns of a vector that content predicts; new items have the mean of the others."""
+        return int(self.item_embedding_.shape[1])
 
     def _keep_content(self, features: Mapping[str, npt.NDArray[np.float32]]) -> None:
         """Keep what new items are compared with; of a fit without features, nothing."""
@@ -189,6 +202,7 @@ class GrowingRecommender(TrainedRecommender):
         return NewItemModel(
             self._content,
             self.item_embedding_,
+            self._predicted_width(),
             np.bincount(self.interactions_.indices, minlength=self.n_features_in_),
             getattr(self, "item_to_item_", None),
             self._stored_users(sample),

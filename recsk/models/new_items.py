@@ -50,14 +50,18 @@ class NewItemModel:
 
     .. math:: x_i = \hat x_i + b m, \qquad m = \arg\min_m \sum_u (\langle x_u, m \rangle - 1)^2
 
-    Where they have too much, their scores are scaled down. Either way known items, left out and
-    predicted, would reach the first 20 places of users `share` times as often as known items do.
+    Where they have too much, their scores are scaled down. A model with a bias has this direction
+    already, and shifts both ways. Known items, left out and predicted, would then reach the first
+    20 places of users `share` times as often as known items do.
 
     Parameters
     ----------
     content : ndarray of shape (n_items, n_columns), float32
         Vectors of length one; zero for an item without content.
     item_vectors : ndarray of shape (n_items, width), float32
+    n_predicted : int
+        Columns of the vectors that content predicts. A column behind them is a bias: 1 in the
+        vectors of users. New items have the mean of the biases.
     n_interactions : ndarray of shape (n_items,)
         Items without any are new: nothing is learned from them.
     item_to_item : csr_matrix of shape (n_items, n_items) or None
@@ -73,6 +77,7 @@ class NewItemModel:
         self,
         content: Floats,
         item_vectors: Floats,
+        n_predicted: int,
         n_interactions: npt.NDArray[Any],
         item_to_item: sp.csr_matrix | None,
         users: Users,
@@ -81,12 +86,15 @@ class NewItemModel:
     ) -> None:
         self.share = share
         self.known = np.flatnonzero((n_interactions > 0) & content.any(axis=1))
-        learned = item_vectors[self.known]
+        learned = item_vectors[self.known, :n_predicted]
+        self.rest = item_vectors[self.known, n_predicted:].mean(axis=0)
         count = n_interactions[self.known].astype(np.float64)
         # The same length for all, 1 where scores are cosines.
         self.length = float(np.linalg.norm(learned, axis=1).mean())
         assert users.vectors is not None
         self.direction = _common_direction(users.vectors)
+        if len(self.rest):
+            self.direction = np.eye(1, item_vectors.shape[1], n_predicted, dtype=np.float32)[0]
         self.boost, self.scale = 0.0, 1.0
         left_out = np.unique(np.linspace(0, len(self.known) - 1, _N_LEFT_OUT).astype(np.int64))
         self.regression = ContentRegression(
@@ -97,7 +105,7 @@ class NewItemModel:
         )
         if share is None:
             return
-        predicted = self.length * self.regression.predicted
+        predicted = self._complete(self.regression.predicted)
         related = None
         if item_to_item is not None:
             similar = self._among(self.regression.similar, len(content))
@@ -105,6 +113,11 @@ class NewItemModel:
         own = combine_scores(users, predicted, related)
         scores = combine_scores(users, item_vectors, item_to_item)
         self._calibrate(scores, own, users, seen, left_out, share)
+
+    def _complete(self, directions: Floats) -> Floats:
+        """Give predicted directions their length and the columns that are not predicted."""
+        rest = np.tile(self.rest, (len(directions), 1))
+        return np.hstack([self.length * directions, rest])
 
     def _among(self, similar: sp.csr_matrix, n_items: int) -> sp.csr_matrix:
         """Return weights of known items as weights of all items."""
@@ -132,10 +145,10 @@ class NewItemModel:
         wanted = int(share * n_places * len(scores) * len(left_out) / len(self.known))
         compared = unseen & np.isfinite(last)[:, None]
         lacking = (last[:, None] - own)[compared]
-        if (lacking <= 0).sum() > wanted:
+        if (lacking <= 0).sum() > wanted and not len(self.rest) and (last > 0).all():
             # Up to a scale s, a pair reaches the list if s times its score does.
             positive = compared & (own > 0)
-            ratios = np.maximum(last, 0)[:, None] / np.where(positive, own, 1)
+            ratios = last[:, None] / np.where(positive, own, 1)
             self.scale = _smallest(ratios[positive], wanted)
         elif lacking.size:
             assert users.vectors is not None
@@ -147,7 +160,7 @@ class NewItemModel:
     def __call__(self, content: Floats, n_items: int) -> NewItemEstimate:
         """Estimate vectors of new items, and their similar items among `n_items`."""
         direction, similar = self.regression(content)
-        vectors = self.scale * self.length * direction + self.boost * self.direction
+        vectors = self.scale * self._complete(direction) + self.boost * self.direction
         vectors[~content.any(axis=1)] = 0
         similar = self._among(similar, n_items)  # items may have been added
         return NewItemEstimate(vectors.astype(np.float32), similar, self.scale)

@@ -62,7 +62,7 @@ class TestMDSRecOfOtherSwitches(NetworkContract):
     estimator = MDSRecRecommender(
         **SMALL_MDSREC,
         similarity="dot",
-        item_vectors="mean",
+        candidate_vectors="mean",
         relation="product",
         fusion="softmax",
         shared_ids=True,

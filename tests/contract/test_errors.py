@@ -228,7 +228,7 @@ class TestFit:
             ({"n_neighbors": -1}, "'n_neighbors' parameter"),
             ({"n_interests": -1}, "'n_interests' parameter"),
             ({"fusion": None}, "'fusion' parameter"),
-            ({"item_vectors": "both"}, "'item_vectors' parameter"),
+            ({"candidate_vectors": "both"}, "'candidate_vectors' parameter"),
             ({"similarity": "euclidean"}, "'similarity' parameter"),
             ({"score_temperature": 0.0}, "'score_temperature' parameter"),
             ({"relation_weight": -1.0}, "'relation_weight' parameter"),

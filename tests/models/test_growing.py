@@ -1,15 +1,15 @@
-"""Items that arrive after the fit, in MDE."""
+"""Items that arrive after the fit, in both networks."""
 
 import copy
 import functools
+import threading
 
 import joblib
 import numpy as np
 import pytest
-from sklearn.base import clone
 
 import recsk
-from recsk import Interactions, MDERecommender
+from recsk import Interactions, MDERecommender, MDSRecRecommender
 from recsk.datasets import make_multimodal
 
 DATA = make_multimodal(n_users=120, n_items=80, random_state=0)
@@ -19,23 +19,29 @@ NEW = {name: values[KNOWN:] for name, values in DATA.item_features.items()}
 N_NEW = 80 - KNOWN
 
 
-def matrix(n_items):
-    return TRAIN.to_csr()[:, :n_items]
+CLASSES = pytest.mark.parametrize("cls", [MDERecommender, MDSRecRecommender])
+
+
+def log(n_items):
+    """Interactions in order, as MDSRec needs them."""
+    when = np.arange(len(TRAIN))
+    return Interactions(TRAIN.user, TRAIN.item, timestamp=when, n_users=120, n_items=n_items)
 
 
 @functools.cache
-def _fitted(**params):
-    model = MDERecommender(n_factors=8, max_epochs=3, random_state=0, **params)
-    features = {name: values[:KNOWN] for name, values in DATA.item_features.items()}
-    return model.fit(matrix(KNOWN), item_features=features)
+def _fitted(cls, n_items=KNOWN, **params):
+    model = cls(n_factors=8, max_epochs=3, random_state=0, **params)
+    features = {name: values[:n_items] for name, values in DATA.item_features.items()}
+    return model.fit(log(n_items), item_features=features)
 
 
-def fitted(**params):
-    return copy.deepcopy(_fitted(**params))
+def fitted(cls=MDERecommender, **params):
+    return copy.deepcopy(_fitted(cls, **params))
 
 
-def test_new_items_are_recommended_and_known_ones_stay_as_they_are():
-    model, before = fitted(), fitted()
+@CLASSES
+def test_new_items_are_recommended_and_known_ones_stay_as_they_are(cls):
+    model, before = fitted(cls), fitted(cls)
     np.testing.assert_array_equal(model.add_items(NEW), np.arange(KNOWN, 80))
     assert model.n_features_in_ == 80
     ids, scores = model.recommend(k=80, exclude_seen=False)
@@ -48,13 +54,14 @@ def test_new_items_are_recommended_and_known_ones_stay_as_they_are():
     assert np.isfinite(scores).all()
 
 
-def test_vectors_are_those_that_items_get():
-    model = fitted()
+@CLASSES
+def test_vectors_are_those_that_items_get(cls):
+    model = fitted(cls)
     vectors = model.item_vectors(NEW)
     model.add_items(NEW)
     np.testing.assert_allclose(model.item_embedding_[KNOWN:], vectors, atol=1e-6)
     # One by one is as all at once: items are added by what the fit knows.
-    single = fitted()
+    single = fitted(cls)
     for row in range(N_NEW):
         single.add_items({name: values[[row]] for name, values in NEW.items()})
     np.testing.assert_allclose(single.item_embedding_, model.item_embedding_, atol=1e-5)
@@ -68,8 +75,9 @@ def test_new_items_in_a_history_count(params):
     assert not np.isin(model.recommend(user_items=[ids[:2]], k=80)[0], ids[:2]).any()
 
 
-def test_new_items_survive_files_and_go_on(tmp_path):
-    model = fitted()
+@CLASSES
+def test_new_items_survive_files_and_go_on(cls, tmp_path):
+    model = fitted(cls)
     model.add_items(NEW)
     expected = model.recommend(k=8)
     recsk.save(model, tmp_path / "model.recsk")
@@ -82,9 +90,10 @@ def test_new_items_survive_files_and_go_on(tmp_path):
         )
 
 
-def test_an_index_has_the_new_items():
+@CLASSES
+def test_an_index_has_the_new_items(cls):
     pytest.importorskip("faiss")
-    model = fitted()
+    model = fitted(cls)
     ids = model.add_items(NEW)
     index = model.to_ann()
     weights = model.history_weights([0, 1])
@@ -92,11 +101,12 @@ def test_an_index_has_the_new_items():
     assert np.isin(ids, found).all()
 
 
-def test_by_labels():
+@CLASSES
+def test_by_labels(cls):
     names = [f"item {i}" for i in range(80)]
-    X = Interactions(TRAIN.user, TRAIN.item, n_items=KNOWN).with_labels(item_labels=names[:KNOWN])
+    X = log(KNOWN).with_labels(item_labels=names[:KNOWN])
     features = {name: values[:KNOWN] for name, values in DATA.item_features.items()}
-    model = MDERecommender(n_factors=8, max_epochs=2, random_state=0)
+    model = cls(n_factors=8, max_epochs=2, random_state=0)
     model.fit(X, item_features=features)
     with pytest.raises(ValueError, match="labels must label the new items"):
         model.add_items(NEW)
@@ -110,12 +120,13 @@ def test_by_labels():
     assert model.recommend([0], items=["item 75"], k=1)[0].tolist() == [["item 75"]]
 
 
-def test_a_frame_is_matched_by_label():
+@CLASSES
+def test_a_frame_is_matched_by_label(cls):
     pd = pytest.importorskip("pandas")
     names = [f"item {i}" for i in range(80)]
-    X = Interactions(TRAIN.user, TRAIN.item, n_items=KNOWN).with_labels(item_labels=names[:KNOWN])
+    X = log(KNOWN).with_labels(item_labels=names[:KNOWN])
     features = {name: values[:KNOWN] for name, values in DATA.item_features.items()}
-    model = MDERecommender(n_factors=8, max_epochs=2, random_state=0)
+    model = cls(n_factors=8, max_epochs=2, random_state=0)
     model.fit(X, item_features=features)
     frames = {
         name: pd.DataFrame(values, index=names[KNOWN:]).iloc[::-1] for name, values in NEW.items()
@@ -126,24 +137,26 @@ def test_a_frame_is_matched_by_label():
     np.testing.assert_allclose(model.item_embedding_, other.item_embedding_, atol=1e-6)
 
 
-def test_a_missing_modality_is_left_out_or_a_row_of_nan():
-    model = fitted()
+@CLASSES
+def test_a_missing_modality_is_left_out_or_a_row_of_nan(cls):
+    model = fitted(cls)
     first, *others = NEW
     partial = {first: NEW[first]}
     missing = partial | {name: np.full_like(NEW[name], np.nan) for name in others}
     np.testing.assert_array_equal(model.item_vectors(partial), model.item_vectors(missing))
 
 
-def test_items_of_the_fit_without_interactions_are_placed_like_later_ones():
-    model = MDERecommender(n_factors=8, max_epochs=3, random_state=0)
-    model.fit(matrix(80), item_features=DATA.item_features)
+@CLASSES
+def test_items_of_the_fit_without_interactions_are_placed_like_later_ones(cls):
+    model = fitted(cls, n_items=80)
     np.testing.assert_allclose(model.item_vectors(NEW), model.item_embedding_[KNOWN:], atol=1e-5)
     assert np.diff(model.item_to_item_.tocsc().indptr)[KNOWN:].all()
 
 
-def test_the_share_decides_how_often_new_items_are_recommended():
+@CLASSES
+def test_the_share_decides_how_often_new_items_are_recommended(cls):
     def share(value):
-        model = fitted(new_item_share=value)
+        model = fitted(cls, new_item_share=value)
         model.add_items(NEW)
         return (model.recommend(k=20)[0] >= KNOWN).mean()
 
@@ -153,22 +166,58 @@ def test_the_share_decides_how_often_new_items_are_recommended():
     assert some == pytest.approx(N_NEW / 80, abs=0.05)
 
 
-def test_without_a_share_items_of_the_fit_stay_as_the_network_has_them():
-    model = MDERecommender(n_factors=8, max_epochs=3, random_state=0, new_item_share=None)
-    model.fit(matrix(80), item_features=DATA.item_features)
-    placed = clone(model).set_params(new_item_share=1.0)
-    placed.fit(matrix(80), item_features=DATA.item_features)
+@CLASSES
+def test_without_a_share_items_of_the_fit_stay_as_the_network_has_them(cls):
+    model, placed = fitted(cls, n_items=80, new_item_share=None), fitted(cls, n_items=80)
     same = (model.item_embedding_ == placed.item_embedding_).all(axis=1)
     assert same[:KNOWN].all() and not same[KNOWN:].any()
-    assert not np.diff(model.item_to_item_.tocsc().indptr)[KNOWN:].any()
-    np.testing.assert_allclose(np.linalg.norm(model.item_vectors(NEW), axis=1), 1, rtol=1e-4)
+    if cls is MDERecommender:  # MDSRec has relations of new items in any case
+        assert not np.diff(model.item_to_item_.tocsc().indptr)[KNOWN:].any()
+        np.testing.assert_allclose(np.linalg.norm(model.item_vectors(NEW), axis=1), 1, rtol=1e-4)
 
 
-def test_another_share_counts_from_the_next_items_on():
-    model = fitted(new_item_share=1.0)
+@CLASSES
+def test_another_share_counts_from_the_next_items_on(cls):
+    model = fitted(cls)
     first = model.item_vectors(NEW)
     model.set_params(new_item_share=3.0)
     assert np.abs(model.item_vectors(NEW) - first).max() > 1e-3
+
+
+@pytest.mark.parametrize("params", [{}, {"n_interests": 0}, {"candidate_vectors": "mean"}], ids=str)
+def test_new_items_in_an_ordered_history_count(params):
+    model = fitted(MDSRecRecommender, **params)
+    before = model.user_vectors(user_items=[[3, 5]])
+    ids = model.add_items(NEW)
+    np.testing.assert_array_equal(model.user_vectors(user_items=[[3, 5]]), before)
+    other = model.user_vectors(user_items=[[3, ids[0]], [ids[1]]])
+    assert np.abs(other[0] - before[0]).max() > 1e-4 and other[1].any()
+    assert not np.isin(model.recommend(user_items=[ids[:2]], k=80)[0], ids[:2]).any()
+    assert model.item_embedding_[KNOWN:, -1].std() < 1e-6  # all have the same bias
+
+
+def test_readers_in_other_threads_never_see_half_of_the_new_items():
+    model, errors, stop = fitted(), [], threading.Event()
+
+    def read():
+        while not stop.is_set():
+            try:
+                ids, scores = model.recommend(np.arange(5), k=30, exclude_seen=False)
+                assert (ids >= 0).all() and np.isfinite(scores).all()
+                assert model.recommend(user_items=[[1, 2]], k=5)[0].shape == (1, 5)
+            except Exception as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=read) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(15):
+        model.add_items(NEW)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert not errors
+    assert model.n_features_in_ == KNOWN + 15 * N_NEW
 
 
 NAME = next(iter(NEW))
@@ -188,16 +237,18 @@ NAME = next(iter(NEW))
     ids=["array", "empty", "unknown", "width", "nothing", "infinite", "one row"],
 )
 @pytest.mark.parametrize("method", ["add_items", "item_vectors"])
-def test_errors_change_nothing(method, features, error, message):
-    model = fitted()
+@CLASSES
+def test_errors_change_nothing(cls, method, features, error, message):
+    model = fitted(cls)
     with pytest.raises(error, match=message):
         getattr(model, method)(features)
     assert model.n_features_in_ == KNOWN == len(model.item_embedding_)
 
 
-def test_labels_and_content_must_be_known():
+@CLASSES
+def test_labels_and_content_must_be_known(cls):
     with pytest.raises(ValueError, match="labels must be None"):
-        fitted().add_items(NEW, labels=list("abcdefghij"))
-    without = MDERecommender(n_factors=4, max_epochs=1, random_state=0).fit(matrix(KNOWN))
+        fitted(cls).add_items(NEW, labels=list("abcdefghij"))
+    without = cls(n_factors=4, max_epochs=1, random_state=0).fit(log(KNOWN))
     with pytest.raises(ValueError, match="fit it with item_features"):
         without.add_items(NEW)

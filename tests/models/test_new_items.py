@@ -34,7 +34,7 @@ def fit(world, share=1.0, item_to_item=None):
     count = np.bincount(seen.indices, minlength=N_ITEMS)
     weights = None if item_to_item is None else seen
     known_users = Users(users, weights)
-    return NewItemModel(content, learned, count, item_to_item, known_users, seen, share)
+    return NewItemModel(content, learned, WIDTH, count, item_to_item, known_users, seen, share)
 
 
 def test_predictions_are_near_what_training_would_have_learned(world):
@@ -71,7 +71,7 @@ def test_left_out_items_reach_the_first_places_as_often_as_asked(world, share):
         partial = list(world)
         partial[2] = np.where(np.isin(np.arange(N_ITEMS), others)[:, None], learned, 0)
         count = np.bincount(seen.indices, minlength=N_ITEMS) * np.isin(np.arange(N_ITEMS), others)
-        alone = NewItemModel(content, partial[2], count, None, Users(users), seen, share)
+        alone = NewItemModel(content, partial[2], WIDTH, count, None, Users(users), seen, share)
         plain = alone(content[[i]], N_ITEMS).vectors - alone.boost * alone.direction
         own = users @ (plain * model.scale / alone.scale + model.boost * model.direction)[0]
         n_reached += ((own >= last) & (seen.toarray()[:, i] == 0)).sum()

@@ -17,7 +17,7 @@ MODELS = {
     "MDE, sum": (MDERecommender(**SMALL, fusion="sum", similarity="dot", n_layers=0), FEATURES),
     "MDE without features": (MDERecommender(**SMALL), None),
     "MDSRec": (MDSRecRecommender(**SMALL, n_interests=3, max_length=7), FEATURES),
-    "MDSRec, mean": (MDSRecRecommender(**SMALL, item_vectors="mean", n_interests=0), FEATURES),
+    "MDSRec, mean": (MDSRecRecommender(**SMALL, candidate_vectors="mean", n_interests=0), FEATURES),
     "MDSRec without features": (MDSRecRecommender(**SMALL), None),
 }
 ITEM_NAMES = ["", "é\n", *(f"item {i}" for i in range(2, N_ITEMS))]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import scipy.sparse as sp
 import torch
 
 from recsk.contract.running import network_state
@@ -87,6 +89,24 @@ class StoredEncoder:
         if stored.settings["with_interests"]:
             stored.interests = _interests(state, stored.items.shape)
         return stored
+
+    def with_new_items(self, similar: sp.csr_matrix) -> StoredEncoder:
+        """Return an encoder with new items behind the others; this one stays as it is.
+
+        Parameters
+        ----------
+        similar : csr_matrix of shape (n, n_items)
+            Weights of the known items that a new item is like. In a history it counts as they do,
+            and belongs to the interests of the most similar one.
+        """
+        grown = copy(self)
+        new = np.stack([similar @ items for items in self.items]).astype(np.float32)
+        grown.items = np.concatenate([self.items, new], axis=1)
+        if self.interests is not None:
+            centers, cluster = self.interests
+            nearest = np.asarray(similar.argmax(axis=1)).ravel()
+            grown.interests = StoredInterests(centers, np.hstack([cluster, cluster[:, nearest]]))
+        return grown
 
     @network_state(training=False)
     def __call__(

@@ -71,21 +71,26 @@ class MDSRecRecommender(MDSRecSteps):
     shared_ids : bool, default=False
         Learn one vector per item for all modalities in place of one for each. Paper: True.
     project_features : bool, default=True
-        Add a linear projection of the features to the vectors of the items. Paper: False.
-    standardize : bool, default=True
-        Scale every feature column to mean 0 and standard deviation 1. In any case, each modality
-        is then scaled by one factor, so that its rows have a mean length of one. Paper: False.
+        Add a linear projection of the features to the vectors of the items, and scale every
+        feature column to mean 0 and standard deviation 1. In any case, each modality is then scaled
+        by one factor, so that its rows have a mean length of one. Paper: False.
     n_interests : int, default=16
         Clusters of items per modality that attention compares (ICA, the paper's k). 0: none.
     fusion : {"gumbel", "softmax", "mean"}, default="gumbel"
         Modality weights of a user: Gumbel-Softmax (random in training only), softmax, or equal.
-    item_vectors : {"modality", "mean", "id"}, default="modality"
+    candidate_vectors : {"modality", "mean", "id"}, default="modality"
         Item vectors that users are compared with. "modality": each modality of the user with the
         same modality of the item; the score is the weighted sum. "mean", "id": the weighted sum of
         the user's modalities with one vector per item, the mean over the modalities or the mean
         of the learned parts. Paper: "mean".
     similarity : {"cosine", "dot"}, default="cosine"
         How users and items are compared, in each modality or as a whole.
+    new_item_share : float or None, default=1.0
+        How often new items are recommended, as a multiple of how often known ones are: 2 is twice
+        as often, 0 keeps them out of the first places. Items without interactions and those of
+        `add_items` then get vectors that their content predicts. None predicts nothing: items of
+        the fit keep the vectors of the network, as in the paper, and those of `add_items` get the
+        predicted ones as they are.
     item_bias : bool, default=True
         Learn a bias of each item's scores. Cold items have the mean of the others. Paper: False.
     score_temperature : float, default=0.1
@@ -129,7 +134,7 @@ class MDSRecRecommender(MDSRecSteps):
     ----------
     user_embedding_ : ndarray of shape (n_users, width), float32
         Vectors of the users' next items; a score is the inner product with an item's vector. The
-        width is n_modalities * n_factors with ``item_vectors="modality"``, else n_factors.
+        width is n_modalities * n_factors with ``candidate_vectors="modality"``, else n_factors.
         `item_bias` adds one column of ones. Zero for users without interactions.
     item_embedding_ : ndarray of shape (n_items, width), float32
         Vectors of the items: modalities, bias.
@@ -205,11 +210,11 @@ class MDSRecRecommender(MDSRecSteps):
         "recent_weight": [Interval(Real, 0, 1e15, closed="both")],
         "shared_ids": ["boolean"],
         "project_features": ["boolean"],
-        "standardize": ["boolean"],
         "n_interests": [Interval(Integral, 0, None, closed="left")],
         "fusion": [StrOptions({"gumbel", "softmax", "mean"})],
-        "item_vectors": [StrOptions({"modality", "mean", "id"})],
+        "candidate_vectors": [StrOptions({"modality", "mean", "id"})],
         "similarity": [StrOptions({"dot", "cosine"})],
+        "new_item_share": [Interval(Real, 0, None, closed="left"), None],
         "item_bias": ["boolean"],
         "repeats": ["boolean"],
         "score_temperature": [Interval(Real, 0, None, closed="neither")],
@@ -222,10 +227,10 @@ class MDSRecRecommender(MDSRecSteps):
         "relation_weight": 0.0,
         "recent_weight": 0.0,
         "shared_ids": True,
-        "standardize": False,
         "project_features": False,
-        "item_vectors": "mean",
+        "candidate_vectors": "mean",
         "similarity": "dot",
+        "new_item_share": None,
         "item_bias": False,
         "score_temperature": 1.0,
         "dropout": 0.5,
@@ -251,11 +256,11 @@ class MDSRecRecommender(MDSRecSteps):
         recent_weight: float = 1.0,
         shared_ids: bool = False,
         project_features: bool = True,
-        standardize: bool = True,
         n_interests: int = 16,
         fusion: Literal["gumbel", "softmax", "mean"] = "gumbel",
-        item_vectors: Literal["modality", "mean", "id"] = "modality",
+        candidate_vectors: Literal["modality", "mean", "id"] = "modality",
         similarity: Literal["cosine", "dot"] = "cosine",
+        new_item_share: float | None = 1.0,
         item_bias: bool = True,
         score_temperature: float = 0.1,
         n_negatives: int | None = None,
@@ -284,11 +289,11 @@ class MDSRecRecommender(MDSRecSteps):
         self.recent_weight = recent_weight
         self.shared_ids = shared_ids
         self.project_features = project_features
-        self.standardize = standardize
         self.n_interests = n_interests
         self.fusion = fusion
-        self.item_vectors = item_vectors
+        self.candidate_vectors = candidate_vectors
         self.similarity = similarity
+        self.new_item_share = new_item_share
         self.item_bias = item_bias
         self.score_temperature = score_temperature
         self.n_negatives = n_negatives

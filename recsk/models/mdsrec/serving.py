@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from sklearn.utils.validation import check_is_fitted
 
-from recsk.contract.training import TrainedRecommender
 from recsk.data.interactions import Interactions
+from recsk.models.growing import GrowingRecommender
 from recsk.models.mdsrec.encoder import StoredEncoder
 from recsk.models.mdsrec.relations import recent_weights
+from recsk.models.new_items import NewItemEstimate
 from recsk.ranking.users import Users
 from recsk.storage.state import StateReader
 
 __all__ = ["MDSRecServing"]
 
 
-class MDSRecServing(TrainedRecommender):
-    """Ordered histories as users, and the state that `recsk.save` stores."""
+class MDSRecServing(GrowingRecommender):
+    """Ordered histories as users, new items, and the state that `recsk.save` stores."""
 
     ordered = True
     _encoder: StoredEncoder
@@ -37,11 +37,18 @@ class MDSRecServing(TrainedRecommender):
         ndarray of shape (n, n_modalities), float32
             In the order of `modality_names_`; rows sum to 1. Empty histories have equal weights.
         """
-        check_is_fitted(self)
+        self = self._as_fitted()
         return self._encode(self._check_histories(user_items)[1])[1]
 
     def _similarity_vectors(self, vectors: np.ndarray) -> np.ndarray:
         return vectors[:, : self._encoder.width]
+
+    def _predicted_width(self) -> int:
+        return self._encoder.width
+
+    def _grown(self, estimate: NewItemEstimate, content: np.ndarray) -> dict[str, Any]:
+        encoder = self._encoder.with_new_items(estimate.similar)
+        return {**super()._grown(estimate, content), "_encoder": encoder}
 
     def _has_modality_parts(self) -> bool:
         return bool(self._encoder.settings["concatenate"])

@@ -66,7 +66,7 @@ class MDSRecSteps(MDSRecServing):
         return device
 
     def _standardizes(self) -> bool:
-        return bool(self.standardize)
+        return bool(self.project_features)
 
     def _training_set(self, interactions: Interactions) -> Sequences:
         return Sequences.from_interactions(interactions)
@@ -110,7 +110,7 @@ class MDSRecSteps(MDSRecServing):
             with_interests=interests is not None,
             fusion=self.fusion,
             tau=1.0,
-            concatenate=self.item_vectors == "modality",
+            concatenate=self.candidate_vectors == "modality",
             similarity=self.similarity,
             item_bias=self.item_bias,
             recent_weight=self.recent_weight,
@@ -124,7 +124,7 @@ class MDSRecSteps(MDSRecServing):
             n_factors=int(self.n_factors),
             shared_ids=self.shared_ids,
             project_features=self.project_features,
-            item_vectors=self.item_vectors,
+            item_vectors=self.candidate_vectors,
             has_interactions=torch.as_tensor(count[:, None] > 0, dtype=torch.float32),
             generator=torch.Generator().manual_seed(prepared.seed),
         )
@@ -132,7 +132,9 @@ class MDSRecSteps(MDSRecServing):
         if self.relation_weight:
             # In units of the logits: scores are divided by the temperature in training.
             weight = self.relation_weight * self.score_temperature
-            found = item_relations(prepared.train_set, n_items, features)
+            # With a share, new items get theirs after the training.
+            of_new = features if self.new_item_share is None else ()
+            found = item_relations(prepared.train_set, n_items, of_new)
             relations = sp.csr_matrix(weight * found)
         return Built(prepared, network.to(device), relations)
 
@@ -229,8 +231,11 @@ class MDSRecSteps(MDSRecServing):
         weights = None
         if built.relations is not None:
             weights = self._recent_weights(prepared.interactions)
+        self._keep_content(prepared.given_features)
         learned = Learned(catalogue, users, built.relations, weights)
         self._set_fitted(prepared.interactions, learned)
+        if self.new_item_share is not None:
+            self._place_new_items()
 
 
 def _vectors(network: MDSRecNetwork, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:
