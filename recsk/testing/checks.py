@@ -14,6 +14,7 @@ from recsk.testing import (
     answers,
     evaluation,
     fitting,
+    growing,
     histories,
     inputs,
     parameters,
@@ -41,6 +42,7 @@ _MODULES = [
     weights,
     evaluation,
     persistence,
+    growing,
     truth,
 ]
 

@@ -3,6 +3,7 @@
 A run of the tests makes a few hundred calls; `python -m tox run -e fuzz` makes tens of thousands.
 """
 
+import copy
 import functools
 import os
 import warnings
@@ -176,6 +177,24 @@ def test_user_vectors_and_queries_of_an_index(name, data):
         seen = arguments["exclude"]
         seen = None if seen is None else seen.toarray() != 0
         check_lists(result, int(arguments["k"]), seen)
+
+
+@each_estimator
+@fuzz
+@given(data=st.data())
+def test_adding_items(name, data):
+    model = copy.deepcopy(fitted(name))
+    arguments = {"item_features": data.draw(values.features(3))}
+    if data.draw(st.integers(0, 4)) == 0:
+        arguments["labels"] = data.draw(values.NONSENSE)
+    added = call(model.add_items, **arguments)
+    if added is None:
+        assert model.n_features_in_ == N_ITEMS == len(model.item_embedding_)
+        return
+    n_items = N_ITEMS + len(added)
+    assert added.tolist() == list(range(N_ITEMS, n_items))
+    assert np.isfinite(model.item_embedding_).all()
+    check_lists(model.recommend(k=n_items), n_items, n_items=n_items)
 
 
 @each_estimator

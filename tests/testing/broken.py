@@ -354,3 +354,13 @@ class IgnoresLabels(Decomposition):
             shape = {"n_users": X.n_users, "n_items": X.n_items}
             X = Interactions(X.user, X.item, timestamp=X.timestamp, value=X.value, **shape)
         return super().fit(X, y, **options)
+
+
+@broken("check_added_items_are_recommended[ids]", "n_features_in_")
+class AddsNothing(Decomposition):
+    def item_vectors(self, item_features):
+        return self.item_embedding_[:3]
+
+    def add_items(self, item_features, labels=None):
+        n = self.n_features_in_
+        return np.arange(n, n + 3) if labels is None else labels
