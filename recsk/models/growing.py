@@ -59,8 +59,8 @@ class GrowingRecommender(TrainedRecommender):
         Raises
         ------
         ValueError
-            If the model was fitted without `item_features`, a modality or its width is another
-            one, or an item has no modality at all.
+            If the model was fitted without `item_features`, or with the same for all items, a
+            modality or its width is another one, or an item has no modality at all.
         TypeError
             If `item_features` is no dict, or an array does not hold numbers.
 
@@ -175,12 +175,11 @@ class GrowingRecommender(TrainedRecommender):
 
     def _place_new_items(self) -> None:
         """Give items without interactions the vectors that their content predicts."""
-        n_interactions = np.bincount(self.interactions_.indices, minlength=self.n_features_in_)
         if self._content_space is None:
             return
-        has_content = self._content.any(axis=1)
-        new = np.flatnonzero((n_interactions == 0) & has_content)
-        if not len(new) or not (has_content & (n_interactions > 0)).any():
+        has_content, seen = self._content.any(axis=1), self._n_interactions() > 0
+        new = np.flatnonzero(has_content & ~seen)
+        if not len(new) or not (has_content & seen).any():
             return
         estimate = self._make_new_item_model()(self._content[new], self.n_features_in_)
         self.item_embedding_[new] = estimate.vectors
@@ -194,6 +193,10 @@ class GrowingRecommender(TrainedRecommender):
             kept = self._new_item_model = self._make_new_item_model()
         return kept(content, self.n_features_in_)
 
+    def _n_interactions(self) -> npt.NDArray[np.int64]:
+        """Count the interactions of each item."""
+        return np.bincount(self.interactions_.indices, minlength=self.n_features_in_)
+
     def _make_new_item_model(self) -> NewItemModel:
         n_users = np.clip(_MAX_SCORES // self.n_features_in_, 1, _N_USERS)
         with_history = np.flatnonzero(np.diff(self.interactions_.indptr))
@@ -203,7 +206,7 @@ class GrowingRecommender(TrainedRecommender):
             self._content,
             self.item_embedding_,
             self._predicted_width(),
-            np.bincount(self.interactions_.indices, minlength=self.n_features_in_),
+            self._n_interactions(),
             getattr(self, "item_to_item_", None),
             self._stored_users(sample),
             self.interactions_[sample],
@@ -219,6 +222,11 @@ class GrowingRecommender(TrainedRecommender):
             raise ValueError(
                 f"this {type(self).__name__} knows no content of items, so that it cannot place "
                 "new ones: fit it with item_features (a file of an earlier version has none)"
+            )
+        if not (self._content.any(axis=1) & (self._n_interactions() > 0)).any():
+            raise ValueError(
+                f"this {type(self).__name__} cannot place new items: no item of the fit has both "
+                "interactions and features that differ from those of other items"
             )
         n = None if labels is None else len(labels)
         if isinstance(item_features, Mapping) and any(map(is_frame, item_features.values())):

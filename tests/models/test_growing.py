@@ -252,3 +252,10 @@ def test_labels_and_content_must_be_known(cls):
     without = cls(n_factors=4, max_epochs=1, random_state=0).fit(log(KNOWN))
     with pytest.raises(ValueError, match="fit it with item_features"):
         without.add_items(NEW)
+
+
+def test_content_must_tell_items_apart():
+    model = MDERecommender(n_factors=4, max_epochs=1, random_state=0)
+    model.fit(log(KNOWN), item_features={"v": np.ones((KNOWN, 3))})
+    with pytest.raises(ValueError, match="cannot place new items: no item of the fit has both"):
+        model.add_items({"v": np.eye(3)})

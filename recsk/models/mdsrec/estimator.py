@@ -92,7 +92,8 @@ class MDSRecRecommender(MDSRecSteps):
         the fit keep the vectors of the network, as in the paper, and those of `add_items` get the
         predicted ones as they are.
     item_bias : bool, default=True
-        Learn a bias of each item's scores. Cold items have the mean of the others. Paper: False.
+        Learn a bias of each item's scores. Cold items have the mean of the others, which
+        `new_item_share` then shifts. Paper: False.
     score_temperature : float, default=0.1
         Temperature :math:`\tau_s` of the softmax. Use 1 with ``similarity="dot"``.
     n_negatives : int or None, default=None
@@ -177,6 +178,10 @@ class MDSRecRecommender(MDSRecSteps):
     allowed, cut to the last `max_length`. An empty history, and a user without interactions, get
     the most popular items. Where users buy again, fit with ``repeats=True`` and recommend with
     ``exclude_seen=False``. `similar_items` and `similar_users` compare the modalities only.
+
+    An item without interactions gets the vector that a regression of learned vectors on content
+    predicts, corrected by the residuals of similar items, and the mean of their columns of B.
+    `add_items` does the same for items that arrive later.
 
     References
     ----------
