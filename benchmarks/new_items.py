@@ -181,7 +181,7 @@ def rows(data: Bunch, shares: list[float], seed: int) -> Iterator[tuple[str, Lis
     yield "ridge to ALS", by_vectors(data, als.user_embedding_, items)
     known_factors = als.user_embedding_, als.item_embedding_
     # Networks see the first components: all columns would take minutes.
-    vectors = PCA(min(128, vectors.shape[1]), random_state=0).fit_transform(vectors)
+    vectors = PCA(min(128, *vectors.shape), random_state=0).fit_transform(vectors)
     vectors *= len(vectors) ** 0.5 / np.linalg.norm(vectors)
     yield "DropoutNet", by_vectors(data, *dropoutnet(*known_factors, vectors, seed))
     yield "CLCRec", by_vectors(data, *clcrec(data.train, vectors, seed))
