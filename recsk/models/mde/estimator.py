@@ -88,9 +88,10 @@ class MDERecommender(MDESteps):
         Negatives of the softmax, drawn uniformly from the items with interactions.
     similarity : {"cosine", "dot"}, default="cosine"
         The score of a user and an item. Paper: "dot".
-    cooccurrence_weight : float, default=5.0
+    cooccurrence_weight : float, default=7.0
         Weight c of the item-to-item part of a score: 0 leaves it out, as the paper does. It is in
-        proportion to scores of ``similarity="cosine"``.
+        proportion to scores of ``similarity="cosine"``, and n interactions in all make it count
+        n / (n + 10 000).
     training : {"fast", "paper"}, default="fast"
         How the network is trained. "fast": feature columns are standardized, weights start at
         singular vectors of the interactions, a step propagates only from the users and items of
@@ -243,7 +244,7 @@ class MDERecommender(MDESteps):
         loss: Literal["bpr", "softmax"] = "softmax",
         n_negatives: int = 2048,
         similarity: Literal["dot", "cosine"] = "cosine",
-        cooccurrence_weight: float = 5.0,
+        cooccurrence_weight: float = 7.0,
         training: Literal["fast", "paper"] = "fast",
         learning_rate: float = 5e-3,
         batch_size: int | Literal["auto"] = "auto",
