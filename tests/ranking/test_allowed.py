@@ -76,13 +76,14 @@ def test_similar_among_some_rows(large_problem):
         np.testing.assert_allclose(scores, expected[1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("form", [np.asarray, sparse.csr_array])
 @pytest.mark.parametrize("value", [0, -3e38, np.inf, -np.inf])
-def test_a_mask_keeps_scores_to_the_last_digit(value):
+def test_a_mask_keeps_scores_to_the_last_digit(value, form):
     rng = np.random.default_rng(0)
     scores, mask = rng.normal(size=(5, 300_000)).astype("f4"), rng.random((5, 300_000)) < 0.5
     scores[:, ::7] = value
     expected = np.where(mask, scores, -np.inf)
-    keep(scores, mask)
+    keep(scores, form(np.r_[mask[:2], mask]), slice(2, 7))
     np.testing.assert_array_equal(scores, expected)
 
 

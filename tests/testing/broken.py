@@ -255,7 +255,7 @@ class RecommendsTheFirstItemsToNewUsers(Decomposition):
 @broken("check_items_for_each_user[ids]", "recommend(exclude_seen=True, items as boolean masks)")
 class UnitesTheItemsOfAllUsers(Decomposition):
     def recommend(self, user_ids=None, k=10, *, items=None, **options):
-        if np.ndim(items) == 2:
+        if isinstance(items, np.ndarray) and items.ndim == 2:
             items = np.flatnonzero(items.any(axis=0))
         return super().recommend(user_ids, k, items=items, **options)
 
