@@ -17,7 +17,7 @@ from recsk.ranking.engine import ONE_BLAS_THREAD, Ranking
 from recsk.ranking.scores import BlockScores, Scores
 from recsk.ranking.threads import in_fork, one_thread_in_forks
 
-__all__ = ["is_gather_faster", "rank", "top_k_of_blocks"]
+__all__ = ["rank", "top_k_of_blocks"]
 
 _BLOCK_ROWS = 256
 _GROUP = 64  # columns whose largest score stands for them
@@ -83,12 +83,9 @@ def rank(
         As `top_k_of_blocks`.
     """
     n, n_items = scores.shape
-    items = allowed.items
-    if items is not None and allowed.sets is None and is_gather_faster(n, n_items, len(items)):
+    items = allowed.to_gather(n)
+    if items is not None:
         scores, allowed, n_items = scores.among(items), allowed.among(items), len(items)
-    else:
-        items = None
-    banned = allowed.banned()
     ids = np.full((n, k), -1, dtype=np.int64)
     best = np.full((n, k), -np.inf, dtype=np.float32)
 
@@ -96,12 +93,10 @@ def rank(
         return ids, best
 
     def rank_rows(rows: slice) -> None:
-        if allowed.sets is not None and _are_pairs_faster(allowed.set_sizes(rows), n_items):
+        if allowed.are_pairs_faster(rows):
             _rank_pairs(scores, allowed, rows, ids[rows], best[rows])
             return
         block = scores.block(rows)
-        if banned is not None:
-            _forbid_columns(block, banned)
         allowed.forbid(block, rows)
         _take_best(block, ids[rows], best[rows])
 
@@ -116,30 +111,6 @@ def rank(
             for rows in blocks:
                 rank_rows(rows)
     return ids if items is None else np.where(ids < 0, -1, items[ids]), best
-
-
-def is_gather_faster(n_users: int, n_items: int, n_candidates: int) -> bool:
-    """Whether to copy the vectors of the candidates, rather than to score all items and mask.
-
-    To copy the vector of one item costs what it costs to score 22 users for it. Scores of one
-    user cost 6 times as much as in a large batch: the vectors are read once.
-    """
-    return n_candidates * (n_users + 27) < n_items * (n_users + 5)
-
-
-def _are_pairs_faster(sizes: npt.NDArray[Any], n_items: int) -> bool:
-    """Whether to score the items of each user one by one, rather than to score all and mask."""
-    return bool(sizes.sum() < n_items * (0.04 * len(sizes) + 0.2))
-
-
-def _forbid_columns(block: npt.NDArray[np.float32], banned: npt.NDArray[np.int64]) -> None:
-    """Set the scores of columns to -inf."""
-    if 16 * len(banned) < block.shape[1]:
-        block[:, banned] = -np.inf
-    else:  # one pass over the block is faster
-        limit = np.full(block.shape[1], np.inf, dtype=np.float32)
-        limit[banned] = -np.inf
-        np.minimum(block, limit, out=block)
 
 
 def _rank_pairs(

@@ -17,7 +17,7 @@ from recsk.data.checks import (
     check_vectors,
 )
 from recsk.ranking.allowed import Allowed
-from recsk.ranking.blocks import is_gather_faster, rank
+from recsk.ranking.blocks import rank
 from recsk.ranking.engine import (
     ENGINE_ROWS,
     ONE_BLAS_THREAD,
@@ -120,11 +120,9 @@ def top_k(
     if allowed.sets is not None or allowed.filtered is not None:
         products = CombinedScores(Users(users), catalogue, None, len(users), n_items)
         return rank(products, k, allowed, n_threads=n_threads, block_size=block_size)
-    candidates = allowed.items
-    if candidates is not None and is_gather_faster(len(users), n_items, len(candidates)):
+    candidates = allowed.to_gather(len(users))
+    if candidates is not None:
         catalogue, allowed = catalogue[candidates], allowed.among(candidates)
-    else:
-        candidates = None
     excluded, banned = ExcludedItems.from_csr(allowed.exclude), allowed.banned()
     if not catalogue.shape[1]:  # all scores are 0, but BLAS rejects vectors without columns
         users, catalogue = (np.zeros((len(x), 1), np.float32) for x in (users, catalogue))

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from recsk.ranking import blocks, similar, top_k
-from recsk.ranking.allowed import keep
+from recsk.ranking import similar, top_k
+from recsk.ranking.allowed import Allowed, keep
 from tests.ranking.cases import naive_top_k
 
 SHARES = [0, 0.01, 0.3, 0.9, 1]
@@ -16,9 +16,18 @@ def way(request, monkeypatch):
     """All rankings gather the candidates, or mask the others, or do what is faster."""
     if request.param != "measured":
         gathers = request.param == "gather"
-        monkeypatch.setattr(blocks, "_are_pairs_faster", lambda *_: gathers)
-        for module in ("exact", "blocks"):
-            monkeypatch.setattr(f"recsk.ranking.{module}.is_gather_faster", lambda *_: gathers)
+        monkeypatch.setattr(
+            Allowed, "are_pairs_faster", lambda self, _: gathers and self.sets is not None
+        )
+        monkeypatch.setattr(
+            Allowed,
+            "to_gather",
+            lambda self, _: (
+                np.flatnonzero(self.common)
+                if gathers and self.common is not None and self.sets is None
+                else None
+            ),
+        )
 
 
 @pytest.mark.parametrize("share", SHARES)
@@ -62,6 +71,12 @@ def test_sets_of_every_form_are_the_same(large_problem):
         np.testing.assert_array_equal(found[0], expected[0])
         for part in ("data", "indices") if hasattr(form, "indptr") else ():
             np.testing.assert_array_equal(getattr(form, part), getattr(before, part))
+
+
+def test_negative_exclusions_and_filters_do_not_cancel_out():
+    exclude, filter_items = (sparse.csr_array([[x, 0.0], [0.0, x]]) for x in (-1.0, 1.0))
+    ids, _ = top_k(np.ones((2, 1)), np.ones((2, 1)), 2, exclude=exclude, filter_items=filter_items)
+    np.testing.assert_array_equal(ids, [[1, -1], [0, -1]])
 
 
 def test_similar_among_some_rows(large_problem):
