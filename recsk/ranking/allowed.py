@@ -13,7 +13,6 @@ from recsk.data.checks import check_excluded, check_ids, check_unmasked, describ
 __all__ = ["Allowed", "check_sets", "count_candidates", "is_for_each", "keep"]
 
 Ids = npt.NDArray[np.int64]
-_INF = np.float32(np.inf)
 _BUFFER = 2**18  # numbers that a mask is applied to at once: they fit in the cache
 
 
@@ -92,7 +91,7 @@ class Allowed(NamedTuple):
     def forbid(self, block: npt.NDArray[np.float32], rows: slice) -> None:
         """Set the scores of some users for all items to -inf where these are not allowed."""
         if self.common is not None:
-            np.minimum(block, np.where(self.common, _INF, -_INF), out=block)
+            np.minimum(block, _limit(self.common), out=block)
         if self.exclude is not None:
             row, item = _nonzeros(self.exclude[rows])
             block[row, item] = -np.inf
@@ -179,14 +178,18 @@ def keep(block: npt.NDArray[np.float32], sets: Any, rows: slice) -> None:
     The minimum with inf or -inf takes a fifth of the time of an assignment by a mask.
     """
     step = max(_BUFFER // max(block.shape[1], 1), 1)
-    buffer = np.empty((min(step, len(block)), block.shape[1]), dtype=np.float32)
     for start in range(0, len(block), step):
         part = block[start : start + step]
-        limit = buffer[: len(part)]
-        np.copyto(limit, _as_mask(sets, rows.start + start, rows.start + start + len(part)))
-        limit -= np.float32(0.5)
-        limit *= _INF
-        np.minimum(part, limit, out=part)
+        mask = _as_mask(sets, rows.start + start, rows.start + start + len(part))
+        np.minimum(part, _limit(mask), out=part)
+
+
+def _limit(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float32]:
+    """Return inf inside the mask and -inf outside; a tenth of the time of np.where."""
+    limit = mask.astype(np.float32)
+    limit -= np.float32(0.5)
+    limit *= np.float32(np.inf)
+    return limit
 
 
 def _as_mask(sets: Any, start: int, stop: int) -> npt.NDArray[np.bool_]:
