@@ -309,6 +309,8 @@ class BaseRecommender(Pairs):
         """
         check_is_fitted(self)
         query = self._resolve_users(user_ids, None)
+        if items is None:
+            raise TypeError("items must name the items to rank; got None")
         candidates = self._check_item_sets(items, "items", query.seen.shape[0])
         k = count_candidates(candidates)
         if not k:

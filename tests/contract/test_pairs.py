@@ -110,7 +110,7 @@ def assert_same(found, expected):
 
 @pytest.mark.parametrize("labelled", [0, 1])
 @pytest.mark.parametrize("number", range(len(MODELS)), ids=[type(est).__name__ for est in MODELS])
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_calls_equal_the_naive_ranking(number, labelled, data):
     model, seen = FITTED[number, labelled]
