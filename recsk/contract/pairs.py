@@ -27,7 +27,7 @@ class Pairs(Learning):
     def score_pairs(self, user_ids: Any, items: Any, *, user_items: Any = None) -> Any:
         """Compute the scores of pairs of a user and an item.
 
-        They are the scores of `rank_items`, and those of `recommend` for unseen items. Only the
+        They are the scores of `recommend`, for seen items with ``exclude_seen=False``. Only the
         pairs are scored, if the scores are made of vectors and item-to-item weights.
 
         Parameters
@@ -101,7 +101,9 @@ class Pairs(Learning):
     ) -> tuple[npt.NDArray[Any], npt.NDArray[np.float32]]:
         """Find the users of the fit with the highest scores for given items.
 
-        Users without a history have no scores of their own: they are left out.
+        Users without a history have no scores of their own: they are left out. Users and items are
+        scored in blocks, so that memory stays bounded. A class with its own `score_block` computes
+        the scores of all items for each block of them.
 
         Parameters
         ----------
