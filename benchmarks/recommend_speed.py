@@ -167,7 +167,7 @@ def main() -> None:
         return
     report: dict[str, Any] = {
         "environment": environment.describe(),
-        "arguments": vars(args) | {"json": str(args.json)},
+        "arguments": {name: value for name, value in vars(args).items() if name != "json"},
     }
     columns = ("model", "threads", "users / s", "ratio", "extra MiB", "median ms", "p99 ms", "same")
     if not args.candidates:
