@@ -155,7 +155,7 @@ class CombinedScores(Scores):
             for start in range(0, len(rows), step):
                 some = slice(start, start + step)
                 pairs = vectors[rows[some]], self.item_vectors[columns[some]]
-                scores[some] = np.einsum("nd,nd->n", *pairs)
+                scores[some] = np.einsum("ij,ij->i", *pairs)
         if self.item_to_item is not None:
             scores += self._term_of_pairs(rows, columns)
         return scores
