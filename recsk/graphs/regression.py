@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
+from scipy.linalg.lapack import sposv
 
 from recsk.graphs.neighbors import top_k_products
 
@@ -144,4 +145,9 @@ def _solve(
     target = products[:, :-1, -1] * inside
     diagonal = np.arange(gram.shape[1])
     gram[:, diagonal, diagonal] += regularization
-    return np.linalg.solve(gram, target[:, :, None])[:, :, 0]
+    weights = np.empty_like(target)
+    for n in range(len(gram)):  # Cholesky one by one is faster than `np.linalg.solve` of all
+        _, weights[n], failed = sposv(gram[n], target[n])
+        if failed:  # by rounding, where the penalty is tiny beside the counts
+            weights[n] = np.linalg.lstsq(gram[n], target[n], rcond=None)[0]
+    return weights

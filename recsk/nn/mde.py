@@ -57,8 +57,8 @@ class MDENetwork(nn.Module):
         How a score compares the vectors of a user and an item.
     id_embedding : {"none", "add", "gate"}
         How a learned vector of each item is combined with its encoded features.
-    has_interactions : Tensor of shape (I, 1)
-        One for items with interactions, zero for cold items.
+    id_share : Tensor of shape (I, 1)
+        How far the learned vector of an item counts beside its content: zero for cold items.
     preference : Tensor of shape (M,) or None
         Fixed preference that all nodes share; None learns one for each node.
     tradeoff : {"preference", "uniform", "independent"}
@@ -69,7 +69,7 @@ class MDENetwork(nn.Module):
     """
 
     fixed_preference: torch.Tensor | None
-    has_interactions: torch.Tensor
+    id_share: torch.Tensor
 
     def __init__(
         self,
@@ -85,7 +85,7 @@ class MDENetwork(nn.Module):
         fusion: Literal["concat", "sum"],
         similarity: Literal["dot", "cosine"],
         id_embedding: Literal["none", "add", "gate"],
-        has_interactions: torch.Tensor,
+        id_share: torch.Tensor,
         preference: torch.Tensor | None,
         tradeoff: Literal["preference", "uniform", "independent"],
         generator: torch.Generator,
@@ -113,7 +113,7 @@ class MDENetwork(nn.Module):
             for _ in self.modalities
             if self.id_embedding == "gate"
         )
-        self.register_buffer("has_interactions", has_interactions, persistent=False)
+        self.register_buffer("id_share", id_share, persistent=False)
         self.register_buffer("fixed_preference", preference)
         if preference is None:
             self.user_preference = _zeros(n_users, self.n_modalities)
@@ -158,16 +158,16 @@ class MDENetwork(nn.Module):
         self, m: int, learned: torch.Tensor | None, ids: torch.Tensor | None
     ) -> torch.Tensor:
         features, present = self.modalities[m]
-        has_interactions = self.has_interactions
+        id_share = self.id_share
         if ids is not None and len(ids) < self.n_items:
             features, present = features[ids], present[ids]
-            has_interactions = has_interactions[ids]
+            id_share = id_share[ids]
         encoded = self.encoders[m](features)
         if learned is None:
             return self._normalize(encoded) * present
         # A cold item is never a positive: its id vector would only learn to be far from every
         # user. So a cold item has its content alone.
-        own = learned * has_interactions
+        own = learned * id_share
         # An item without the modality has its id vector alone: its filled features never count.
         if self.id_embedding == "add":
             return self._normalize(unit_vectors(encoded) * present + own)

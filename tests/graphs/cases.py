@@ -22,11 +22,11 @@ seeds = st.integers(0, 2**32 - 1)
 N_ITEMS = 10
 
 
-def check_graph(graph, expected):
+def check_graph(graph, expected, tolerance=1e-5):
     """Assert that a sparse graph is canonical, without stored zeros and as expected."""
     assert isinstance(graph, sp.csr_array) and graph.dtype == np.float32
     assert graph.has_canonical_format and (graph.data != 0).all()
-    np.testing.assert_allclose(graph.toarray(), expected, rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(graph.toarray(), expected, rtol=tolerance, atol=tolerance)
 
 
 def random_features(seed, n_items=9, n_columns=4):

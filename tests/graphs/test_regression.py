@@ -37,7 +37,8 @@ def test_all_weights_equal_the_reference(X, regularization, at_once, dense):
         patch.setattr(regression, "_ITEMS_AT_ONCE", at_once)
         patch.setattr(regression, "_MAX_DENSE_ITEMS", 10_000 if dense else 0)
         B = neighbor_regression(sp.csr_array(X), 10, regularization)
-    check_graph(B, regressions(X.astype(np.float64), 10, regularization))
+    # Counts of 1,200 beside a penalty of one half: float32 loses three digits.
+    check_graph(B, regressions(X.astype(np.float64), 10, regularization), tolerance=2e-4)
 
 
 @pytest.mark.parametrize("dense", [True, False])

@@ -174,8 +174,9 @@ def initial(p, problem):
     for m, (F, present) in enumerate(zip(problem.features, problem.present, strict=True)):
         encoded = _encode(p, m, F)
         for i in range(len(items)):
-            # A cold item has no id vector beside its content.
-            id_vector = p["item"][i] * problem.R[:, i].any() if "item" in p else None
+            # The id vector counts the less beside the content, the fewer interactions there are.
+            n = problem.R[:, i].sum()
+            id_vector = p["item"][i] * n / (n + problem.id_shrinkage) if "item" in p else None
             if problem.id_embedding == "none":
                 items[i, m] = scale(encoded[i]) if present[i] else 0
             elif problem.id_embedding == "add":

@@ -50,6 +50,7 @@ class Problem:
     n_layers: int = 2
     user_neighbors: int = 2
     item_neighbors: int = 2
+    id_shrinkage: float = 1.5
     R = R
 
     @property
@@ -73,6 +74,7 @@ class Problem:
         users = reference.user_graph(R, max(self.user_neighbors, 1))
         fixed = np.arange(1, max(self.n_modalities, 1) + 1, dtype=np.float32)
         generator = torch.Generator().manual_seed(seed)
+        n_of_items = R.sum(axis=0, dtype=np.float32)[:, None]
         network = MDENetwork(
             [
                 Modality(
@@ -95,7 +97,7 @@ class Problem:
             fusion=self.fusion,
             similarity=self.similarity,
             id_embedding=self.id_embedding,
-            has_interactions=torch.as_tensor(R.any(axis=0)[:, None], dtype=torch.float32),
+            id_share=torch.as_tensor(n_of_items / (n_of_items + self.id_shrinkage)),
             preference=torch.as_tensor(fixed / fixed.sum()) if self.preference == "fixed" else None,
             tradeoff=self.tradeoff,
             generator=generator,

@@ -59,7 +59,8 @@ class MDERecommender(MDESteps):
         Scale the initial vectors of users and items to length one before propagation.
     id_embedding : {"none", "add", "gate"}, default="add"
         Whether an item also has a learned vector: "add" adds it to the encoded features, "gate"
-        multiplies it by a gate computed from them (as MGCN). Cold items have none. Paper: "none".
+        multiplies it by a gate computed from them (as MGCN). With ``training="fast"`` that of an
+        item with n interactions counts n / (n + 5). Cold items have none. Paper: "none".
     fusion : {"concat", "sum"}, default="concat"
         How the weighted modalities are joined (Eq. 5).
     preference : "learned" or array-like of shape (n_modalities,), default="learned"

@@ -10,7 +10,7 @@ __all__ = ["RECIPES", "Recipe"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """What the parameter `training` chooses.
+    r"""What the parameter `training` chooses.
 
     Attributes
     ----------
@@ -26,6 +26,9 @@ class Recipe:
         b: an interaction of a user with n interactions weighs :math:`n^{-b}` in ranking losses.
     max_alignment : int
         Interactions of a batch whose users and items the difference and alignment losses compare.
+    id_shrinkage : float
+        :math:`\kappa`: the learned vector of an item with n interactions counts
+        :math:`n / (n + \kappa)` beside its content.
     """
 
     standardize: bool
@@ -34,9 +37,10 @@ class Recipe:
     schedule: Literal["one-cycle", "constant"]
     user_balance: float
     max_alignment: int
+    id_shrinkage: float
 
 
 RECIPES = {
-    "fast": Recipe(True, "spectral", "cached", "one-cycle", 0.5, 128),
-    "paper": Recipe(False, "random", "full", "constant", 0.0, 2048),
+    "fast": Recipe(True, "spectral", "cached", "one-cycle", 0.5, 128, 5.0),
+    "paper": Recipe(False, "random", "full", "constant", 0.0, 2048, 0.0),
 }

@@ -94,7 +94,6 @@ class MDESteps(MDEServing):
         prepared = replace(prepared, train_set=train_set)
         n_users, n_items = train_set.shape
         preference = self._fixed_preference(len(prepared.features))
-        has_interactions = np.bincount(train_set.indices, minlength=n_items) > 0
         encoded = list(prepared.modalities)
         if not self.hidden_factor:
             n_columns = _COLUMNS_PER_FACTOR * int(self.n_factors)
@@ -111,7 +110,7 @@ class MDESteps(MDEServing):
             fusion=self.fusion,
             similarity=self.similarity,
             id_embedding=self.id_embedding,
-            has_interactions=torch.as_tensor(has_interactions[:, None], dtype=torch.float32),
+            id_share=self._id_shares(train_set),
             preference=None if preference is None else torch.as_tensor(preference),
             tradeoff=self.tradeoff,
             generator=torch.Generator().manual_seed(prepared.seed),
@@ -131,6 +130,12 @@ class MDESteps(MDEServing):
         matrix = sp.csr_array(roots, shape=interactions.shape)
         weights = neighbor_regression(matrix, _N_CO_OCCURRING, regularization)
         return sp.csr_matrix(weights * np.float32(self.cooccurrence_weight))
+
+    def _id_shares(self, train_set: sp.csr_matrix) -> torch.Tensor:
+        """How far learned vectors of items count, (n_items, 1): those of cold items not at all."""
+        n_interactions = np.bincount(train_set.indices, minlength=train_set.shape[1])
+        shares = n_interactions / np.maximum(n_interactions + self._recipe.id_shrinkage, 1)
+        return torch.as_tensor(shares[:, None], dtype=torch.float32)
 
     def _build_graphs(self, prepared: Prepared[sp.csr_matrix]) -> Graphs:
         train_set, device = prepared.train_set, prepared.device

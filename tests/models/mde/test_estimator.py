@@ -49,6 +49,12 @@ def reference():
     return small().fit(TRAIN, item_features=FEATURES)
 
 
+@pytest.mark.parametrize("training, expected", [("fast", [2 / 7, 1 / 6, 0]), ("paper", [1, 1, 0])])
+def test_learned_vectors_of_items_with_few_interactions_count_less(training, expected):
+    shares = small(training=training)._id_shares(sparse.csr_matrix([[1, 1, 0], [1, 0, 0]]))
+    np.testing.assert_allclose(shares[:, 0], expected, rtol=1e-6)
+
+
 @pytest.mark.parametrize("n_modalities", [0, 1, 2, 3, 4])
 @pytest.mark.parametrize("make", [small, functools.partial(MDERecommender.paper, **EVERYTHING_ON)])
 def test_any_number_of_modalities(make, n_modalities):

@@ -44,7 +44,7 @@ def model(n_layers=2, user_neighbors=2, alike=True, normalize=True, R=R):
         fusion="concat",
         similarity="dot",
         id_embedding="none",
-        has_interactions=torch.ones(I, 1),
+        id_share=torch.ones(I, 1),
         preference=None,
         tradeoff="uniform",
         generator=torch.Generator().manual_seed(0),
