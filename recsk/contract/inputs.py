@@ -136,11 +136,15 @@ class InputChecks(FittedState):
         labels = self._labels.get("item")
         return check_names(items, name, labels, self.n_features_in_, "items", dimensions)
 
+    def _check_item_list(self, items: Any, name: str) -> Any:
+        """Return items for all rows as ids. None and sets of each row come back as they are."""
+        if items is None or is_for_each(items):
+            return items
+        return self._check_items(items, name)
+
     def _check_item_sets(self, items: Any, name: str, n: int) -> Any:
-        """Return items for all of n rows as ids, or the items of each row as they are ranked."""
-        if items is None or not is_for_each(items):
-            return None if items is None else self._check_items(items, name)
-        return check_sets(items, name, (n, self.n_features_in_))
+        """Return sets of items of n rows as they are ranked. Ids for all come back as they are."""
+        return check_sets(items, name, (n, self.n_features_in_)) if is_for_each(items) else items
 
     def _check_user_sets(self, users: Any, name: str, n: int) -> Any:
         """Return users for all of n rows as ids, or the users of each row as they are ranked."""

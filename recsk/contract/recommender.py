@@ -144,6 +144,8 @@ class BaseRecommender(Pairs):
             if not isinstance(value, bool | np.bool_):
                 raise TypeError(f"{name} must be a bool, got {value!r}")
         k = check_positive_int(k)
+        items = self._check_item_list(items, "items")
+        filter_items = self._check_item_list(filter_items, "filter_items")
         query = self._resolve_users(user_ids, user_items)
         n = query.seen.shape[0]
         items = self._check_item_sets(items, "items", n)
@@ -308,10 +310,11 @@ class BaseRecommender(Pairs):
         scores : ndarray of shape (n, n_candidates), float32
         """
         check_is_fitted(self)
-        query = self._resolve_users(user_ids, None)
         if items is None:
             raise TypeError("items must name the items to rank; got None")
-        candidates = self._check_item_sets(items, "items", query.seen.shape[0])
+        candidates = self._check_item_list(items, "items")
+        query = self._resolve_users(user_ids, None)
+        candidates = self._check_item_sets(candidates, "items", query.seen.shape[0])
         k = count_candidates(candidates)
         if not k:
             raise ValueError("items must name at least one item; got none")
@@ -344,8 +347,10 @@ class BaseRecommender(Pairs):
         check_is_fitted(self)
         queries = self._check_items(item_ids, "item_ids", (0, 1))
         k = check_positive_int(k)
-        items = self._check_item_sets(items, "items", queries.size)
-        filter_items = self._check_item_sets(filter_items, "filter_items", queries.size)
+        items, filter_items = (
+            self._check_item_sets(self._check_item_list(x, name), name, queries.size)
+            for name, x in (("items", items), ("filter_items", filter_items))
+        )
         ids, scores = self._most_similar(queries.reshape(-1), k, items, filter_items)
         named = self._name_items(ids)
         return (named[0], scores[0]) if queries.ndim == 0 else (named, scores)
