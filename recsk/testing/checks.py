@@ -12,10 +12,12 @@ from unittest import SkipTest
 from recsk.contract.recommender import BaseRecommender
 from recsk.testing import (
     answers,
+    candidates,
     evaluation,
     fitting,
     histories,
     inputs,
+    pairs,
     parameters,
     persistence,
     refitting,
@@ -37,6 +39,8 @@ _MODULES = [
     refitting,
     histories,
     vectors,
+    candidates,
+    pairs,
     inputs,
     weights,
     evaluation,
