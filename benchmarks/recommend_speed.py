@@ -1,6 +1,7 @@
 """Users per second of top-k recommendation beside implicit's: a table on stdout and a JSON file.
 
     python benchmarks/recommend_speed.py
+    python benchmarks/recommend_speed.py --candidates --items 50000 --users 1000 --threads 1
 
 100,000 users and 100,000 items of width 128 with random vectors, every user having seen items of
 a power law, which are masked: the same vectors in an estimator of recsk and in a model of
@@ -9,6 +10,10 @@ term, 100 random neighbours for each item, to the vectors; implicit has no such 
 BLAS has one thread, as implicit
 advises. Extra memory is the peak of a call less what the process held before it. Latency is that
 of one user at a time.
+
+With ``--candidates``, the price of ``items=``: half, a tenth and 100 items, one set for all users
+or one for each (a boolean mask, "csr" as a sparse matrix), for 1, 10, 100 and all users in a call.
+CPU time of the calls in turn, medians, as ratios to the whole catalogue.
 """
 
 from __future__ import annotations
@@ -33,7 +38,7 @@ from synthetic import power_law
 from recsk import Interactions, MDERecommender
 from recsk.contract import Learned
 
-Recommend = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray]]
+Recommend = Callable[..., tuple[np.ndarray, np.ndarray]]
 
 
 def models(args: argparse.Namespace) -> dict[str, Recommend]:
@@ -98,6 +103,45 @@ def measure(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
     return found
 
 
+def measure_candidates(args: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """CPU milliseconds of calls with `items=`, and their ratios to a call without."""
+    recommend = models(args)
+    del recommend["implicit"]
+    rng = np.random.default_rng(2)
+    found: dict[str, dict[str, Any]] = {}
+    for n in sorted({1, 10, 100, args.users}):
+        if n > args.users:
+            continue
+        users = rng.permutation(args.users)[:n]
+        asked: dict[str, Any] = {"whole": None}
+        for name, size in (("half", args.items // 2), ("tenth", args.items // 10), ("100", 100)):
+            mask = rng.random((n, args.items)) < size / args.items
+            asked[name] = rng.permutation(args.items)[:size]
+            asked[f"{name}, each"] = mask
+            asked[f"{name}, each, csr"] = sp.csr_array(mask)
+        for model, ask in recommend.items():
+            times: dict[str, list[float]] = {name: [] for name in asked}
+            for repeat in range(args.repeats + 1):
+                for name, items in asked.items():
+                    start = time.process_time()
+                    ask(users, args.k, items=items)
+                    if repeat:  # the first call warms up
+                        times[name].append(1e3 * (time.process_time() - start))
+            medians = {name: float(np.median(values)) for name, values in times.items()}
+            ratios = {name: value / medians["whole"] for name, value in medians.items()}
+            found[f"{model}, {n} users"] = {"cpu_ms": times, "median_ms": medians, "ratio": ratios}
+    return found
+
+
+def print_candidates(found: dict[str, dict[str, Any]], threads: int) -> None:
+    """The ratios as a table."""
+    names = list(next(iter(found.values()))["ratio"])[1:]
+    print(f"{f'{threads} threads':<22}{'whole, ms':>12}" + "".join(f"{x:>18}" for x in names))
+    for name, row in found.items():
+        ratios = "".join(f"{row['ratio'][x]:>18.2f}" for x in names)
+        print(f"{name:<22}{row['median_ms']['whole']:>12.2f}{ratios}", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--users", type=int, default=100_000)
@@ -112,19 +156,22 @@ def main() -> None:
     parser.add_argument(
         "--measure", action="store_true", help="(what the script calls itself with)"
     )
-    parser.add_argument(
-        "--json", type=Path, default=Path(__file__).parent / "results/recommend_speed.json"
-    )
+    parser.add_argument("--candidates", action="store_true", help="measure `items=` instead")
+    parser.add_argument("--json", type=Path, help="where to write, under results/ by default")
     args = parser.parse_args()
+    if args.json is None:
+        name = "candidates" if args.candidates else "speed"
+        args.json = Path(__file__).parent / f"results/recommend_{name}.json"
     if args.measure:
-        print(json.dumps(measure(args)))
+        print(json.dumps((measure_candidates if args.candidates else measure)(args)))
         return
     report: dict[str, Any] = {
         "environment": environment.describe(),
-        "arguments": vars(args) | {"json": str(args.json)},
+        "arguments": {name: value for name, value in vars(args).items() if name != "json"},
     }
     columns = ("model", "threads", "users / s", "ratio", "extra MiB", "median ms", "p99 ms", "same")
-    print(("{:<10}" + "{:>12}" * 7).format(*columns))
+    if not args.candidates:
+        print(("{:<10}" + "{:>12}" * 7).format(*columns))
     for threads in args.threads:
         # A process of its own: how many threads there are is settled when libraries are loaded.
         limits = {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": "1"}
@@ -133,6 +180,9 @@ def main() -> None:
             command, env={**os.environ, **limits}, stdout=subprocess.PIPE, text=True, check=True
         )
         found = report[f"{threads} threads"] = json.loads(done.stdout)
+        if args.candidates:
+            print_candidates(found, threads)
+            continue
         for name, row in found.items():
             ratio = row["users_per_second"] / found["implicit"]["users_per_second"]
             print(

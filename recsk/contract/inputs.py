@@ -21,6 +21,7 @@ from recsk.data.matching import get_labels, match_held_out, match_histories
 from recsk.data.matrices import check_one_row_per_user, interaction_matrix
 from recsk.data.names import check_names
 from recsk.data.sequences import check_ordered
+from recsk.ranking.allowed import check_sets, is_for_each
 
 __all__ = ["InputChecks"]
 
@@ -134,6 +135,25 @@ class InputChecks(FittedState):
     ) -> np.ndarray:
         labels = self._labels.get("item")
         return check_names(items, name, labels, self.n_features_in_, "items", dimensions)
+
+    def _check_item_list(self, items: Any, name: str) -> Any:
+        """Return items for all rows as ids. None and sets of each row come back as they are."""
+        if items is None or is_for_each(items):
+            return items
+        return self._check_items(items, name)
+
+    def _check_item_sets(self, items: Any, name: str, n: int) -> Any:
+        """Return sets of items of n rows as they are ranked. Ids for all come back as they are."""
+        return check_sets(items, name, (n, self.n_features_in_)) if is_for_each(items) else items
+
+    def _check_user_sets(self, users: Any, name: str, n: int) -> Any:
+        """Return users for all of n rows as ids, or the users of each row as they are ranked."""
+        if users is None:
+            return None
+        if is_for_each(users):
+            return check_sets(users, name, (n, self.n_users_), "user")
+        labels = self._labels.get("user")
+        return check_names(users, name, labels, self.n_users_, "users", (1,))
 
     def _check_histories(self, user_items: Any) -> tuple[npt.NDArray[Any], Interactions]:
         """Return the names of new users, and their histories with the items of the fit."""

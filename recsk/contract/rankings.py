@@ -13,8 +13,10 @@ import scipy.sparse as sp
 from recsk.contract.answers import Query
 from recsk.contract.inputs import InputChecks
 from recsk.data.interactions import Interactions
-from recsk.ranking.blocks import top_k_of_blocks
+from recsk.ranking.allowed import Allowed, is_for_each
+from recsk.ranking.blocks import rank, top_k_of_blocks
 from recsk.ranking.exact import similar, top_k
+from recsk.ranking.scores import BlockScores, CombinedScores, Scores
 from recsk.ranking.threads import one_thread_in_forks
 from recsk.ranking.users import Users, combine_scores
 
@@ -119,38 +121,45 @@ class Rankings(InputChecks):
         seen: sp.csr_matrix,
         k: int,
         exclude_seen: bool,
-        items: npt.NDArray[np.int64] | None,
-        filter_items: npt.NDArray[np.int64] | None,
+        items: Any,
+        filter_items: Any,
     ) -> IdsAndScores:
         """Rank items for users, by popularity for users without a history."""
-        options: dict[str, Any] = {"items": items, "filter_items": filter_items}
-        if not self._is_factorized():
-            options["exclude"] = seen if exclude_seen else None
+        sets: dict[str, Any] = {"items": items, "filter_items": filter_items}
+        exclude = seen if exclude_seen else None
+        if self._is_factorized():
+            assert users.vectors is not None
+            options = {**sets, "exclude": exclude, "check_finite": False}
+            ids, scores = top_k(users.vectors, self.item_embedding_, k, **options)
+        else:
             if not (exclude_seen or self._relates_seen()):
                 users = replace(users, unrelated=seen)
-            ids, scores = top_k_of_blocks(
-                lambda rows: self.score_block(users[rows]),
-                seen.shape[0],
-                self.n_features_in_,
-                k,
-                **options,
-            )
-        else:
-            assert users.vectors is not None
-            options |= {"exclude": seen if exclude_seen else None, "check_finite": False}
-            ids, scores = top_k(users.vectors, self.item_embedding_, k, **options)
-        empty = np.diff(seen.indptr) == 0
-        if empty.any():
-            popular = self._popularity_vectors()
-            ids[empty], scores[empty] = top_k(
-                *popular, k, items=items, filter_items=filter_items, check_finite=False
-            )
+            allowed = Allowed.read(exclude, items, filter_items, seen.shape)
+            ids, scores = rank(self._scores(users, seen.shape[0]), k, allowed)
+        empty = np.flatnonzero(np.diff(seen.indptr) == 0)
+        if len(empty):
+            user, popularity = self._popularity_vectors()
+            if any(map(is_for_each, sets.values())):
+                user = np.repeat(user, len(empty), axis=0)
+                sets = {name: x[empty] if is_for_each(x) else x for name, x in sets.items()}
+            ids[empty], scores[empty] = top_k(user, popularity, k, check_finite=False, **sets)
         return ids, scores
 
-    def _most_similar(self, ids: npt.NDArray[np.int64], k: int) -> IdsAndScores:
+    def _scores(self, users: Users, n: int) -> Scores:
+        """Return the scores of n users, computed where they are needed."""
+        shape = n, self.n_features_in_
+        if self._scores_blocks():
+            return BlockScores(lambda rows: self.score_block(users[rows]), shape)
+        vectors = getattr(self, "item_embedding_", None)
+        return CombinedScores(users, vectors, getattr(self, "item_to_item_", None), *shape)
+
+    def _most_similar(
+        self, ids: npt.NDArray[np.int64], k: int, items: Any, filter_items: Any
+    ) -> IdsAndScores:
         """Find items by the cosine of vectors; without vectors, by the item-to-item weights."""
+        sets = {"items": items, "filter_items": filter_items}
         if self._has_vectors():
-            return similar(self._similarity_vectors(self.item_embedding_), ids, k)
+            return similar(self._similarity_vectors(self.item_embedding_), ids, k, **sets)
         n, n_items = len(ids), self.n_features_in_
         itself = sp.csr_matrix((np.ones(n, "f4"), ids, np.arange(n + 1)), shape=(n, n_items))
         weights = self.item_to_item_
@@ -159,7 +168,7 @@ class Rankings(InputChecks):
             some = weights[ids[block]]
             return some.toarray() if sp.issparse(some) else some
 
-        return top_k_of_blocks(rows, n, n_items, k, exclude=itself)
+        return top_k_of_blocks(rows, n, n_items, k, exclude=itself, **sets)
 
     def _name_items(self, ids: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
         """Return labels of items where the model speaks labels, else the ids."""
@@ -217,14 +226,18 @@ class Rankings(InputChecks):
             weights = self.weigh_histories(seen)
         return Users(vectors, weights)
 
-    def _stored_users(self, ids: npt.NDArray[np.int64]) -> Users:
-        """Return users of the fit."""
+    def _stored_users(self, ids: npt.NDArray[np.int64] | None = None) -> Users:
+        """Return users of the fit; None returns all of them, without copies."""
+
+        def of(rows: Any) -> Any:
+            return rows if ids is None else rows[ids]
+
         weights = None
         if hasattr(self, "history_weights_"):
-            weights = self.history_weights_[ids]
+            weights = of(self.history_weights_)
         elif hasattr(self, "item_to_item_"):
-            weights = self.weigh_histories(self.interactions_[ids])
-        return Users(self.user_embedding_[ids] if self._has_vectors() else None, weights)
+            weights = self.weigh_histories(of(self.interactions_))
+        return Users(of(self.user_embedding_) if self._has_vectors() else None, weights)
 
     def _known_users(self, user_ids: Any) -> Query:
         ids, scalar = self._check_users(user_ids)

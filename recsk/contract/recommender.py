@@ -13,11 +13,12 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 
 from recsk.contract.answers import ranking_frame
-from recsk.contract.learning import Learning
+from recsk.contract.pairs import Pairs
 from recsk.data.checks import check_positive_int
 from recsk.data.forms import check_no_target
 from recsk.data.interactions import Interactions
 from recsk.metrics.evaluation import evaluate
+from recsk.ranking.allowed import count_candidates
 from recsk.ranking.approximate import ItemIndex
 from recsk.ranking.exact import similar
 
@@ -37,7 +38,7 @@ def _after_fit(*names: str) -> Callable[[Any], bool]:
     return check
 
 
-class BaseRecommender(Learning):
+class BaseRecommender(Pairs):
     r"""What all recommenders share: everything but what they learn.
 
     A subclass defines `learn`, which returns what scores are made of, and `encode` if it has
@@ -107,9 +108,11 @@ class BaseRecommender(Learning):
             space. Beside `user_ids`, these rows follow those of the known users.
         exclude_seen : bool, default=True
             Leave out the items of the user's history.
-        items : array-like of labels or int, default=None
-            Only these items may be recommended.
-        filter_items : array-like of labels or int, default=None
+        items : array-like of labels or int, sparse matrix or boolean mask, default=None
+            Only these items may be recommended, to all users. A matrix or mask of shape
+            (n, n_items) has the items of each user in its row; with labels, columns are in the
+            order of `items_`.
+        filter_items : array-like of labels or int, sparse matrix or boolean mask, default=None
             These items may not be recommended.
         as_frame : bool, default=False
             Return a long pandas frame with the columns user, item, rank (from 1) and score,
@@ -131,7 +134,7 @@ class BaseRecommender(Learning):
         KeyError
             If the label of a user or an item is unknown; the first one is named.
         TypeError
-            If ids are not integers, or `user_items` is none of the forms above.
+            If ids are not integers, or `user_items` or a mask is none of the forms above.
         ValueError
             If `k` is below 1 or a shape is wrong.
         """
@@ -140,11 +143,12 @@ class BaseRecommender(Learning):
             if not isinstance(value, bool | np.bool_):
                 raise TypeError(f"{name} must be a bool, got {value!r}")
         k = check_positive_int(k)
-        items = None if items is None else self._check_items(items, "items")
-        filter_items = (
-            None if filter_items is None else self._check_items(filter_items, "filter_items")
-        )
+        items = self._check_item_list(items, "items")
+        filter_items = self._check_item_list(filter_items, "filter_items")
         query = self._resolve_users(user_ids, user_items)
+        n = query.seen.shape[0]
+        items = self._check_item_sets(items, "items", n)
+        filter_items = self._check_item_sets(filter_items, "filter_items", n)
         ids, scores = self._rank(query.users, query.seen, k, exclude_seen, items, filter_items)
         if as_frame:
             return ranking_frame(query.names, self._name_items(ids), scores)
@@ -293,26 +297,34 @@ class BaseRecommender(Learning):
         ----------
         user_ids : label, int or array-like of shape (n,)
             Users of the fit.
-        items : array-like of labels or int, shape (n_candidates,)
-            Items to rank, the same for every user; repeats count once.
+        items : array-like of labels or int, sparse matrix or boolean mask
+            Items to rank, the same for every user; repeats count once. A matrix or mask of shape
+            (n, n_items) has the items of each user in its row, as in `recommend`.
 
         Returns
         -------
         items : ndarray of shape (n, n_candidates), int64 or object
-            The items, best first. A scalar user gives (n_candidates,).
+            The items, best first. Users with fewer items than others have -1 or None at the end.
+            A scalar user gives (n_candidates,).
         scores : ndarray of shape (n, n_candidates), float32
         """
         self = self._as_fitted()
-        candidates = np.unique(self._check_items(items, "items"))
-        if not candidates.size:
-            raise ValueError("items must name at least one item; got none")
+        if items is None:
+            raise TypeError("items must name the items to rank; got None")
+        candidates = self._check_item_list(items, "items")
         query = self._resolve_users(user_ids, None)
-        ids, scores = self._rank(query.users, query.seen, len(candidates), False, candidates, None)
+        candidates = self._check_item_sets(candidates, "items", query.seen.shape[0])
+        k = count_candidates(candidates)
+        if not k:
+            raise ValueError("items must name at least one item; got none")
+        ids, scores = self._rank(query.users, query.seen, k, False, candidates, None)
         named = self._name_items(ids)
         return (named[0], scores[0]) if query.scalar else (named, scores)
 
     @available_if(_after_fit("item_embedding_", "item_to_item_"))
-    def similar_items(self, item_ids: Any, k: int = 10) -> Ranked:
+    def similar_items(
+        self, item_ids: Any, k: int = 10, *, items: Any = None, filter_items: Any = None
+    ) -> Ranked:
         """Find the items most similar to given items.
 
         By the cosine of their vectors. A model without vectors uses its item-to-item weights.
@@ -321,6 +333,9 @@ class BaseRecommender(Learning):
         ----------
         item_ids : label, int or array-like of shape (n,)
         k : int, default=10
+        items, filter_items : array-like, sparse matrix or boolean mask, default=None
+            Only these items may be found, or not these; as in `recommend`, for all of `item_ids`
+            or for each its row.
 
         Returns
         -------
@@ -330,18 +345,27 @@ class BaseRecommender(Learning):
         """
         self = self._as_fitted()
         queries = self._check_items(item_ids, "item_ids", (0, 1))
-        ids, scores = self._most_similar(queries.reshape(-1), check_positive_int(k))
+        k = check_positive_int(k)
+        items, filter_items = (
+            self._check_item_sets(self._check_item_list(x, name), name, queries.size)
+            for name, x in (("items", items), ("filter_items", filter_items))
+        )
+        ids, scores = self._most_similar(queries.reshape(-1), k, items, filter_items)
         named = self._name_items(ids)
         return (named[0], scores[0]) if queries.ndim == 0 else (named, scores)
 
     @available_if(_after_fit("user_embedding_"))
-    def similar_users(self, user_ids: Any, k: int = 10) -> Ranked:
+    def similar_users(
+        self, user_ids: Any, k: int = 10, *, users: Any = None, filter_users: Any = None
+    ) -> Ranked:
         """Find the users most similar to given users, by the cosine of their vectors.
 
         Parameters
         ----------
         user_ids : label, int or array-like of shape (n,)
         k : int, default=10
+        users, filter_users : array-like, sparse matrix or boolean mask, default=None
+            Only these users may be found, or not these; as in `recommend_users`.
 
         Returns
         -------
@@ -350,9 +374,12 @@ class BaseRecommender(Learning):
         scores : ndarray of shape (n, k), float32
         """
         self = self._as_fitted()
-        users, scalar = self._check_users(user_ids)
-        ids, scores = similar(
-            self._similarity_vectors(self.user_embedding_), users, check_positive_int(k)
-        )
+        queries, scalar = self._check_users(user_ids)
+        k = check_positive_int(k)
+        sets = {
+            "items": self._check_user_sets(users, "users", len(queries)),
+            "filter_items": self._check_user_sets(filter_users, "filter_users", len(queries)),
+        }
+        ids, scores = similar(self._similarity_vectors(self.user_embedding_), queries, k, **sets)
         named = self._name_users(ids)
         return (named[0], scores[0]) if scalar else (named, scores)

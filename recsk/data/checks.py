@@ -125,9 +125,8 @@ def check_ids(
         raise ValueError(
             f"{name} must be {' or '.join(f'{n}-D' for n in dimensions)}; got shape {array.shape}"
         )
-    out_of_range = (array < 0) | (array >= size)
-    if out_of_range.any():
-        first = array[out_of_range].flat[0]
+    if array.size and (array.min() < 0 or array.max() >= size):
+        first = array[(array < 0) | (array >= size)].flat[0]
         raise IndexError(f"{name} has {first}, but {what} go from 0 to {size - 1}")
     return array.astype(np.int64)
 

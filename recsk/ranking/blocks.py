@@ -11,18 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
-from recsk.data.checks import (
-    check_excluded,
-    check_ids,
-    check_positive_int,
-    check_thread_count,
-)
+from recsk.data.checks import check_positive_int, check_thread_count
+from recsk.ranking.allowed import Allowed
 from recsk.ranking.engine import ONE_BLAS_THREAD, Ranking
+from recsk.ranking.scores import BlockScores, Scores
 from recsk.ranking.threads import in_fork, one_thread_in_forks
 
-__all__ = ["top_k_of_blocks"]
+__all__ = ["rank", "top_k_of_blocks"]
 
-_BLOCK_BYTES = 2**26  # memory for the scores of a block
 _BLOCK_ROWS = 256
 _GROUP = 64  # columns whose largest score stands for them
 
@@ -34,8 +30,8 @@ def top_k_of_blocks(
     k: int,
     *,
     exclude: Any = None,
-    items: npt.ArrayLike | None = None,
-    filter_items: npt.ArrayLike | None = None,
+    items: Any = None,
+    filter_items: Any = None,
     n_threads: int = 0,
 ) -> Ranking:
     """Find the k items with the largest scores for each user.
@@ -71,41 +67,71 @@ def top_k_of_blocks(
     array([[1, 2]])
     """
     k = check_positive_int(k, "k")
-    n_threads = check_thread_count(n_threads) or _openmp_effective_n_threads()
-    excluded = check_excluded(exclude, (n_users, n_items))
-    forbidden = np.zeros(n_items, dtype=bool)
+    allowed = Allowed.read(exclude, items, filter_items, (n_users, n_items))
+    n_threads = check_thread_count(n_threads)
+    return rank(BlockScores(score_block, (n_users, n_items)), k, allowed, n_threads=n_threads)
+
+
+def rank(
+    scores: Scores, k: int, allowed: Allowed, *, n_threads: int = 0, block_size: int | None = None
+) -> Ranking:
+    """Find the k columns with the largest scores for each row; arguments are checked.
+
+    Returns
+    -------
+    ids, scores : ndarray of shape (n_rows, k), int64 and float32
+        As `top_k_of_blocks`.
+    """
+    n, n_items = scores.shape
+    items = allowed.to_gather(n)
     if items is not None:
-        forbidden[:] = True
-        forbidden[check_ids(items, "items", n_items)] = False
-    if filter_items is not None:
-        forbidden[check_ids(filter_items, "filter_items", n_items)] = True
-    ids = np.full((n_users, k), -1, dtype=np.int64)
-    scores = np.full((n_users, k), -np.inf, dtype=np.float32)
+        scores, allowed, n_items = scores.among(items), allowed.among(items), len(items)
+    ids = np.full((n, k), -1, dtype=np.int64)
+    best = np.full((n, k), -np.inf, dtype=np.float32)
 
-    def rank(rows: slice) -> None:
-        block = np.asarray(score_block(rows), dtype=np.float32)
-        shape = rows.stop - rows.start, n_items
-        if block.shape != shape:
-            raise ValueError(f"a block of scores must have shape {shape}; got {block.shape}")
-        if forbidden.any():
-            block[:, forbidden] = -np.inf
-        if excluded is not None:
-            own = excluded[rows]
-            user = np.repeat(np.arange(shape[0]), np.diff(own.indptr))
-            block[user, own.indices] = -np.inf
-        _take_best(block, ids[rows], scores[rows])
+    if not (n and n_items):
+        return ids, best
 
-    height = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * max(n_items, 1))))
-    blocks = [slice(start, min(start + height, n_users)) for start in range(0, n_users, height)]
+    def rank_rows(rows: slice) -> None:
+        if allowed.are_pairs_faster(rows):
+            _rank_pairs(scores, allowed, rows, ids[rows], best[rows])
+            return
+        block = scores.block(rows)
+        allowed.forbid(block, rows)
+        _take_best(block, ids[rows], best[rows])
+
+    n_threads = n_threads or _openmp_effective_n_threads()
+    blocks = scores.blocks(_BLOCK_ROWS if block_size is None else block_size)
     parallel = n_threads > 1 and len(blocks) > 1 and not in_fork()
     with ONE_BLAS_THREAD if parallel else nullcontext(), one_thread_in_forks():
         if parallel:
             with ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
-                list(pool.map(rank, blocks))
+                list(pool.map(rank_rows, blocks))
         else:
             for rows in blocks:
-                rank(rows)
-    return ids, scores
+                rank_rows(rows)
+    return ids if items is None else np.where(ids < 0, -1, items[ids]), best
+
+
+def _rank_pairs(
+    scores: Scores,
+    allowed: Allowed,
+    rows: slice,
+    ids: npt.NDArray[np.int64],
+    best: npt.NDArray[np.float32],
+) -> None:
+    """Rank the items of each user's own set, and score no others."""
+    row, item = allowed.pairs(rows)
+    if not len(row):
+        return
+    count = np.bincount(row, minlength=len(ids))
+    place = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    items = np.full((len(ids), count.max()), -1, dtype=np.int64)
+    block = np.full(items.shape, -np.inf, dtype=np.float32)
+    items[row, place] = item
+    block[row, place] = scores.of_pairs(row + rows.start, item)
+    _take_best(block, ids, best)
+    np.copyto(ids, np.take_along_axis(items, np.maximum(ids, 0), axis=1), where=ids >= 0)
 
 
 def _take_best(

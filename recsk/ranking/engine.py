@@ -11,8 +11,6 @@ import numpy.typing as npt
 from implicit.cpu.topk import topk as _implicit_topk
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
-from recsk.data.checks import check_excluded
-
 __all__ = [
     "ENGINE_ROWS",
     "ONE_BLAS_THREAD",
@@ -52,18 +50,9 @@ class ExcludedItems:
         self.indices, self.indptr = indices, indptr
 
     @classmethod
-    def from_sparse(cls, exclude: Any, shape: tuple[int, int]) -> ExcludedItems | None:
-        """Check a sparse matrix and take its nonzeros; None stays None."""
-        matrix = check_excluded(exclude, shape)
-        return None if matrix is None else cls(matrix.indices, matrix.indptr)
-
-    def restrict_to(self, candidates: npt.NDArray[np.int64], n_items: int) -> ExcludedItems:
-        """Replace items by their positions in the sorted `candidates`; drop all other items."""
-        position = np.full(n_items, -1, dtype=np.int64)
-        position[candidates] = np.arange(len(candidates))
-        indices = position[self.indices]
-        kept = np.concatenate([[0], np.cumsum(indices >= 0)])
-        return ExcludedItems(indices[indices >= 0], kept[self.indptr])
+    def from_csr(cls, exclude: Any) -> ExcludedItems | None:
+        """Take the nonzeros of a CSR matrix; None stays None."""
+        return None if exclude is None else cls(exclude.indices, exclude.indptr)
 
     def __getitem__(self, row: Any) -> Any:
         if isinstance(row, slice):

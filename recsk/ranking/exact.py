@@ -16,6 +16,8 @@ from recsk.data.checks import (
     check_thread_count,
     check_vectors,
 )
+from recsk.ranking.allowed import Allowed
+from recsk.ranking.blocks import rank
 from recsk.ranking.engine import (
     ENGINE_ROWS,
     ONE_BLAS_THREAD,
@@ -24,7 +26,9 @@ from recsk.ranking.engine import (
     blocks_of_users,
     rank_block,
 )
+from recsk.ranking.scores import CombinedScores
 from recsk.ranking.threads import in_fork, one_thread_in_forks
+from recsk.ranking.users import Users
 from recsk.ranking.vectors import unit_rows
 
 __all__ = ["similar", "top_k"]
@@ -36,8 +40,8 @@ def top_k(
     k: int,
     *,
     exclude: Any = None,
-    items: npt.ArrayLike | None = None,
-    filter_items: npt.ArrayLike | None = None,
+    items: Any = None,
+    filter_items: Any = None,
     n_threads: int = 0,
     block_size: int | None = None,
     check_finite: bool = True,
@@ -54,11 +58,11 @@ def top_k(
         Length of the lists, 1 or more. It may exceed the number of items.
     exclude : sparse matrix or array of shape (n, n_items), default=None
         The nonzeros of row ``i`` are items that user ``i`` must not get.
-    items : array-like of int, default=None
-        Only these items are ranked, for all users. Order and repeats do not matter. None ranks
-        all items.
-    filter_items : array-like of int, default=None
-        Items that no user gets, even if they are in `items`.
+    items : array-like of int, sparse matrix or boolean mask of shape (n, n_items), default=None
+        Only these items are ranked, for all users or for each user its row. Order and repeats do
+        not matter. None ranks all items.
+    filter_items : array-like of int, sparse matrix or boolean mask, default=None
+        Items that no user gets, or each user, even if they are in `items`.
     n_threads : int, default=0
         Threads that rank blocks of users, at most the number of cores. 0 uses as many as OpenMP
         allows. A forked process uses one.
@@ -85,7 +89,7 @@ def top_k(
         If shapes do not match, a vector is not finite, `k` or `block_size` is below 1, or
         `n_threads` below 0.
     TypeError
-        If `k`, `n_threads` or an item id is not an integer.
+        If `k`, `n_threads` or an item id is not an integer, or a mask is not boolean.
     IndexError
         If an id in `items` or `filter_items` is not in the catalogue.
 
@@ -112,16 +116,14 @@ def top_k(
     k = check_positive_int(k, "k")
     if block_size is not None:
         block_size = check_positive_int(block_size, "block_size")
-    excluded = ExcludedItems.from_sparse(exclude, (len(users), n_items))
-    banned = None if filter_items is None else check_ids(filter_items, "filter_items", n_items)
-    candidates = None
-    if items is not None:
-        candidates = np.unique(check_ids(items, "items", n_items))
-        if banned is not None:
-            candidates, banned = np.setdiff1d(candidates, banned), None
-        catalogue = catalogue[candidates]
-        if excluded is not None:
-            excluded = excluded.restrict_to(candidates, n_items)
+    allowed = Allowed.read(exclude, items, filter_items, (len(users), n_items))
+    if allowed.sets is not None or allowed.filtered is not None:
+        products = CombinedScores(Users(users), catalogue, None, len(users), n_items)
+        return rank(products, k, allowed, n_threads=n_threads, block_size=block_size)
+    candidates = allowed.to_gather(len(users))
+    if candidates is not None:
+        catalogue, allowed = catalogue[candidates], allowed.among(candidates)
+    excluded, banned = ExcludedItems.from_csr(allowed.exclude), allowed.banned()
     if not catalogue.shape[1]:  # all scores are 0, but BLAS rejects vectors without columns
         users, catalogue = (np.zeros((len(x), 1), np.float32) for x in (users, catalogue))
 
@@ -142,7 +144,13 @@ def top_k(
 
 
 def similar(
-    vectors: npt.ArrayLike, query_ids: npt.ArrayLike, k: int, *, n_threads: int = 0
+    vectors: npt.ArrayLike,
+    query_ids: npt.ArrayLike,
+    k: int,
+    *,
+    items: Any = None,
+    filter_items: Any = None,
+    n_threads: int = 0,
 ) -> Ranking:
     """Find the k most similar rows of each query by cosine.
 
@@ -154,8 +162,8 @@ def similar(
         The queries: rows whose neighbours are searched.
     k : int
         Number of neighbours, 1 or more.
-    n_threads : int, default=0
-        As in :func:`top_k`.
+    items, filter_items, n_threads
+        As in :func:`top_k`: the rows that may be found, and those that may not.
 
     Returns
     -------
@@ -186,4 +194,5 @@ def similar(
         (np.ones(len(queries), "f4"), queries, np.arange(len(queries) + 1)),
         shape=(len(queries), len(array)),
     )
-    return top_k(unit[queries], unit, k, exclude=itself, n_threads=n_threads, check_finite=False)
+    options = {"items": items, "filter_items": filter_items, "n_threads": n_threads}
+    return top_k(unit[queries], unit, k, exclude=itself, check_finite=False, **options)

@@ -28,6 +28,7 @@ def ask_everything(model: Any) -> dict[str, Ranked]:
         "recommend(k=5)": model.recommend(k=5),
         f"recommend(user_items={HISTORIES}, k=5)": model.recommend(user_items=HISTORIES, k=5),
         "rank_items(everybody, [0, 2, 4])": model.rank_items(everybody, [0, 2, 4]),
+        "recommend_users([0], k=4)": model.recommend_users([0], k=4),
     }
     for method in ("similar_items", "similar_users"):
         if has(model, method):
@@ -172,6 +173,7 @@ def _questions(model: Any) -> Iterator[tuple[str, Callable[[Any], Ranked], Any]]
     yield "recommend({})", model.recommend, range(N_USERS)
     rank_items = functools.partial(model.rank_items, items=[1, 5, 9])
     yield "rank_items({}, [1, 5, 9])", rank_items, range(N_USERS)
+    yield "recommend_users({})", model.recommend_users, range(N_ITEMS)
     for method, n in (("similar_items", N_ITEMS), ("similar_users", N_USERS)):
         if has(model, method):
             yield f"{method}({{}})", getattr(model, method), range(n)

@@ -12,11 +12,13 @@ from unittest import SkipTest
 from recsk.contract.recommender import BaseRecommender
 from recsk.testing import (
     answers,
+    candidates,
     evaluation,
     fitting,
     growing,
     histories,
     inputs,
+    pairs,
     parameters,
     persistence,
     refitting,
@@ -38,6 +40,8 @@ _MODULES = [
     refitting,
     histories,
     vectors,
+    candidates,
+    pairs,
     inputs,
     weights,
     evaluation,

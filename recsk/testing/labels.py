@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 from sklearn.base import clone
 
 from recsk.data.checks import check_ids
@@ -84,9 +85,7 @@ class InIds:
     ) -> Any:
         if user_ids is not None:
             user_ids = self._to_labels(user_ids, "user", "user_ids", (0, 1))
-        for name in ("items", "filter_items"):
-            if options.get(name) is not None:
-                options[name] = self._to_labels(options[name], "item", name)
+        options = self._candidates(options, "item")
         if "user_items" in options:
             options["user_items"] = self._histories(options["user_items"])
         answer = recommend(user_ids, k, **options)
@@ -94,16 +93,46 @@ class InIds:
 
     def _rank_items_in_ids(self, rank_items: Any, user_ids: Any, items: Any) -> Any:
         user_ids = self._to_labels(user_ids, "user", "user_ids", (0, 1))
-        answer = rank_items(user_ids, self._to_labels(items, "item", "items"))
+        answer = rank_items(user_ids, **self._candidates({"items": items}, "item"))
         return self._to_ids(answer, "item", "rank_items")
 
-    def _similar_items_in_ids(self, similar_items: Any, item_ids: Any, k: Any = 10) -> Any:
+    def _similar_items_in_ids(
+        self, similar_items: Any, item_ids: Any, k: Any = 10, **options: Any
+    ) -> Any:
         item_ids = self._to_labels(item_ids, "item", "item_ids", (0, 1))
-        return self._to_ids(similar_items(item_ids, k), "item", "similar_items")
+        answer = similar_items(item_ids, k, **self._candidates(options, "item"))
+        return self._to_ids(answer, "item", "similar_items")
 
-    def _similar_users_in_ids(self, similar_users: Any, user_ids: Any, k: Any = 10) -> Any:
+    def _similar_users_in_ids(
+        self, similar_users: Any, user_ids: Any, k: Any = 10, **options: Any
+    ) -> Any:
         user_ids = self._to_labels(user_ids, "user", "user_ids", (0, 1))
-        return self._to_ids(similar_users(user_ids, k), "user", "similar_users")
+        answer = similar_users(user_ids, k, **self._candidates(options, "user"))
+        return self._to_ids(answer, "user", "similar_users")
+
+    def _recommend_users_in_ids(
+        self, recommend_users: Any, items: Any, k: Any = 10, **options: Any
+    ) -> Any:
+        items = self._to_labels(items, "item", "items", (0, 1))
+        answer = recommend_users(items, k, **self._candidates(options, "user"))
+        return self._to_ids(answer, "user", "recommend_users")
+
+    def _score_pairs_in_ids(
+        self, score_pairs: Any, user_ids: Any, items: Any, *, user_items: Any = None
+    ) -> Any:
+        if user_ids is not None:
+            user_ids = self._to_labels(user_ids, "user", "user_ids", (0, 1))
+        items = self._to_labels(items, "item", "items", (0, 1))
+        return score_pairs(user_ids, items, user_items=self._histories(user_items))
+
+    def _candidates(self, options: dict[str, Any], kind: str) -> dict[str, Any]:
+        """Return lists of candidates as labels; matrices and masks stay as they are."""
+        options = dict(options)
+        for name in (f"{kind}s", f"filter_{kind}s"):
+            given = options.get(name)
+            if given is not None and np.ndim(given) < 2 and not sparse.issparse(given):
+                options[name] = self._to_labels(given, kind, name)
+        return options
 
     def _user_vectors_in_ids(
         self, user_vectors: Any, user_ids: Any = None, *, user_items: Any = None

@@ -141,6 +141,54 @@ def test_similar_items_similar_users_and_rank_items(name, data):
         check_lists(result, len(set(np.ravel(items).tolist())))
 
 
+def as_mask(given, n, size):
+    """Candidates that a call has accepted, with a row for each that is asked about."""
+    if given is None:
+        return np.ones((n, size), dtype=bool)
+    if sparse.issparse(given):
+        return given.toarray() != 0
+    if np.ndim(given) == 2:
+        return given
+    return np.tile(np.isin(np.arange(size), np.asarray(given)), (n, 1))
+
+
+@each_estimator
+@fuzz
+@given(data=st.data())
+def test_pairs_users_and_candidates(name, data):
+    model = fitted(name)
+    arguments = {
+        "user_ids": data.draw(values.ids(N_USERS)),
+        "items": data.draw(values.ids(N_ITEMS)),
+        "user_items": data.draw(st.one_of(st.none(), st.none(), values.histories(N_ITEMS))),
+    }
+    scores = call(model.score_pairs, **arguments)
+    if scores is not None:
+        assert scores.dtype == np.float32 and np.shape(scores) == np.shape(arguments["items"])
+        assert np.isfinite(scores).all()
+    items, k = data.draw(values.ids(N_ITEMS)), data.draw(values.lengths(N_USERS))
+    users = data.draw(values.candidates(items, N_USERS))
+    result = call(model.recommend_users, items=items, k=k, users=users)
+    if result is not None:
+        check_lists(result, k, ~as_mask(users, np.size(items), N_USERS), n_items=N_USERS)
+    asked, k = data.draw(values.ids(N_USERS)), data.draw(values.lengths(N_ITEMS))
+    if asked is None:  # all users
+        return
+    only, without = (data.draw(values.candidates(asked, N_ITEMS)) for _ in range(2))
+    options = {"user_ids": asked, "k": k, "items": only, "filter_items": without}
+    result = call(model.recommend, **options)
+    if result is not None:
+        n = np.size(asked)
+        allowed = as_mask(only, n, N_ITEMS)
+        if without is not None:
+            allowed = allowed & ~as_mask(without, n, N_ITEMS)
+        check_lists(result, k, ~allowed)
+    call(model.rank_items, user_ids=asked, items=only)
+    result = call(model.similar_items, item_ids=items, k=k, items=users, filter_items=only)
+    if result is not None:
+        assert result[0].shape[-1] == k
+
+
 @functools.cache
 def index_of(name):
     return fitted(name).to_ann()

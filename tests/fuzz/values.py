@@ -30,6 +30,21 @@ def ids(draw, size):
     return np.array(values, dtype=draw(INTEGERS)) if kind < 7 else values
 
 
+@st.composite
+def candidates(draw, given, size):
+    """Draw ids for all of the rows that are asked about, or a set for each, or nearly so."""
+    kind = draw(st.integers(0, 5))
+    if kind < 3:
+        return None if kind else draw(ids(size))
+    n = len(given) if isinstance(given, list | tuple) else getattr(given, "size", 1)
+    n = n if draw(st.integers(0, 9)) else 2
+    mask = np.random.default_rng(draw(st.integers(0, 50))).random((n, size)) < 0.4
+    if kind == 3:
+        return mask
+    form = draw(st.sampled_from([sparse.csr_array, sparse.csc_matrix, sparse.coo_array]))
+    return form(mask if draw(st.booleans()) else mask * draw(st.sampled_from([1, -2.5, np.nan])))
+
+
 def lengths(n_items):
     """Draw lengths of recommendation lists."""
     valid = st.sampled_from([1, 2, 3, n_items - 1, n_items, n_items + 3, np.int32(2)])

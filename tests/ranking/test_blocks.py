@@ -6,6 +6,7 @@ from hypothesis.extra.numpy import arrays
 from scipy import sparse
 
 from recsk.ranking import Users, combine_scores, top_k, top_k_of_blocks
+from tests.ranking.cases import own_set, sets
 
 
 def reference(scores, k, exclude=None, items=None, filter_items=None):
@@ -16,8 +17,8 @@ def reference(scores, k, exclude=None, items=None, filter_items=None):
     for u in range(n):
         allowed = np.ones(n_items, dtype=bool)
         if items is not None:
-            allowed = np.isin(np.arange(n_items), items)
-        allowed[[] if filter_items is None else filter_items] = False
+            allowed = np.isin(np.arange(n_items), list(own_set(items, u)))
+        allowed[[] if filter_items is None else list(own_set(filter_items, u))] = False
         if exclude is not None:
             allowed &= ~exclude[u]
         candidates = [i for i in range(n_items) if allowed[i] and scores[u, i] > -np.inf]
@@ -42,8 +43,7 @@ def test_the_best_of_what_is_allowed(data, n, n_items, k):
     # Few different values, so that most scores are tied.
     scores = data.draw(arrays(np.float32, (n, n_items), elements=st.integers(-2, 2)))
     exclude = data.draw(arrays(bool, (n, n_items)))
-    some = st.none() | st.lists(st.integers(0, n_items - 1))
-    items, filter_items = data.draw(some), data.draw(some)
+    items, filter_items = data.draw(sets(n, n_items)), data.draw(sets(n, n_items))
     found = ranked(
         scores, k, exclude=sparse.csr_array(exclude), items=items, filter_items=filter_items
     )

@@ -252,6 +252,20 @@ class RecommendsTheFirstItemsToNewUsers(Decomposition):
         return np.ones((1, 1), dtype=np.float32), vectors
 
 
+@broken("check_items_for_each_user[ids]", "recommend(exclude_seen=True, items as boolean masks)")
+class UnitesTheItemsOfAllUsers(Decomposition):
+    def recommend(self, user_ids=None, k=10, *, items=None, **options):
+        if isinstance(items, np.ndarray) and items.ndim == 2:
+            items = np.flatnonzero(items.any(axis=0))
+        return super().recommend(user_ids, k, items=items, **options)
+
+
+@broken("check_the_best_users_for_items[ids]", "recommend_users(k=1, exclude_seen=True")
+class RecommendsUsersWhoHaveSeenTheItem(Decomposition):
+    def recommend_users(self, items, k=10, *, exclude_seen=True, **options):
+        return super().recommend_users(items, k, exclude_seen=False, **options)
+
+
 @broken("check_user_vectors[ids]", "must be float32")
 class HasVectorsOfAnotherType(Decomposition):
     def user_vectors(self, user_ids=None, **options):

@@ -18,10 +18,10 @@ from recsk.data.interactions import Interactions
 from recsk.data.weights import scale_to_unit_mean, weight_matrix
 from recsk.features.reduction import reduce_columns
 from recsk.graphs.items import item_similarity_graph
-from recsk.graphs.regression import neighbor_regression
 from recsk.graphs.user_item import interaction_graph, normalize_symmetric
 from recsk.graphs.users import user_cooccurrence_graph
 from recsk.models.mde.fold_in import MAX_DEGREE, FoldIn
+from recsk.models.mde.item_to_item import item_to_item_weights
 from recsk.models.mde.recipe import RECIPES, Recipe
 from recsk.models.mde.serving import MDEServing
 from recsk.models.mde.start import start_from_spectrum
@@ -42,10 +42,6 @@ _N_STEPS = 16
 _SMALLEST_BATCH, _LARGEST_BATCH = 32, 8192
 _COLUMNS_PER_FACTOR = 4  # of the features that linear encoders see
 _REFRESHES = 4  # of what comes from neighbours, in an epoch
-# Of the item-to-item weights, chosen on validation of five data sets. From 50 to 400 co-occurring
-# items, more are a little better, and their cost grows with the square.
-_N_CO_OCCURRING = 150
-_REGULARIZATION = 3.0  # times the mean number of interactions of an item
 
 
 @dataclass(frozen=True)
@@ -127,13 +123,7 @@ class MDESteps(MDEServing):
         """What an item of a history adds to the scores of items that occur with it."""
         if not self.cooccurrence_weight:
             return None
-        n_per_item = np.bincount(interactions.indices, weights=interactions.data)
-        regularization = _REGULARIZATION * float(n_per_item[n_per_item > 0].mean())
-        # Their squares are the weights of interactions.
-        roots = np.sqrt(interactions.data), interactions.indices, interactions.indptr
-        matrix = sp.csr_array(roots, shape=interactions.shape)
-        weights = neighbor_regression(matrix, _N_CO_OCCURRING, regularization)
-        return sp.csr_matrix(weights * np.float32(self.cooccurrence_weight))
+        return item_to_item_weights(interactions, self.cooccurrence_weight)
 
     def _id_shares(self, train_set: sp.csr_matrix) -> torch.Tensor:
         """How far learned vectors of items count, (n_items, 1): those of cold items not at all."""
