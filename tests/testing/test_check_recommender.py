@@ -42,7 +42,8 @@ def test_estimators_outside_the_package_pass(est):
     assert len(results) == 2 * len(CHECKS)
     assert {result["status"] for result in results} <= {"passed", "skipped", "xfail"}
     assert sum(result["status"] == "xfail" for result in results) == 2 * isinstance(est, Successors)
-    assert sum(result["status"] == "skipped" for result in results) <= 8
+    skipped = [str(x["exception"]) for x in results if x["status"] == "skipped"]
+    assert len(skipped) <= 8 + skipped.count("the estimator adds no items")
     assert not hasattr(est, "interactions_")  # it was cloned
 
 
