@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import by_user
@@ -22,6 +22,7 @@ from sklearn.model_selection import ParameterGrid
 from sklearn.utils import Bunch
 
 from recsk import MDERecommender, MDSRecRecommender
+from recsk.models.mde.recipe import RECIPES
 
 __all__ = [
     "GRIDS",
@@ -58,6 +59,14 @@ LIGHTGCN = {
     "max_epochs": 500,
     "reg_lambda": 1e-4,
 }
+
+
+class WholeGraphMDE(MDERecommender):
+    """The defaults, but every step propagates on the whole graph, with all gradients."""
+
+    _recipe = replace(RECIPES["fast"], propagation="full")
+
+
 # The class method that makes a model, its parameters, and whether it is given features.
 MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
     "mde": (MDERecommender, {}, True),
@@ -70,6 +79,7 @@ MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
     "paper_wo_nlt": (MDERecommender.paper, {"tradeoff": "uniform"}, True),
     # The defaults but for one addition to the paper taken back, or one more made.
     "no_co_occurrence": (MDERecommender, {"cooccurrence_weight": 0.0}, True),
+    "full_propagation": (WholeGraphMDE, {}, True),
     "paper_training": (MDERecommender, {"training": "paper"}, True),
     "mlp_encoder": (MDERecommender, {"hidden_factor": 4}, True),
     "no_id": (MDERecommender, {"id_embedding": "none"}, True),
