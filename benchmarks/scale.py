@@ -3,10 +3,10 @@
     python benchmarks/scale.py --threads 1
 
 Synthetic interactions by a power law, about 20 of every user, among 100,000 items with features of
-128 and 64 columns: the graphs of both estimators, a fit of one epoch (graphs and final vectors
-included), top 20 for 10,000 users. Every size has a process of its own. Peak memory is that of the
-whole process in the stage, data included. MDE takes 20 steps an epoch at every size; MDSRec
-compares with 1,000 negatives, 1,024 sequences a step.
+128 and 64 columns: the graphs of both estimators, the item-to-item weights of MDE, a fit of one
+epoch (graphs and final vectors included), top 20 for 10,000 users. Every size has a process of its
+own. Peak memory is that of the whole process in the stage, data included. MDE takes 20 steps an
+epoch at every size; MDSRec compares with 1,000 negatives, 1,024 sequences a step.
 With `--add` the sizes that stand in the JSON file are not measured again.
 """
 
@@ -31,6 +31,7 @@ from synthetic import power_law
 
 from recsk import Interactions, MDERecommender, MDSRecRecommender
 from recsk.graphs import item_similarity_graph, user_cooccurrence_graph, window_cooccurrence_graph
+from recsk.models.mde.item_to_item import item_to_item_weights
 
 WIDTHS = {"image": 128, "text": 64}
 T = TypeVar("T")
@@ -85,6 +86,7 @@ def measure(n_users: int, args: argparse.Namespace) -> dict[str, dict[str, float
     }
     stages("item graphs", lambda: [item_similarity_graph(x, 10) for x in features.values()])
     stages("user graph", lambda: user_cooccurrence_graph(matrix, 10))
+    stages("item-to-item weights", lambda: item_to_item_weights(matrix, 1.0))
     asked = rng.choice(n_users, min(10_000, n_users), replace=False)
     mde = stages("mde, one epoch", lambda: fit_mde(matrix, features, args.device))
     stages("mde, recommend", partial(mde.recommend, asked, 20))
