@@ -16,7 +16,11 @@ __all__ = ["align_item_features"]
 
 
 def align_item_features(
-    item_features: Mapping[str, Any] | None, n_items: int, labels: Labels | None
+    item_features: Mapping[str, Any] | None,
+    n_items: int,
+    labels: Labels | None,
+    *,
+    partly: bool = False,
 ) -> tuple[Mapping[str, Any] | None, Labels | None]:
     """Return features with one row for each item, in the order of the items.
 
@@ -32,6 +36,8 @@ def align_item_features(
         Columns of X.
     labels : Labels or None
         Labels of the items; None if X has ids. A frame is then matched by an index of ids.
+    partly : bool, default=False
+        Whether frames are expected to have rows for few of the items, and for new ones.
 
     Returns
     -------
@@ -76,7 +82,7 @@ def align_item_features(
             others = [x for x, i in zip(keys, ids, strict=True) if i < 0]
             unknown.update(dict.fromkeys(others))
             n_found = len(keys) - len(others)
-            if others and 2 * n_found < n_items:
+            if others and 2 * n_found < n_items and not partly:
                 warnings.warn(
                     f"item_features[{name!r}] has rows for {n_found} of the {n_items} items of X "
                     f"and for {len(others)} others, such as {others[0]!r}, which become new items: "
