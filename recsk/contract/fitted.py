@@ -33,9 +33,12 @@ class FittedState(BaseEstimator):
                 setattr(self, f"{kind}s_", labels[kind].values)
 
     def _as_fitted(self) -> Self:
-        """Return the model that a call reads; raise a NotFittedError before the fit."""
+        """Return this model as it is now, which another thread may change meanwhile.
+
+        Raises a NotFittedError before the fit.
+        """
         check_is_fitted(self)
-        return self
+        return self._as_copy()
 
     def _as_copy(self) -> Self:
         """Return a copy whose attributes may be set; the arrays are shared, and never changed."""

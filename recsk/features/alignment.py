@@ -75,7 +75,8 @@ def align_item_features(
     rows: dict[str, Any] = {}
     unknown: dict[Any, None] = {}
     for name, frame in frames.items():
-        keys = _check_keys(frame, f"item_features[{name!r}]", known, labels is not None, key)
+        label = f"item_features[{name!r}]"
+        keys = _check_keys(frame, label, known, labels is not None, key, partly)
         rows[name] = keys
         if keys is not None:
             ids = known.find(keys)
@@ -108,7 +109,7 @@ def align_item_features(
 
 
 def _check_keys(
-    frame: FeatureFrame, name: str, known: Labels, labelled: bool, key: str
+    frame: FeatureFrame, name: str, known: Labels, labelled: bool, key: str, partly: bool
 ) -> list[Any] | None:
     """Return the labels of a frame's rows, or None if its rows are in the order of the items."""
     keys, positional = frame.keys, False
@@ -129,7 +130,11 @@ def _check_keys(
             f"many items of X: pass frame.set_index({better!r}), or frame.rename_axis({key!r}) if "
             "the index is right"
         )
-    if (positional and (found[: len(known)] < 0).any()) or keys is None or not (found >= 0).any():
+    if (
+        (positional and (found[: len(known)] < 0).any())
+        or keys is None
+        or not (partly or (found >= 0).any())
+    ):
         raise ValueError(
             f"{name} does not name the items of its rows: X has labels such as "
             f"{known.decode(0)!r}, and the frame has neither a column {key!r} nor an index with "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -159,11 +159,6 @@ class GrowingRecommender(TrainedRecommender):
         if hasattr(self, "history_weights_"):
             attributes["history_weights_"] = widen(self.history_weights_, n_items)
         return attributes
-
-    def _as_fitted(self) -> Self:
-        """Return this model as it is now: items may be added in another thread."""
-        super()._as_fitted()
-        return self._as_copy()
 
     def _predicted_width(self) -> int:
         """Columns of a vector that content predicts; new items have the mean of the others."""

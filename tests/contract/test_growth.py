@@ -1,6 +1,7 @@
 """`partial_fit`: what it takes, what it says, and what stays."""
 
 import copy
+import threading
 
 import numpy as np
 import pandas as pd
@@ -88,6 +89,40 @@ def test_rows_of_a_frame_are_those_of_new_items():
     X = log(["b", "c", "c"], ["x", "y", "z"])
     expected = ContentKNNRecommender().fit(X, item_features={"t": together})
     np.testing.assert_allclose(model.item_embedding_[[0, 1, 2, 3]], expected.item_embedding_)
+
+
+def test_a_frame_may_have_rows_of_new_items_alone():
+    text = pd.DataFrame({"a": [1.0, 0.0], "b": [0.0, 1.0]}, index=["x", "y"])
+    model = ContentKNNRecommender().fit(log(["b", "c"], ["x", "y"]), item_features={"t": text})
+    new = pd.DataFrame({"a": [1.0], "b": [0.2]}, index=["z"])
+    model.partial_fit(log(["b"], ["y"]), item_features={"t": new})
+    assert model.items_.tolist() == ["x", "y", "z"]
+    assert model.recommend("c", k=2)[0].tolist() == ["z", "x"]
+
+
+def test_readers_of_a_rule_see_one_state():
+    model, errors, done = EASERecommender().fit(OLD), [], threading.Event()
+
+    def read():
+        while not done.is_set():
+            try:
+                ids, scores = model.recommend(k=50)
+                assert np.isfinite(scores[ids >= 0]).all()
+                assert len(ids) in range(40, 61)
+            except Exception as error:
+                errors.append(error)
+                return
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        for n in range(20):
+            model.partial_fit(Interactions([40 + n], [30 + n], n_users=41 + n, n_items=31 + n))
+    finally:
+        done.set()
+        thread.join()
+    assert not errors
+    assert model.interactions_.shape == (60, 50)
 
 
 def test_features_are_kept_where_none_are_given():
