@@ -76,6 +76,7 @@ class ALSRecommender(BaseRecommender):
     (1, 4)
     """
 
+    uses_features = False
     parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "factors": [Interval(Integral, 1, None, closed="left")],
         "regularization": [Interval(Real, 0, None, closed="left")],

@@ -80,6 +80,7 @@ class BPRRecommender(BaseRecommender):
     (1, 4)
     """
 
+    uses_features = False
     parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "factors": [Interval(Integral, 1, None, closed="left")],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],

@@ -54,6 +54,7 @@ class EASERecommender(BaseRecommender):
     (1, 4)
     """
 
+    uses_features = False
     parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "regularization": [Interval(Real, 0, None, closed="neither")],
     }

@@ -73,6 +73,7 @@ class ItemKNNRecommender(BaseRecommender):
     (1, 4)
     """
 
+    uses_features = False
     parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "n_neighbors": [Interval(Integral, 1, None, closed="left")],
         "weighting": [StrOptions({"bm25", "cosine", "tfidf"})],

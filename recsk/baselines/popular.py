@@ -41,6 +41,8 @@ class PopularRecommender(BaseRecommender):
     (2, 3)
     """
 
+    uses_features = False
+
     def __init__(self, *, score_k: int = 10) -> None:
         self.score_k = score_k
 

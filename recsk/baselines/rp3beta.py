@@ -57,6 +57,7 @@ class RP3betaRecommender(BaseRecommender):
     (1, 4)
     """
 
+    uses_features = False
     parameter_constraints: ClassVar[dict[str, list[Any]]] = {
         "alpha": [Interval(Real, 0, None, closed="left")],
         "beta": [Interval(Real, 0, None, closed="left")],

@@ -33,13 +33,27 @@ class FittedState(BaseEstimator):
                 setattr(self, f"{kind}s_", labels[kind].values)
 
     def _as_fitted(self) -> Self:
-        """Return the model that a call reads; raise a NotFittedError before the fit."""
+        """Return this model as it is now, which another thread may change meanwhile.
+
+        Raises a NotFittedError before the fit.
+        """
         check_is_fitted(self)
-        return self
+        return self._as_copy()
+
+    def _as_copy(self) -> Self:
+        """Return a copy whose attributes may be set; the arrays are shared, and never changed."""
+        copy = object.__new__(type(self))
+        copy.__dict__ = self.__dict__.copy()
+        return copy
 
     def _forget(self) -> None:
         """Remove what an earlier fit left: a fit that fails must not leave half a model."""
-        for name in (*_PARTS, "interactions_"):
+        self._forget_parts()
+        for name in ("interactions_", "_log", "_features"):
+            self.__dict__.pop(name, None)
+
+    def _forget_parts(self) -> None:
+        for name in _PARTS:
             self.__dict__.pop(name, None)
 
     def _scores_blocks(self) -> bool:

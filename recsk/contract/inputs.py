@@ -23,7 +23,7 @@ from recsk.data.names import check_names
 from recsk.data.sequences import check_ordered
 from recsk.ranking.allowed import check_sets, is_for_each
 
-__all__ = ["InputChecks"]
+__all__ = ["InputChecks", "check_some", "without_zeros"]
 
 # Formats and types that scikit-learn's checks pass on unchanged. Other formats have no duplicates,
 # and other types are widened to float64 first, so that no sum of duplicates overflows.
@@ -49,17 +49,12 @@ class InputChecks(FittedState):
                 self.n_features_in_ = X.n_items
                 # Column names of an earlier fit on a data frame must not stay.
                 self.__dict__.pop("feature_names_in_", None)
-            interactions = _without_zeros(X, name)
+            interactions = without_zeros(X, name)
         else:
             interactions = self._from_matrix(self._read_matrix(X, reset, name), name)
         if not reset:
             interactions = self._match_space(interactions, isinstance(X, Interactions), name)
-        if not len(interactions):
-            raise ValueError(
-                f"{name} has no interactions: {interactions.n_users} users x "
-                f"{interactions.n_items} items and no entry that is not zero"
-            )
-        return interactions
+        return check_some(interactions, name)
 
     def _read_matrix(self, X: Any, reset: bool, name: str) -> Any:
         """Return a matrix or table of numbers as a sparse matrix, by scikit-learn's checks."""
@@ -189,7 +184,7 @@ class InputChecks(FittedState):
                     f"{type(self).__name__} was fitted with {n_items}"
                 )
             if isinstance(user_items, Interactions):
-                nonzero = _without_zeros(user_items, "user_items")
+                nonzero = without_zeros(user_items, "user_items")
                 return match_histories(nonzero, self._labels, "user_items")
             return self._from_matrix(user_items, "user_items")
         check_form(user_items, "user_items", histories=True)
@@ -225,7 +220,7 @@ class InputChecks(FittedState):
         return tags
 
 
-def _without_zeros(interactions: Interactions, name: str) -> Interactions:
+def without_zeros(interactions: Interactions, name: str) -> Interactions:
     """Remove interactions with value 0: they are none, as in a matrix."""
     value = interactions.value
     if value is None or value.min(initial=1) > 0:
@@ -233,3 +228,13 @@ def _without_zeros(interactions: Interactions, name: str) -> Interactions:
     if (low := value.min()) < 0:
         raise ValueError(f"{name} holds {low:g}; values of interactions must not be negative")
     return interactions[value > 0]
+
+
+def check_some(interactions: Interactions, name: str) -> Interactions:
+    """Return interactions; raise a ValueError if there are none."""
+    if not len(interactions):
+        raise ValueError(
+            f"{name} has no interactions: {interactions.n_users} users x {interactions.n_items} "
+            "items and no entry that is not zero"
+        )
+    return interactions

@@ -11,15 +11,12 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
 
-from recsk.contract.rankings import Rankings
-from recsk.contract.weights import weigh_interactions
+from recsk.contract.growth import GrowingData
 from recsk.data.forms import check_no_target
 from recsk.data.interactions import Interactions
-from recsk.data.sequences import check_ordered
 from recsk.data.weights import scale_to_unit_mean, weight_matrix
-from recsk.features.alignment import align_item_features
-from recsk.features.item_features import check_item_features
 from recsk.ranking.users import Users
 
 __all__ = ["Learned", "Learning", "TrainingData"]
@@ -103,7 +100,7 @@ class TrainingData:
         return scale_to_unit_mean(weight_matrix(*pairs, shape))
 
 
-class Learning(Rankings):
+class Learning(GrowingData):
     """A ``fit`` that is written once, around the method `learn` of each recommender."""
 
     # Legal values of the parameters of a class, added to those of its base classes.
@@ -165,6 +162,72 @@ class Learning(Rankings):
         self._set_fitted(data.interactions, self.learn(data))
         return self
 
+    @available_if(lambda est: est._can_grow())
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        item_features: Mapping[str, Any] | None = None,
+        sample_weight: npt.ArrayLike | str | None = None,
+    ) -> Self:
+        """Learn from new interactions, users and items, beside those that are known.
+
+        Before a fit it is `fit`. Afterwards the model is that of a fit on all interactions so far.
+        Other threads may recommend meanwhile: they read the model as it was.
+
+        Parameters
+        ----------
+        X : sparse matrix of shape (n_users, n_items) or Interactions
+            New interactions only. Labels are matched by label, and new ones get the next
+            positions. A matrix has rows and columns of all known users and items, and of new ones
+            behind them. Pairs that are known already count as repeats. In a model of sequences new
+            interactions come behind the known ones.
+        y : None
+            Ignored.
+        item_features : dict of str to array-like of shape (n_items, n_columns), default=None
+            Features of new items: data frames with rows of new items, matched by label, or arrays
+            with rows of all items. Rows of known items replace theirs; a row of NaN, and None,
+            keep them.
+        sample_weight : array-like of shape (n_samples,) or "value", default=None
+            Weights of the new interactions, on the scale of those of the fit.
+
+        Returns
+        -------
+        estimator
+            Itself.
+
+        Raises
+        ------
+        TypeError
+            As `fit`.
+        ValueError
+            As `fit`; also if X has fewer columns or other names than the fit, ids where the model
+            speaks labels, or modalities or widths differ. The model then stays as it was.
+
+        Examples
+        --------
+        >>> from recsk import Interactions
+        >>> from recsk.baselines import EASERecommender
+        >>> model = EASERecommender().fit(Interactions([0, 0, 1], [0, 1, 1]))
+        >>> model = model.partial_fit(Interactions([1, 2], [2, 2]))
+        >>> model.interactions_.toarray()
+        array([[1., 1., 0.],
+               [0., 1., 1.],
+               [0., 0., 1.]], dtype=float32)
+        """
+        check_no_target(y)
+        if not self.__sklearn_is_fitted__():
+            return self.fit(X, item_features=item_features, sample_weight=sample_weight)
+        grown = self._as_copy()
+        data = grown._prepare_more(X, item_features, sample_weight)
+        grown._set_fitted(data.interactions, grown.learn(data))
+        self.__dict__ = grown.__dict__  # one assignment: other threads read either state
+        return self
+
+    def _can_grow(self) -> bool:
+        return type(self).learn is not Learning.learn
+
     def learn(self, data: TrainingData) -> Learned:
         """Learn what scores are made of; `fit` calls it with checked data.
 
@@ -181,6 +244,7 @@ class Learning(Rankings):
 
     def _set_fitted(self, interactions: Interactions, learned: Learned) -> None:
         """Store what recommending needs, as CPU arrays that any machine can load."""
+        self._forget_parts()
         self.n_users_ = interactions.n_users
         seen = interactions.to_csr()
         count = np.bincount(interactions.item, minlength=interactions.n_items)
@@ -209,27 +273,13 @@ class Learning(Rankings):
         random_state = check_random_state(getattr(self, "random_state", None))
         return TrainingData(interactions, features, random_state)
 
-    def _check_data(
+    def _prepare_more(
         self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
-    ) -> tuple[Interactions, dict[str, npt.NDArray[np.float32]]]:
-        """Check what is learned from, and set the space of users and items."""
-        interactions = self._check_interactions(X, reset=True)
-        interactions = weigh_interactions(X, interactions, sample_weight)
-        if self.ordered:  # here, because interactions of weight zero are out of the way
-            check_ordered(interactions, "X")
-        labels = self._labels.get("item")
-        item_features, labels = align_item_features(item_features, interactions.n_items, labels)
-        if labels is not None and len(labels) > interactions.n_items:  # rows of new items
-            interactions = interactions.with_labels(item_labels=labels)
-            self.n_features_in_ = interactions.n_items
-        if labels is not None:
-            self._set_labels({**self._labels, "item": labels})
-        return interactions, self._check_features(item_features, interactions.n_items)
-
-    def _check_features(
-        self, item_features: Mapping[str, Any] | None, n_items: int
-    ) -> dict[str, npt.NDArray[np.float32]]:
-        return check_item_features(item_features, n_items)
+    ) -> TrainingData:
+        self._validate_params()
+        interactions, features, _ = self._check_more(X, item_features, sample_weight)
+        random_state = check_random_state(getattr(self, "random_state", None))
+        return TrainingData(interactions, features, random_state)
 
 
 def _as_float32(matrix: Any) -> Any:

@@ -16,6 +16,7 @@ import torch
 from sklearn.utils import check_random_state
 
 from recsk.contract.device import resolve_device
+from recsk.contract.growth import Growth
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.validation import parse_metric
 from recsk.data.interactions import Interactions
@@ -48,6 +49,8 @@ class Prepared(Generic[T]):
     seed : int
         Of everything that does not draw from `rng`.
     device : torch.device
+    growth : Growth or None
+        What is new, if a fitted model learns on; None in a fit.
     """
 
     interactions: Interactions
@@ -58,6 +61,7 @@ class Prepared(Generic[T]):
     rng: np.random.RandomState
     seed: int
     device: torch.device
+    growth: Growth | None = None
 
     @property
     def modalities(self) -> list[Features]:
@@ -83,6 +87,25 @@ class FitPreparation(BaseRecommender):
         seed = int(rng.randint(np.iinfo(np.int32).max))
         features = self._prepare_features(checked)
         return Prepared(interactions, train_set, held_out, features, checked, rng, seed, device)
+
+    def _prepare_growth(
+        self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
+    ) -> Prepared[Any]:
+        """Check new data and join them to the known ones; nothing is held out.
+
+        It changes the space of users and items: call it on a copy of the model.
+        """
+        device = self._check_fit_parameters()
+        interactions, checked, growth = self._check_more(X, item_features, sample_weight)
+        # An int as seed gives other draws for other data: not the same users every night.
+        first = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        rng = np.random.RandomState([first, len(interactions)])
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        train_set, features = (
+            self._training_set(interactions),
+            self._prepare_grown_features(checked),
+        )
+        return Prepared(interactions, train_set, None, features, checked, rng, seed, device, growth)
 
     @abstractmethod
     def _training_set(self, interactions: Interactions) -> Any:
@@ -120,6 +143,9 @@ class FitPreparation(BaseRecommender):
             name: fill_and_standardize(values, standardize=self._standardizes())
             for name, values in features.items()
         }
+
+    def _prepare_grown_features(self, features: Mapping[str, np.ndarray]) -> dict[str, Features]:
+        return self._prepare_features(features)
 
     def _split(
         self, interactions: Interactions, eval_set: Any, rng: np.random.RandomState

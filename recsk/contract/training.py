@@ -28,6 +28,10 @@ from recsk.storage.version import __version__
 
 __all__ = ["TrainedRecommender", "warn_if_unfinished"]
 
+# Of a training that goes on: epochs, and the highest learning rate relative to that of a fit.
+_N_EPOCHS = 1
+_RATE = 0.5
+
 
 class TrainedRecommender(FitPreparation):
     """A recommender whose vectors come out of a network that PyTorch trains.
@@ -129,19 +133,20 @@ class TrainedRecommender(FitPreparation):
         `check` raises `NotFiniteError` where the network gives vectors that are not finite; it is
         called after each epoch without `evaluate`, so that such an epoch is never kept.
         """
+        continues = prepared.growth is not None
         return train(
             network,
             batches,
             loss_terms,
-            max_epochs=int(self.max_epochs),
-            learning_rate=self.learning_rate,
-            schedule=schedule,
+            max_epochs=_N_EPOCHS if continues else int(self.max_epochs),
+            learning_rate=self.learning_rate * (_RATE if continues else 1),
+            schedule="one-cycle" if continues else schedule,
             weight_averaging=weight_averaging,
             before_epoch=before_epoch,
             evaluate=evaluate,
             check=check,
             n_iter_no_change=int(self.n_iter_no_change),
-            checkpoint=self._make_checkpoint(prepared, random_states),
+            checkpoint=None if continues else self._make_checkpoint(prepared, random_states),
             verbose=bool(self.verbose),
         )
 

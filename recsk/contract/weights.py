@@ -12,13 +12,13 @@ import numpy.typing as npt
 from recsk.data.checks import describe
 from recsk.data.interactions import Interactions
 
-__all__ = ["weigh_interactions"]
+__all__ = ["scale_weights", "weigh_interactions"]
 
 _SMALLEST = np.finfo(np.float32).tiny
 
 
 def weigh_interactions(X: Any, interactions: Interactions, sample_weight: Any) -> Interactions:
-    """Return the interactions to learn from, with their weights as values.
+    """Return the interactions to learn from, with their weights as values, as they were given.
 
     Parameters
     ----------
@@ -32,8 +32,7 @@ def weigh_interactions(X: Any, interactions: Interactions, sample_weight: Any) -
     Returns
     -------
     Interactions
-        Without those of weight zero. The values are weights in (0, 1], relative to the largest.
-        They are None where all weights are equal.
+        Without those of weight zero. The values are None where all weights are one.
 
     Raises
     ------
@@ -88,7 +87,16 @@ def weigh_interactions(X: Any, interactions: Interactions, sample_weight: Any) -
         )
     if not positive.all():
         interactions, weight = interactions[positive], weight[positive]
-    if weight.min() == weight.max():
+    return interactions.with_value(None if (weight == 1).all() else weight)
+
+
+def scale_weights(interactions: Interactions) -> Interactions:
+    """Return interactions with weights in (0, 1], relative to the largest.
+
+    They are None where all weights are equal.
+    """
+    weight = interactions.value
+    if weight is None or weight.min() == weight.max():
         return interactions.with_value(None)
     # Relative to the largest, no sum overflows; and no weight above zero becomes zero in float32.
     relative = np.maximum(weight / weight.max(), _SMALLEST).astype(np.float32)

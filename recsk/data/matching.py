@@ -11,7 +11,14 @@ import numpy as np
 from recsk.data.interactions import Interactions
 from recsk.data.labels import Labels
 
-__all__ = ["FitLabels", "get_labels", "labels_of_fit", "match_held_out", "match_histories"]
+__all__ = [
+    "FitLabels",
+    "check_same_terms",
+    "get_labels",
+    "labels_of_fit",
+    "match_held_out",
+    "match_histories",
+]
 
 FitLabels = Mapping[str, Labels]  # under "user" and "item"; absent where the fit had ids
 
@@ -39,7 +46,7 @@ def match_held_out(X: Interactions, fit: FitLabels, name: str, stacklevel: int =
     """
     own = get_labels(X)
     for kind in ("user", "item"):
-        _check_same_terms(own, fit, kind, name)
+        check_same_terms(own, fit, kind, name)
     user, item, n_users, n_items = X.user, X.item, X.n_users, X.n_items
     labels = {kind: own.get(kind) for kind in ("user", "item")}
     kept = np.ones(len(X), dtype=bool)
@@ -90,7 +97,7 @@ def match_histories(X: Interactions, fit: FitLabels, name: str) -> Interactions:
         If a history has an item that the fit does not know; the first one is named.
     """
     own = get_labels(X)
-    _check_same_terms(own, fit, "item", name)
+    check_same_terms(own, fit, "item", name)
     if not _differ(own, fit, "item"):
         return X
     codes = fit["item"].find(own["item"].values)
@@ -103,7 +110,7 @@ def match_histories(X: Interactions, fit: FitLabels, name: str) -> Interactions:
     return matched.with_labels(own.get("user"), fit["item"])
 
 
-def _check_same_terms(own: FitLabels, fit: FitLabels, kind: str, name: str) -> None:
+def check_same_terms(own: FitLabels, fit: FitLabels, kind: str, name: str) -> None:
     """Raise an error if one side has labels and the other ids: nothing shows which is which."""
     if (kind in own) == (kind in fit):
         return

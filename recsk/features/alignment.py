@@ -16,7 +16,11 @@ __all__ = ["align_item_features"]
 
 
 def align_item_features(
-    item_features: Mapping[str, Any] | None, n_items: int, labels: Labels | None
+    item_features: Mapping[str, Any] | None,
+    n_items: int,
+    labels: Labels | None,
+    *,
+    partly: bool = False,
 ) -> tuple[Mapping[str, Any] | None, Labels | None]:
     """Return features with one row for each item, in the order of the items.
 
@@ -32,6 +36,8 @@ def align_item_features(
         Columns of X.
     labels : Labels or None
         Labels of the items; None if X has ids. A frame is then matched by an index of ids.
+    partly : bool, default=False
+        Whether frames are expected to have rows for few of the items, and for new ones.
 
     Returns
     -------
@@ -69,14 +75,15 @@ def align_item_features(
     rows: dict[str, Any] = {}
     unknown: dict[Any, None] = {}
     for name, frame in frames.items():
-        keys = _check_keys(frame, f"item_features[{name!r}]", known, labels is not None, key)
+        label = f"item_features[{name!r}]"
+        keys = _check_keys(frame, label, known, labels is not None, key, partly)
         rows[name] = keys
         if keys is not None:
             ids = known.find(keys)
             others = [x for x, i in zip(keys, ids, strict=True) if i < 0]
             unknown.update(dict.fromkeys(others))
             n_found = len(keys) - len(others)
-            if others and 2 * n_found < n_items:
+            if others and 2 * n_found < n_items and not partly:
                 warnings.warn(
                     f"item_features[{name!r}] has rows for {n_found} of the {n_items} items of X "
                     f"and for {len(others)} others, such as {others[0]!r}, which become new items: "
@@ -102,7 +109,7 @@ def align_item_features(
 
 
 def _check_keys(
-    frame: FeatureFrame, name: str, known: Labels, labelled: bool, key: str
+    frame: FeatureFrame, name: str, known: Labels, labelled: bool, key: str, partly: bool
 ) -> list[Any] | None:
     """Return the labels of a frame's rows, or None if its rows are in the order of the items."""
     keys, positional = frame.keys, False
@@ -123,7 +130,11 @@ def _check_keys(
             f"many items of X: pass frame.set_index({better!r}), or frame.rename_axis({key!r}) if "
             "the index is right"
         )
-    if (positional and (found[: len(known)] < 0).any()) or keys is None or not (found >= 0).any():
+    if (
+        (positional and (found[: len(known)] < 0).any())
+        or keys is None
+        or not (partly or (found >= 0).any())
+    ):
         raise ValueError(
             f"{name} does not name the items of its rows: X has labels such as "
             f"{known.decode(0)!r}, and the frame has neither a column {key!r} nor an index with "

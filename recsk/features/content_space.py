@@ -79,6 +79,31 @@ class ContentSpace:
             if name not in features:
                 parts.append(np.zeros((n, len(mean)), dtype=np.float32))
                 continue
-            rows = (features[name].astype(np.float64) - mean) / self.deviations[name]
+            rows = self.standardize(name, features[name])
             parts.append(unit_rows(np.nan_to_num(rows, nan=0.0)).astype(np.float32))
         return np.asarray(unit_rows(np.hstack(parts)), dtype=np.float32)
+
+    def lengths(self, features: Mapping[str, Floats]) -> Floats:
+        """Measure the lengths of standardized rows, (n, n_modalities); NaN for missing ones."""
+        n = len(next(iter(features.values())))
+        lengths = np.full((n, len(self.means)), np.nan, dtype=np.float32)
+        for m, name in enumerate(self.means):
+            if name in features:
+                rows = self.standardize(name, features[name])
+                lengths[:, m] = np.linalg.norm(rows, axis=1)
+        return lengths
+
+    def features(self, vectors: Floats, lengths: Floats) -> dict[str, Floats]:
+        """Return the features that `vectors` and `lengths` were computed from, up to rounding."""
+        found = {}
+        cuts = np.cumsum(list(self.n_columns.values()))[:-1]
+        parts = zip(self.means.items(), np.split(vectors, cuts, axis=1), lengths.T, strict=True)
+        for (name, mean), part, length in parts:
+            rows = unit_rows(part.astype(np.float64)) * length[:, None]
+            found[name] = (rows * self.deviations[name] + mean).astype(np.float32)
+        return found
+
+    def standardize(self, name: str, rows: Floats) -> npt.NDArray[np.float64]:
+        """Return features of one modality by the means and deviations of the fit."""
+        # In float64, because large finite values overflow float32.
+        return (rows.astype(np.float64) - self.means[name]) / self.deviations[name]

@@ -24,6 +24,7 @@ __all__ = [
 
 # Products held at once. Finding the largest takes about 50 bytes for each of them.
 _MAX_PRODUCTS = 4_000_000
+_FEW_SORTED = 2  # times the largest entries wanted: so few are sorted without a selection before
 _ROWS_PER_SORT = 256  # with 8 bits for a row and 32 for a value, 24 are left for a place
 
 
@@ -136,6 +137,10 @@ def top_k_per_row(
             other = matrix.indices[start:stop] != row + rows.start + diagonal_offset
             row, place = row[other], place[other]
         n_entries = np.bincount(row, minlength=rows.stop - rows.start)
+        if len(row) > _FEW_SORTED * n_largest * len(n_entries):
+            some = _may_be_largest(matrix.data[place], n_entries, n_largest)
+            row, place = row[some], place[some]
+            n_entries = np.bincount(row, minlength=len(n_entries))
         first = np.cumsum(n_entries) - n_entries
         order = _order_by_row(row, matrix.data[place])
         largest = order[np.arange(len(row)) - first[row] < n_largest]
@@ -145,6 +150,19 @@ def top_k_per_row(
     indptr = np.concatenate([[0], np.cumsum(n_kept)])
     indptr = indptr.astype(matrix.indptr.dtype)
     return sp.csr_array((matrix.data[chosen], matrix.indices[chosen], indptr), shape=matrix.shape)
+
+
+def _may_be_largest(values: np.ndarray, sizes: np.ndarray, n_largest: int) -> np.ndarray:
+    """Return which entries are as large as the last of the largest ones of their row, or larger."""
+    values = values.astype(np.float32, copy=False)
+    kept = np.ones(len(values), dtype=bool)
+    start = 0
+    for size in sizes.tolist():
+        if size > n_largest:
+            own = values[start : start + size]
+            kept[start : start + size] = own >= np.partition(own, -n_largest)[-n_largest]
+        start += size
+    return kept
 
 
 def _order_by_row(row: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -44,6 +44,8 @@ class ContentRegression:
         Weight of each item.
     left_out : ndarray of shape (n_left_out,), int64
         A sample of the items, which choose the penalty.
+    basis : ndarray of shape (n_columns, n_directions), float32, default=None
+        Directions of the content to regress on. None chooses them, if there are many columns.
 
     Attributes
     ----------
@@ -59,9 +61,10 @@ class ContentRegression:
         vectors: Floats,
         reliability: npt.NDArray[np.float64],
         left_out: npt.NDArray[np.int64],
+        basis: Floats | None = None,
     ) -> None:
         self.content = content
-        self.basis = _columns_to_regress_on(content)
+        self.basis = _columns_to_regress_on(content) if basis is None else basis
         self.reliability = reliability.astype(np.float32)
         self.residuals = self._fit(vectors, left_out)
         self.similar, correction = self._similar(content[left_out], left_out)

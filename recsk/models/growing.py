@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
+from recsk.contract.growth import Growth
 from recsk.contract.training import TrainedRecommender
 from recsk.data.labels import Labels
 from recsk.features.alignment import align_item_features
@@ -39,7 +40,10 @@ class GrowingRecommender(TrainedRecommender):
 
     _content_space: ContentSpace | None = None  # None without features
     _content: npt.NDArray[np.float32]  # of all items
+    _content_lengths: npt.NDArray[np.float32]  # with it, what the features were
     new_item_share: float | None  # a parameter
+    # Directions of the content that are regressed on: None if all are, or before the first use.
+    _content_basis: npt.NDArray[np.float32] | None = None
     _new_item_model: NewItemModel | None = None  # made when it is needed
 
     def item_vectors(self, item_features: Mapping[str, Any]) -> npt.NDArray[np.float32]:
@@ -76,7 +80,8 @@ class GrowingRecommender(TrainedRecommender):
         True
         """
         check_is_fitted(self)
-        return self._estimate_new(self._read_new_features(item_features, None)).vectors
+        content, _ = self._read_new_features(item_features, None)
+        return self._estimate_new(content).vectors
 
     def add_items(
         self, item_features: Mapping[str, Any], labels: npt.ArrayLike | None = None
@@ -118,7 +123,7 @@ class GrowingRecommender(TrainedRecommender):
         """
         check_is_fitted(self)
         given = self._check_new_labels(labels)
-        content = self._read_new_features(item_features, given)
+        content, lengths = self._read_new_features(item_features, given)
         if given is not None and len(given) != len(content):
             raise ValueError(
                 f"labels must have one label for each new item; got {len(given)} labels and "
@@ -126,6 +131,7 @@ class GrowingRecommender(TrainedRecommender):
             )
         n_before, n = self.n_features_in_, len(content)
         attributes = self._grown(self._estimate_new(content), content)
+        attributes["_content_lengths"] = np.vstack([self._content_lengths, lengths])
         if given is not None:
             known = self._labels["item"]
             values = known.values.tolist() + given.values.tolist()
@@ -154,24 +160,34 @@ class GrowingRecommender(TrainedRecommender):
             attributes["history_weights_"] = widen(self.history_weights_, n_items)
         return attributes
 
-    def _as_fitted(self) -> Self:
-        """Return this model as it is now: items may be added in another thread."""
-        super()._as_fitted()
-        now = object.__new__(type(self))
-        now.__dict__ = self.__dict__.copy()
-        return now
-
     def _predicted_width(self) -> int:
         """Columns of a vector that content predicts; new items have the mean of the others."""
         return int(self.item_embedding_.shape[1])
 
-    def _keep_content(self, features: Mapping[str, npt.NDArray[np.float32]]) -> None:
-        """Keep what new items are compared with; of a fit without features, nothing."""
-        for name in ("_new_item_model", "_content_space", "_content"):
+    def _keep_content(
+        self, features: Mapping[str, npt.NDArray[np.float32]], growth: Growth | None = None
+    ) -> None:
+        """Keep what new items are compared with; of a fit without features, nothing.
+
+        With `growth`, items whose features have not changed keep their content.
+        """
+        space = self._content_space if growth is not None else None
+        known, lengths = (self._content, self._content_lengths) if space else (None, None)
+        for name in ("_new_item_model", "_content_space", "_content", "_content_lengths"):
             self.__dict__.pop(name, None)
-        if features:
-            self._content_space = ContentSpace.from_features(features)
+        if not features:
+            self.__dict__.pop("_content_basis", None)
+            return
+        self._content_space = space or ContentSpace.from_features(features)
+        if known is None or lengths is None or growth is None:
+            self.__dict__.pop("_content_basis", None)
             self._content = self._content_space.vectors(features)
+            self._content_lengths = self._content_space.lengths(features)
+            return
+        changed = growth.changed
+        some = {name: rows[changed] for name, rows in features.items()}
+        self._content = _with_rows(known, changed, self._content_space.vectors(some))
+        self._content_lengths = _with_rows(lengths, changed, self._content_space.lengths(some))
 
     def _place_new_items(self) -> None:
         """Give items without interactions the vectors that their content predicts."""
@@ -202,7 +218,7 @@ class GrowingRecommender(TrainedRecommender):
         with_history = np.flatnonzero(np.diff(self.interactions_.indptr))
         some = np.unique(np.linspace(0, len(with_history) - 1, n_users).astype(np.int64))
         sample = with_history[some]
-        return NewItemModel(
+        model = NewItemModel(
             self._content,
             self.item_embedding_,
             self._predicted_width(),
@@ -211,12 +227,16 @@ class GrowingRecommender(TrainedRecommender):
             self._stored_users(sample),
             self.interactions_[sample],
             self.new_item_share,
+            self._content_basis,
         )
+        if model.regression.basis is not None:
+            self._content_basis = model.regression.basis
+        return model
 
     def _read_new_features(
         self, item_features: Any, labels: Labels | None
-    ) -> npt.NDArray[np.float32]:
-        """Check features of new items and return their content."""
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Check features of new items and return their content and its lengths."""
         space = self._content_space
         if space is None:
             raise ValueError(
@@ -234,7 +254,7 @@ class GrowingRecommender(TrainedRecommender):
                 n = max(len(x) for x in item_features.values() if is_frame(x))
             item_features, _ = align_item_features(item_features, n, labels)
         features = check_new_item_features(item_features, space.n_columns)
-        return space.vectors(features)
+        return space.vectors(features), space.lengths(features)
 
     def _check_new_labels(self, labels: Any) -> Labels | None:
         if "item" not in self._labels:
@@ -269,6 +289,8 @@ class GrowingRecommender(TrainedRecommender):
             names = self.modality_names_
             state["content"] = {
                 "vectors": self._content,
+                **({} if self._content_basis is None else {"basis": self._content_basis}),
+                "lengths": np.nan_to_num(self._content_lengths, nan=-1),
                 "widths": np.array([space.n_columns[name] for name in names], dtype=np.int64),
                 "means": np.concatenate([space.means[name] for name in names]),
                 "deviations": np.concatenate([space.deviations[name] for name in names]),
@@ -283,6 +305,10 @@ class GrowingRecommender(TrainedRecommender):
             return
         names = self.modality_names_
         self._content = content.array("vectors", (self.n_features_in_, None))
+        if content.has("basis"):
+            self._content_basis = content.array("basis", (self._content.shape[1], None))
+        lengths = content.array("lengths", (self.n_features_in_, len(names)))
+        self._content_lengths = np.where(lengths < 0, np.float32(np.nan), lengths)
         width = self._content.shape[1]
         widths = content.array("widths", (len(names),), np.int64)
         if (widths < 1).any() or (widths > width).any() or widths.sum() != width:
@@ -304,3 +330,13 @@ def widen(matrix: sp.csr_matrix, n_columns: int) -> sp.csr_matrix:
     wide = sp.csr_matrix(parts, shape=(matrix.shape[0], n_columns))
     wide.has_canonical_format = True
     return wide
+
+
+def _with_rows(
+    known: npt.NDArray[np.float32], changed: npt.NDArray[np.bool_], rows: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Return known rows, as many as there are flags, with the changed ones replaced."""
+    grown = np.empty((len(changed), known.shape[1]), dtype=np.float32)
+    grown[: len(known)] = known
+    grown[changed] = rows
+    return grown

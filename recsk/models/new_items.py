@@ -71,6 +71,8 @@ class NewItemModel:
         Their interactions.
     share : float or None
         0 or more. 0 keeps new items out of the first places; None leaves them as they are.
+    basis : ndarray of shape (n_columns, n_directions), float32, default=None
+        Directions of the content that an earlier model of the same items chose.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class NewItemModel:
         users: Users,
         seen: sp.csr_matrix,
         share: float | None,
+        basis: Floats | None = None,
     ) -> None:
         self.share = share
         self.known = np.flatnonzero((n_interactions > 0) & content.any(axis=1))
@@ -102,6 +105,7 @@ class NewItemModel:
             np.asarray(unit_rows(learned), dtype=np.float32),
             count / (count + _RELIABLE),
             left_out,
+            basis,
         )
         if share is None:
             return

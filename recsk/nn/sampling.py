@@ -108,6 +108,8 @@ class InteractionSampler:
         Whether batches give the shared negatives that each user has seen.
     weight : Tensor of shape (n_interactions,), default=None
         Weight of each interaction in the loss.
+    candidates : Tensor, int64, default=None
+        Distinct items that shared negatives are drawn from, ascending. None: those of `item`.
     n_redraws : int, default=4
     """
 
@@ -122,6 +124,7 @@ class InteractionSampler:
         n_shared: int | None = None,
         exclude_seen: bool = False,
         weight: torch.Tensor | None = None,
+        candidates: torch.Tensor | None = None,
         n_redraws: int = 4,
     ) -> None:
         self.user, self.item = user, item
@@ -130,7 +133,7 @@ class InteractionSampler:
         self.generator = generator
         # An item without interactions is nobody's positive. As a negative it would teach the
         # network that content which is new is content that nobody wants.
-        self._candidates = torch.unique(item)
+        self._candidates = torch.unique(item) if candidates is None else candidates
         self.n_shared = None if n_shared is None else min(n_shared, len(self._candidates))
         self.weight = weight
         self.n_redraws = n_redraws

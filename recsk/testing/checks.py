@@ -13,6 +13,7 @@ from recsk.contract.recommender import BaseRecommender
 from recsk.testing import (
     answers,
     candidates,
+    continuing,
     evaluation,
     fitting,
     growing,
@@ -47,6 +48,7 @@ _MODULES = [
     evaluation,
     persistence,
     growing,
+    continuing,
     truth,
 ]
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from recsk.data.interactions import Interactions
+
 __all__ = [
     "expect",
     "expect_close",
@@ -70,10 +72,13 @@ def is_close(got: Any, expected: Any) -> Any:
     return np.isclose(got, expected, rtol=_RTOL, atol=atol, equal_nan=True)
 
 
-def expect_identical(got: Any, expected: Any, what: str) -> None:
-    """Expect the same fitted model, to the last bit of everything that it holds."""
+def expect_identical(got: Any, expected: Any, what: str, *, but: Iterable[str] = ()) -> None:
+    """Expect the same fitted model, to the last bit of everything that it holds.
+
+    `but` names attributes that may differ.
+    """
     expect(got is not expected, f"{what}: both are one object")
-    one, other = vars(got), vars(expected)
+    one, other = ({n: x for n, x in vars(m).items() if n not in but} for m in (got, expected))
     different = sorted(one.keys() ^ other.keys())
     expect(not different, f"{what}: only one of the two models has {', '.join(different)}")
     for name in one:
@@ -127,6 +132,8 @@ def _plain(x: Any) -> Any:
         return [x.format, x.shape, *map(_plain, (csr.indptr, csr.indices, csr.data))]
     if isinstance(x, np.ndarray) and x.dtype == object:
         return [x.shape, _plain(x.ravel().tolist())]
+    if isinstance(x, Interactions):
+        return [type(x).__name__, _plain(vars(x))]
     if hasattr(x, "__array__"):  # of NumPy, or a tensor
         x = np.asarray(x)
         return [x.dtype.str, x.shape, x.tobytes()]

@@ -80,6 +80,12 @@ class InIds:
         returned = self._estimator.fit(X, y, **options)
         return self if returned is self._estimator else returned
 
+    def _partial_fit_in_ids(self, partial_fit: Any, X: Any, y: Any = None, **options: Any) -> Any:
+        if self._own_labels("item") is not None or not hasattr(self._estimator, "n_users_"):
+            X = self._with_labels(X) if _is_of_ids(X) else X
+        returned = partial_fit(X, y, **options)
+        return self if returned is self._estimator else returned
+
     def _recommend_in_ids(
         self, recommend: Any, user_ids: Any = None, k: Any = 10, **options: Any
     ) -> Any:

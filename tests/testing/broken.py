@@ -378,3 +378,9 @@ class AddsNothing(Decomposition):
     def add_items(self, item_features, labels=None):
         n = self.n_features_in_
         return np.arange(n, n + 3) if labels is None else labels
+
+
+@broken("check_partial_fit_knows_what_comes_later[ids]", "interactions_")
+class LearnsTheNewAlone(Decomposition):
+    def partial_fit(self, X, y=None, **options):
+        return self.fit(X, y, **options)

@@ -181,6 +181,31 @@ class FoldIn:
         grown.interactions = sp.csr_matrix((known.data, known.indices, known.indptr), shape=shape)
         return grown
 
+    def estimate(
+        self, histories: sp.csr_matrix, active: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return what training learned of the known users, and an estimate for active ones.
+
+        Parameters
+        ----------
+        histories : csr_matrix of shape (n, n_items)
+            Of the known users and of new ones behind them; new items may be behind the known ones.
+        active : ndarray of shape (n,), bool
+            Users whose history is not that of the training: their vectors are estimated anew.
+
+        Returns
+        -------
+        initial : ndarray of shape (n, width)
+        preference_logits : ndarray of shape (n, n_modalities)
+        """
+        known = self.interactions
+        learned = self._inputs(known) @ self.coefficients + self.residuals
+        estimate = np.zeros((histories.shape[0], learned.shape[1]), dtype=np.float32)
+        estimate[: len(learned)] = learned
+        if active.any():
+            estimate[active] = self._estimate(histories[active][:, : known.shape[1]])
+        return estimate[:, : self.width], estimate[:, self.width :]
+
     def __call__(self, histories: sp.csr_matrix) -> tuple[np.ndarray, np.ndarray]:
         """Compute vectors and preferences of new users.
 

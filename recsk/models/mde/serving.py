@@ -9,19 +9,24 @@ import scipy.sparse as sp
 from scipy.special import softmax
 
 from recsk.data.interactions import Interactions
-from recsk.models.growing import GrowingRecommender
+from recsk.models.continuing import ContinuingRecommender
 from recsk.models.mde.fold_in import FoldIn, fuse
+from recsk.models.mde.weights import MDEWeights
 from recsk.models.new_items import NewItemEstimate
 from recsk.ranking.users import Users
-from recsk.storage.state import StateReader
+from recsk.storage.state import StateReader, weights_state
 
 __all__ = ["MDEServing"]
 
 
-class MDEServing(GrowingRecommender):
+class MDEServing(ContinuingRecommender):
     """Fold-in of new users, new items, and the state that `recsk.save` stores."""
 
     _fold: FoldIn
+    _weights: MDEWeights
+    _links: list[sp.csr_array]  # similar items by modality, of the last training
+    _n_linked: int  # similar items of each item there
+    _score_temperature: float  # of the softmax, at the end of the training
     _fuse_state: dict[str, Any]  # how the modalities of a vector are joined
 
     def get_state(self) -> dict[str, Any]:
@@ -31,6 +36,13 @@ class MDEServing(GrowingRecommender):
             "item_preference_": self.item_preference_,
             "fuse": self._fuse_state,
             "fold": self._fold.get_state(),
+            "weights": self._weights.get_state(),
+            "score_temperature": self._score_temperature,
+            "links": {
+                "n_neighbors": self._n_linked,
+                "n_items": self._links[0].shape[0] if self._links else 0,
+                **{str(m): weights_state(links) for m, links in enumerate(self._links)},
+            },
         }
 
     def set_state(self, state: StateReader) -> None:
@@ -50,6 +62,16 @@ class MDEServing(GrowingRecommender):
         self._fold = FoldIn.from_state(
             state.part("fold"), self.interactions_.shape, width, n_modalities
         )
+        shape = self.n_users_, self.n_features_in_, n_modalities
+        self._weights = MDEWeights.from_state(state.part("weights"), *shape)
+        links = state.part("links")
+        self._n_linked = links.integer("n_neighbors", 0)
+        n_items = links.integer("n_items", 0, self.n_features_in_)
+        n_links = len(self.modality_names_) if n_items else 0
+        self._links = [
+            sp.csr_array(links.weights(str(m), (n_items, n_items))) for m in range(n_links)
+        ]
+        self._score_temperature = state.number("score_temperature", np.nextafter(0, 1))
 
     def _grown(self, estimate: NewItemEstimate, content: np.ndarray) -> dict[str, Any]:
         similar = estimate.similar
@@ -59,6 +81,7 @@ class MDEServing(GrowingRecommender):
             **super()._grown(estimate, content),
             "item_preference_": np.vstack([self.item_preference_, preference.astype(np.float32)]),
             "_fold": self._fold.with_new_items(similar),
+            "_weights": self._weights.with_new_items(len(content)),
         }
 
     def _has_modality_parts(self) -> bool:

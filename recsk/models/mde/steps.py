@@ -16,16 +16,20 @@ from recsk.contract.preparation import Prepared
 from recsk.contract.validation import Validation
 from recsk.data.interactions import Interactions
 from recsk.data.weights import scale_to_unit_mean, weight_matrix
+from recsk.features.dense import Features
 from recsk.features.reduction import reduce_columns
-from recsk.graphs.items import item_similarity_graph
+from recsk.graphs.links import grow_links
+from recsk.graphs.neighbors import cosine_neighbors
 from recsk.graphs.user_item import interaction_graph, normalize_symmetric
 from recsk.graphs.users import user_cooccurrence_graph
+from recsk.models.continuing import users_to_train
 from recsk.models.mde.fold_in import MAX_DEGREE, FoldIn
 from recsk.models.mde.item_to_item import item_to_item_weights
 from recsk.models.mde.recipe import RECIPES, Recipe
 from recsk.models.mde.serving import MDEServing
 from recsk.models.mde.start import start_from_spectrum
 from recsk.models.mde.temperature import HIGHEST_TEMPERATURE, HeldOutTemperature
+from recsk.models.mde.weights import MDEWeights
 from recsk.nn.mde import Graphs, MDENetwork
 from recsk.nn.mde_nodes import CachedGraph, WholeGraph
 from recsk.nn.mde_objective import MDEObjective
@@ -41,15 +45,22 @@ __all__ = ["Built", "MDESteps"]
 _N_STEPS = 16
 _SMALLEST_BATCH, _LARGEST_BATCH = 32, 8192
 _COLUMNS_PER_FACTOR = 4  # of the features that linear encoders see
+_REPLAYED = 1  # other users for each one with new interactions, in a training that goes on
 _REFRESHES = 4  # of what comes from neighbours, in an epoch
 
 
 @dataclass(frozen=True)
 class Built:
-    """A network that is ready to be trained, its data, and item-to-item weights beside it."""
+    """A network that is ready to be trained, its data, and item-to-item weights beside it.
+
+    `projections` are the matrices that reduced the features of the modalities, if any; `links` are
+    the similar items of each item by modality.
+    """
 
     prepared: Prepared[sp.csr_matrix]
     network: MDENetwork
+    projections: list[np.ndarray | None]
+    links: list[sp.csr_array]
     item_to_item: sp.csr_matrix | None
 
 
@@ -94,13 +105,11 @@ class MDESteps(MDEServing):
         prepared = replace(prepared, train_set=train_set)
         n_users, n_items = train_set.shape
         preference = self._fixed_preference(len(prepared.features))
-        encoded = list(prepared.modalities)
-        if not self.hidden_factor:
-            n_columns = _COLUMNS_PER_FACTOR * int(self.n_factors)
-            encoded = [reduce_columns(part, n_columns, prepared.seed) for part in encoded]
+        encoded, projections = self._reduce(prepared)
+        links = self._link_items(prepared)
         network = MDENetwork(
             [Modality.from_arrays(*part, device) for part in encoded],
-            self._build_graphs(prepared),
+            self._build_graphs(prepared, links),
             n_users=n_users,
             n_items=n_items,
             n_factors=int(self.n_factors),
@@ -115,9 +124,33 @@ class MDESteps(MDEServing):
             tradeoff=self.tradeoff,
             generator=torch.Generator().manual_seed(prepared.seed),
         )
-        if self._recipe.start == "spectral":
+        if prepared.growth is not None:
+            users, logits = self._fold.estimate(train_set, prepared.growth.active)
+            items = np.log(np.maximum(self.item_preference_, 1e-12))
+            self._weights.load(network, users, (logits, items), train_set)
+        elif self._recipe.start == "spectral":
             start_from_spectrum(network, train_set, encoded, prepared.seed)
-        return Built(prepared, network.to(device), self._item_to_item(train_set))
+        item_to_item = self._item_to_item(train_set)
+        return Built(prepared, network.to(device), projections, links, item_to_item)
+
+    def _reduce(
+        self, prepared: Prepared[sp.csr_matrix]
+    ) -> tuple[list[Features], list[np.ndarray | None]]:
+        """Reduce the columns that linear encoders see; later trainings do it as the fit did."""
+        modalities = prepared.modalities
+        if prepared.growth is not None:
+            known = self._weights.projections
+            projections = [known.get(str(m)) for m in range(len(modalities))]
+            reduced = [
+                part if x is None else Features(part.values @ x, part.present)
+                for part, x in zip(modalities, projections, strict=True)
+            ]
+            return reduced, projections
+        if self.hidden_factor:
+            return modalities, [None] * len(modalities)
+        n_columns = _COLUMNS_PER_FACTOR * int(self.n_factors)
+        found = [reduce_columns(part, n_columns, prepared.seed) for part in modalities]
+        return [x.features for x in found], [x.projection for x in found]
 
     def _item_to_item(self, interactions: sp.csr_matrix) -> sp.csr_matrix | None:
         """What an item of a history adds to the scores of items that occur with it."""
@@ -131,7 +164,24 @@ class MDESteps(MDEServing):
         shares = n_interactions / np.maximum(n_interactions + self._recipe.id_shrinkage, 1)
         return torch.as_tensor(shares[:, None], dtype=torch.float32)
 
-    def _build_graphs(self, prepared: Prepared[sp.csr_matrix]) -> Graphs:
+    def _link_items(self, prepared: Prepared[sp.csr_matrix]) -> list[sp.csr_array]:
+        """Find the similar items of each item; after a fit, where something has changed."""
+        n_neighbors = int(self.item_neighbors)
+        if not n_neighbors or not prepared.features:
+            return []
+        if prepared.growth is None or n_neighbors != self._n_linked:
+            found = [
+                cosine_neighbors(values, present, n_neighbors)
+                for values, present in prepared.modalities
+            ]
+            return [sp.csr_array(links) for links in found]
+        pairs = zip(self._links, prepared.modalities, strict=True)
+        changed = prepared.growth.changed | (
+            np.arange(prepared.interactions.n_items) >= self._links[0].shape[0]
+        )
+        return [grow_links(links, *part, n_neighbors, changed) for links, part in pairs]
+
+    def _build_graphs(self, prepared: Prepared[sp.csr_matrix], links: list[sp.csr_array]) -> Graphs:
         train_set, device = prepared.train_set, prepared.device
         users = items = None
         if self.user_neighbors:
@@ -139,12 +189,8 @@ class MDESteps(MDEServing):
                 train_set, int(self.user_neighbors), max_degree=MAX_DEGREE
             )
             users = SparseOperator(graph, device)
-        if self.item_neighbors and prepared.features:
-            n_neighbors = int(self.item_neighbors)
-            items = [
-                SparseOperator(item_similarity_graph(values, n_neighbors, present=present), device)
-                for values, present in prepared.modalities
-            ]
+        if links:
+            items = [SparseOperator(normalize_symmetric(part), device) for part in links]
         interaction = SparseOperator(interaction_graph(train_set), device, symmetric=True)
         return Graphs(interaction, users, items)
 
@@ -152,6 +198,7 @@ class MDESteps(MDEServing):
         """Train the network in place."""
         prepared, network = built.prepared, built.network
         train_set, device = prepared.train_set, prepared.device
+        continues = prepared.growth is not None
         generator = torch.Generator(device).manual_seed(prepared.seed)
         batches = self._batches(prepared, generator)
         nodes: WholeGraph | CachedGraph = WholeGraph(network)
@@ -161,7 +208,7 @@ class MDESteps(MDEServing):
             network,
             nodes,
             ranking=self.loss,
-            score_temperature=HIGHEST_TEMPERATURE,
+            score_temperature=self._score_temperature if continues else HIGHEST_TEMPERATURE,
             modality_weight=self.modality_weight,
             alpha=self.alpha,
             beta=self.beta,
@@ -189,7 +236,7 @@ class MDESteps(MDEServing):
                 weights=self.weigh_histories(train_set),
                 item_to_item=built.item_to_item,
             )
-        return self._train_network(
+        log = self._train_network(
             prepared,
             network,
             batches,
@@ -200,6 +247,8 @@ class MDESteps(MDEServing):
             before_epoch=nodes.restart if isinstance(nodes, CachedGraph) else None,
             random_states=(generator, prepared.rng, objective),
         )
+        self._score_temperature = objective.score_temperature
+        return log
 
     def _batches(
         self, prepared: Prepared[sp.csr_matrix], generator: torch.Generator
@@ -207,18 +256,23 @@ class MDESteps(MDEServing):
         train_set, device = prepared.train_set.tocsr(), prepared.device
         train_set.sort_indices()
         user, item = train_set.nonzero()
-        pairs = [torch.as_tensor(ids, dtype=torch.int64, device=device) for ids in (user, item)]
+        trained = users_to_train(prepared, np.diff(train_set.indptr), _REPLAYED)[user]
+        pairs = [
+            torch.as_tensor(ids[trained], dtype=torch.int64, device=device) for ids in (user, item)
+        ]
+        weight = self._pair_weights(prepared, user)
         options: dict[str, Any] = {
             "n_items": train_set.shape[1],
             "batch_size": _batch_size(self.batch_size, train_set.nnz),
             "n_shared": int(self.n_negatives) if self.loss == "softmax" else None,
             "exclude_seen": True,
-            "weight": self._pair_weights(prepared, user),
+            "weight": None if weight is None else weight[torch.as_tensor(trained)],
             "generator": generator,
+            "candidates": torch.as_tensor(np.unique(item), device=device),
         }
         if self._recipe.propagation == "full":
             return InteractionSampler(*pairs, **options)
-        affinity = normalize_symmetric(sp.csr_array(train_set)).data
+        affinity = normalize_symmetric(sp.csr_array(train_set)).data[trained]
         affinity = torch.as_tensor(affinity, dtype=torch.float32, device=device)
         return UserBatches(pairs[0], pairs[1], affinity, **options)
 
@@ -255,7 +309,9 @@ class MDESteps(MDEServing):
             max_degree=MAX_DEGREE,
             normalize=self._normalizes(prepared),
         )
-        self._keep_content(prepared.given_features)
+        self._weights = MDEWeights.of(network, built.projections)
+        self._links, self._n_linked = built.links, int(self.item_neighbors)
+        self._keep_content(prepared.given_features, prepared.growth)
         learned = Learned(item_vectors, user_vectors, *self._beside_vectors(built))
         self._set_fitted(prepared.interactions, learned)
         if self.new_item_share is not None:

@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from recsk.contract.training import TrainedRecommender, warn_if_unfinished
 from recsk.data.forms import check_no_target
 from recsk.models.mdsrec.steps import MDSRecSteps
-from recsk.nn.dropout import seeded_dropout
 from recsk.storage.registry import register_estimator
 
 __all__ = ["MDSRecRecommender"]
@@ -374,8 +373,7 @@ class MDSRecRecommender(MDSRecSteps):
         """
         check_no_target(y)
         prepared = self._prepare(X, item_features, eval_set, sample_weight)
-        seeded = seeded_dropout(prepared.seed, prepared.device)
-        with self._running(prepared.interactions), seeded:
+        with self._running(prepared.interactions), self._seeded(prepared):
             built = self._build(prepared)
             log = self._train(built)
             self._keep(built, log)

@@ -8,9 +8,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.data.interactions import Interactions
-from recsk.models.growing import GrowingRecommender
+from recsk.models.continuing import ContinuingRecommender
 from recsk.models.mdsrec.encoder import StoredEncoder
 from recsk.models.mdsrec.relations import recent_weights
+from recsk.models.mdsrec.weights import MDSRecWeights
 from recsk.models.new_items import NewItemEstimate
 from recsk.ranking.users import Users
 from recsk.storage.state import StateReader
@@ -18,11 +19,12 @@ from recsk.storage.state import StateReader
 __all__ = ["MDSRecServing"]
 
 
-class MDSRecServing(GrowingRecommender):
+class MDSRecServing(ContinuingRecommender):
     """Ordered histories as users, new items, and the state that `recsk.save` stores."""
 
     ordered = True
     _encoder: StoredEncoder
+    _weights: MDSRecWeights
 
     def user_modality_weights(self, user_items: Any) -> np.ndarray:
         """Compute the weight of each modality for the next item of given histories.
@@ -48,7 +50,8 @@ class MDSRecServing(GrowingRecommender):
 
     def _grown(self, estimate: NewItemEstimate, content: np.ndarray) -> dict[str, Any]:
         encoder = self._encoder.with_new_items(estimate.similar)
-        return {**super()._grown(estimate, content), "_encoder": encoder}
+        weights = self._weights.with_new_items(estimate.similar)
+        return {**super()._grown(estimate, content), "_encoder": encoder, "_weights": weights}
 
     def _has_modality_parts(self) -> bool:
         return bool(self._encoder.settings["concatenate"])
@@ -83,7 +86,11 @@ class MDSRecServing(GrowingRecommender):
 
     def get_state(self) -> dict[str, Any]:
         """Return the fitted state for `recsk.save`."""
-        return {**super().get_state(), "encoder": self._encoder.get_state()}
+        return {
+            **super().get_state(),
+            "encoder": self._encoder.get_state(),
+            "weights": self._weights.get_state(),
+        }
 
     def set_state(self, state: StateReader) -> None:
         """Set the state that `get_state` returned."""
@@ -92,3 +99,6 @@ class MDSRecServing(GrowingRecommender):
         width = self.user_embedding_.shape[1]
         encoder = state.part("encoder")
         self._encoder = StoredEncoder.from_state(encoder, n_modalities, self.n_features_in_, width)
+        n_factors = self._encoder.settings["n_factors"]
+        weights = state.part("weights")
+        self._weights = MDSRecWeights.from_state(weights, self.n_features_in_, n_factors)

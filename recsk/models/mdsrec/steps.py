@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,11 +21,14 @@ from recsk.data.interactions import Interactions
 from recsk.data.sequences import Sequences
 from recsk.features.dense import Features, scale_to_unit_mean_norm
 from recsk.features.missing import fill_missing_modalities
-from recsk.graphs.interests import cluster_items
+from recsk.graphs.interests import cluster_items, extend_clusters
 from recsk.graphs.items import mix_with_identity, relation_graph
+from recsk.models.continuing import users_to_train
 from recsk.models.mdsrec.encoder import StoredEncoder
 from recsk.models.mdsrec.relations import item_relations, recent_weights
 from recsk.models.mdsrec.serving import MDSRecServing
+from recsk.models.mdsrec.weights import MDSRecWeights
+from recsk.nn.dropout import seeded_dropout
 from recsk.nn.encoder import SequenceEncoder, encode_sequences
 from recsk.nn.mdsrec import Interests, MDSRecNetwork, MDSRecObjective
 from recsk.nn.modality import Modality
@@ -41,6 +45,7 @@ _SMALLEST_BATCH, _LARGEST_BATCH = 32, 1024
 _BEHAVIOR_SHARE, _RELATION_STRENGTH = 0.25, 50.0
 _MAX_DEGREE = 1000  # longer histories would cost the square of their length in the graphs
 _WEIGHT_AVERAGING = 0.99  # decay per step
+_REPLAYED = 2  # other users for each one with new interactions, in a training that goes on
 _N_CHECKED = 64  # users whose vectors must be finite after an epoch without early stopping
 
 
@@ -68,6 +73,9 @@ class MDSRecSteps(MDSRecServing):
     def _standardizes(self) -> bool:
         return bool(self.project_features)
 
+    def _seeded(self, prepared: Prepared[Any]) -> AbstractContextManager[None]:
+        return seeded_dropout(prepared.seed, prepared.device)
+
     def _training_set(self, interactions: Interactions) -> Sequences:
         return Sequences.from_interactions(interactions)
 
@@ -79,7 +87,12 @@ class MDSRecSteps(MDSRecServing):
         )
 
     def _prepare_features(self, features: Mapping[str, np.ndarray]) -> dict[str, Features]:
-        dense = super()._prepare_features(features)
+        return self._fill_and_scale(super()._prepare_features(features))
+
+    def _prepare_grown_features(self, features: Mapping[str, np.ndarray]) -> dict[str, Features]:
+        return self._fill_and_scale(super()._prepare_grown_features(features))
+
+    def _fill_and_scale(self, dense: dict[str, Features]) -> dict[str, Features]:
         filled = fill_missing_modalities(list(dense.values()))
         return dict(zip(dense, map(scale_to_unit_mean_norm, filled), strict=True))
 
@@ -91,11 +104,8 @@ class MDSRecSteps(MDSRecServing):
         count = np.bincount(train_matrix.indices, weights=train_matrix.data, minlength=n_items)
         graphs = interests = None
         if self.relation is not None and features:
-            found = self._relation_graphs(train_matrix, features, count)
-            graphs = [SparseOperator(graph, device) for graph in found]
-        if self.n_interests and features:
-            n_interests = min(int(self.n_interests), n_items)
-            clustered = [cluster_items(part, n_interests, prepared.seed) for part in features]
+            graphs = list(self._relation_graphs(train_matrix, features, count))
+        if clustered := self._cluster(prepared):
             interests = [
                 Interests(SparseOperator(mean, device), torch.as_tensor(cluster, device=device))
                 for mean, cluster in clustered
@@ -118,7 +128,7 @@ class MDSRecSteps(MDSRecServing):
         network = MDSRecNetwork(
             encoder,
             [Modality.from_arrays(*part, device) for part in features],
-            graphs,
+            None if graphs is None else [SparseOperator(graph, device) for graph in graphs],
             interests,
             n_items=n_items,
             n_factors=int(self.n_factors),
@@ -128,6 +138,10 @@ class MDSRecSteps(MDSRecServing):
             has_interactions=torch.as_tensor(count[:, None] > 0, dtype=torch.float32),
             generator=torch.Generator().manual_seed(prepared.seed),
         )
+        if prepared.growth is not None:
+            n_known = self._weights.arrays["item"].shape[1]
+            weights = self._weights.with_new_items(_similar_items(graphs, n_known, n_items))
+            weights.load(network, self._encoder.weights)
         relations = None
         if self.relation_weight:
             # In units of the logits: scores are divided by the temperature in training.
@@ -137,6 +151,21 @@ class MDSRecSteps(MDSRecServing):
             found = item_relations(prepared.train_set, n_items, of_new)
             relations = sp.csr_matrix(weight * found)
         return Built(prepared, network.to(device), relations)
+
+    def _cluster(
+        self, prepared: Prepared[Sequences]
+    ) -> list[tuple[sp.csr_array, np.ndarray]] | None:
+        """Cluster the items of every modality; later trainings keep the clusters of the fit."""
+        if prepared.growth is not None:
+            if self._encoder.interests is None:
+                return None
+            centers, cluster = self._encoder.interests
+            pairs = zip(prepared.modalities, cluster, strict=True)
+            return [extend_clusters(part, known, centers.shape[1] - 1) for part, known in pairs]
+        if not self.n_interests:
+            return None
+        n_interests = min(int(self.n_interests), prepared.interactions.n_items)
+        return [cluster_items(part, n_interests, prepared.seed) for part in prepared.modalities]
 
     def _relation_graphs(
         self, train_matrix: sp.csr_matrix, features: list[Features], count: np.ndarray
@@ -164,20 +193,25 @@ class MDSRecSteps(MDSRecServing):
         """Train the network in place."""
         prepared, network = built.prepared, built.network
         device, rng = prepared.device, prepared.rng
+        trained, averaging = prepared.train_set, _WEIGHT_AVERAGING
+        if prepared.growth is not None:
+            chosen = users_to_train(prepared, np.diff(trained.indptr), _REPLAYED)
+            # A rate that ends at zero averages already.
+            trained, averaging = trained.select(np.flatnonzero(chosen)), 0.0
         batches = SequenceSampler(
-            prepared.train_set.indptr,
-            prepared.train_set.items,
+            trained.indptr,
+            trained.items,
             n_items=prepared.interactions.n_items,
             max_length=int(self.max_length),
             batch_size=self._batch_size(prepared.train_set),
             rng=rng,
             device=device,
-            weights=prepared.train_set.weights,
+            weights=trained.weights,
             n_negatives=as_int_or_none(self.n_negatives),
         )
         if not len(batches):
             network.eval()
-            return TrainingLog(stopped_by="no-batches")
+            return TrainingLog(stopped_by="no-batches" if prepared.growth is None else "max_epochs")
         some = np.flatnonzero(np.diff(prepared.train_set.indptr))[:_N_CHECKED]
         checked = prepared.train_set.select(some)
         draws: list[Any] = [torch.default_generator, rng]
@@ -189,7 +223,7 @@ class MDSRecSteps(MDSRecServing):
             batches,
             MDSRecObjective(network, self.score_temperature),
             evaluate=None if prepared.held_out is None else self._evaluation(built),
-            weight_averaging=_WEIGHT_AVERAGING,
+            weight_averaging=averaging,
             check=lambda: check_finite(*_tensors(network, checked)),
             random_states=draws,
         )
@@ -231,11 +265,21 @@ class MDSRecSteps(MDSRecServing):
         weights = None
         if built.relations is not None:
             weights = self._recent_weights(prepared.interactions)
-        self._keep_content(prepared.given_features)
+        self._weights = MDSRecWeights.of(network)
+        self._keep_content(prepared.given_features, prepared.growth)
         learned = Learned(catalogue, users, built.relations, weights)
         self._set_fitted(prepared.interactions, learned)
         if self.new_item_share is not None:
             self._place_new_items()
+
+
+def _similar_items(graphs: list[sp.csr_array] | None, n_known: int, n_items: int) -> sp.csr_matrix:
+    """Weights of the known items that new ones are related to, in all modalities together."""
+    similar = sp.csr_matrix((n_items - n_known, n_known), dtype=np.float32)
+    for graph in graphs or ():
+        similar = similar + sp.csr_matrix(graph[n_known:, :n_known])
+    total = np.asarray(similar.sum(axis=1)).ravel()
+    return sp.csr_matrix(sp.diags_array(1 / np.where(total > 0, total, 1)) @ similar)
 
 
 def _vectors(network: MDSRecNetwork, sequences: Sequences) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,111 @@
+"""New interactions behind known ones, among users and items that may be more than before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from recsk.data.interactions import Interactions
+from recsk.data.labels import Labels
+from recsk.data.matching import FitLabels, check_same_terms, get_labels
+
+__all__ = ["by_user", "join", "place"]
+
+
+def place(
+    X: Interactions, known: FitLabels, sizes: dict[str, int], name: str
+) -> tuple[Interactions, dict[str, Labels]]:
+    """Return new interactions in the ids of a fit, and its labels followed by new ones.
+
+    Parameters
+    ----------
+    X : Interactions
+        With labels where the fit has labels. Its own ids count where it has none.
+    known : mapping of str to Labels
+        Labels of the fit under "user" and "item", where it has any.
+    sizes : dict of str to int
+        Users and items of the fit, under the same names.
+    name : str
+        Name of `X` in error messages.
+
+    Returns
+    -------
+    interactions : Interactions
+        In ids, without labels. Its space has all users and items of the fit and of `X`.
+    labels : dict of str to Labels
+
+    Raises
+    ------
+    ValueError
+        If one side has labels and the other ids.
+
+    Examples
+    --------
+    >>> from recsk import Interactions
+    >>> from recsk.data.growth import place
+    >>> from recsk.data.labels import Labels
+    >>> X = Interactions([0, 1], [0, 1], n_items=2).with_labels(item_labels=["new", "old"])
+    >>> placed, labels = place(X, {"item": Labels(["old"])}, {"user": 2, "item": 1}, "X")
+    >>> placed.item, labels["item"].values.tolist()
+    (array([1, 0]), ['old', 'new'])
+    """
+    own = get_labels(X)
+    ids: dict[str, npt.NDArray[np.int64]] = {}
+    labels: dict[str, Labels] = {}
+    sizes = dict(sizes)
+    for kind, given, n in (("user", X.user, X.n_users), ("item", X.item, X.n_items)):
+        check_same_terms(own, known, kind, name)
+        if kind not in own:
+            ids[kind], sizes[kind] = given, max(n, sizes[kind])
+            continue
+        labels[kind] = known[kind]
+        if own[kind] is not known[kind]:
+            values = own[kind].decode(np.arange(n)).tolist()
+            new = [label for label in values if label not in known[kind]]
+            if new:
+                together = known[kind].values.tolist() + new
+                labels[kind] = Labels(together, column=known[kind].column)
+            given = labels[kind].find(values)[given]
+        ids[kind], sizes[kind] = given, len(labels[kind])
+    columns = {c: getattr(X, c) for c in ("timestamp", "value")}
+    placed = Interactions(
+        ids["user"], ids["item"], n_users=sizes["user"], n_items=sizes["item"], **columns
+    )
+    return placed, labels
+
+
+def join(known: Interactions, new: Interactions) -> Interactions:
+    """Return known interactions followed by new ones, in the space of the new ones.
+
+    Ordered ones are by user and time, each user's new ones behind the known ones.
+    """
+    new = by_user(new)
+    weights: list[npt.NDArray[Any]] = []
+    if known.value is not None or new.value is not None:
+        weights = [np.ones(len(x)) if x.value is None else x.value for x in (known, new)]
+    joined = Interactions(
+        np.concatenate([known.user, new.user]),
+        np.concatenate([known.item, new.item]),
+        timestamp=None if new.timestamp is None else np.arange(len(known) + len(new)),
+        value=np.concatenate(weights) if weights else None,
+        n_users=new.n_users,
+        n_items=new.n_items,
+    )
+    return by_user(joined)
+
+
+def by_user(interactions: Interactions) -> Interactions:
+    """Sort interactions by user and, if they have times, by time; times become ranks."""
+    user, time = interactions.user, interactions.timestamp
+    order = np.argsort(user, kind="stable") if time is None else np.lexsort((time, user))
+    value = interactions.value
+    return Interactions(
+        user[order],
+        interactions.item[order],
+        timestamp=None if time is None else np.arange(len(order)),
+        value=None if value is None else value[order],
+        n_users=interactions.n_users,
+        n_items=interactions.n_items,
+    )

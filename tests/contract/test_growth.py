@@ -1,0 +1,162 @@
+"""`partial_fit`: what it takes, what it says, and what stays."""
+
+import copy
+import threading
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import sparse
+
+from recsk import Interactions, MDERecommender, MDSRecRecommender
+from recsk.baselines import (
+    ContentKNNRecommender,
+    EASERecommender,
+    PopularRecommender,
+    SequentialRulesRecommender,
+)
+from recsk.datasets import make_multimodal
+
+DATA = make_multimodal(n_users=40, n_items=30, random_state=0)
+X = DATA.interactions
+HALF = len(X) // 2
+ORDER = np.argsort(X.timestamp, kind="stable")
+OLD, NEW = X[ORDER[:HALF]], X[ORDER[HALF:]]
+SMALL = {"n_factors": 4, "max_epochs": 2, "random_state": 0}
+
+
+def log(users, items, **columns):
+    """A labelled log."""
+    frame = pd.DataFrame({"user": users, "item": items, **columns})
+    options = {"timestamp": "timestamp"} if "timestamp" in columns else {}
+    return Interactions.from_frame(frame, user="user", item="item", **options)
+
+
+def test_repeats_count_as_in_a_fit():
+    model = (
+        PopularRecommender()
+        .fit(Interactions([0, 1], [0, 1]))
+        .partial_fit(Interactions([0, 0], [0, 0], n_items=2))
+    )
+    expected = PopularRecommender().fit(Interactions([0, 1, 0, 0], [0, 1, 0, 0]))
+    np.testing.assert_array_equal(model.item_embedding_, expected.item_embedding_)
+    np.testing.assert_array_equal(model.item_popularity_, expected.item_popularity_)
+
+
+def test_labels_are_matched_and_new_ones_follow():
+    model = EASERecommender().fit(log(["b", "b", "c"], ["x", "y", "x"]))
+    model.partial_fit(log(["a", "c"], ["y", "z"]))
+    assert model.users_.tolist() == ["b", "c", "a"]
+    assert model.items_.tolist() == ["x", "y", "z"]
+    seen = model.interactions_.toarray()
+    np.testing.assert_array_equal(seen, [[1, 1, 0], [1, 0, 1], [0, 1, 0]])
+    assert model.recommend("a", k=1)[0].tolist() == ["x"]
+
+
+def test_ids_on_a_model_of_labels_are_an_error():
+    model = EASERecommender().fit(log(["b", "c"], ["x", "y"]))
+    with pytest.raises(ValueError, match="X has ids of users, but the model was fitted on labels"):
+        model.partial_fit(Interactions([0], [0], n_items=2))
+    wide = sparse.csr_array(np.eye(2, 3))
+    with pytest.raises(ValueError, match="X has 3 items, but the model has 2 with labels"):
+        model.partial_fit(wide)
+
+
+def test_narrow_interactions_are_an_error_with_the_cure():
+    model = EASERecommender().fit(X)
+    with pytest.raises(ValueError, match="X has 2 items, but .* fitted with 30: pass n_items=30"):
+        model.partial_fit(Interactions([0], [1]))
+
+
+def test_columns_of_a_frame_keep_their_names():
+    frame = pd.DataFrame(np.eye(3), columns=list("abc"))
+    wider = pd.DataFrame(np.eye(3, 4), columns=list("abcd"))
+    model = EASERecommender().fit(frame).partial_fit(wider)
+    assert model.feature_names_in_.tolist() == list("abcd")
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.partial_fit(pd.DataFrame(np.eye(3, 4), columns=list("abdc")))
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.partial_fit(frame)
+
+
+def test_rows_of_a_frame_are_those_of_new_items():
+    text = pd.DataFrame({"a": [1.0, 0.0], "b": [0.0, 1.0]}, index=["x", "y"])
+    model = ContentKNNRecommender().fit(log(["b", "c"], ["x", "y"]), item_features={"t": text})
+    new = pd.DataFrame({"a": [1.0, 0.0], "b": [0.1, 1.0]}, index=["z", "w"])
+    model.partial_fit(log(["c"], ["z"]), item_features={"t": new})
+    assert model.items_.tolist() == ["x", "y", "z", "w"]
+    together = pd.concat([text, new])
+    X = log(["b", "c", "c"], ["x", "y", "z"])
+    expected = ContentKNNRecommender().fit(X, item_features={"t": together})
+    np.testing.assert_allclose(model.item_embedding_[[0, 1, 2, 3]], expected.item_embedding_)
+
+
+def test_a_frame_may_have_rows_of_new_items_alone():
+    text = pd.DataFrame({"a": [1.0, 0.0], "b": [0.0, 1.0]}, index=["x", "y"])
+    model = ContentKNNRecommender().fit(log(["b", "c"], ["x", "y"]), item_features={"t": text})
+    new = pd.DataFrame({"a": [1.0], "b": [0.2]}, index=["z"])
+    model.partial_fit(log(["b"], ["y"]), item_features={"t": new})
+    assert model.items_.tolist() == ["x", "y", "z"]
+    assert model.recommend("c", k=2)[0].tolist() == ["z", "x"]
+
+
+def test_readers_of_a_rule_see_one_state():
+    model, errors, done = EASERecommender().fit(OLD), [], threading.Event()
+
+    def read():
+        while not done.is_set():
+            try:
+                ids, scores = model.recommend(k=50)
+                assert np.isfinite(scores[ids >= 0]).all()
+                assert len(ids) in range(40, 61)
+            except Exception as error:
+                errors.append(error)
+                return
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    try:
+        for n in range(20):
+            model.partial_fit(Interactions([40 + n], [30 + n], n_users=41 + n, n_items=31 + n))
+    finally:
+        done.set()
+        thread.join()
+    assert not errors
+    assert model.interactions_.shape == (60, 50)
+
+
+def test_features_are_kept_where_none_are_given():
+    model = ContentKNNRecommender().fit(OLD, item_features=DATA.item_features)
+    expected = ContentKNNRecommender().fit(X, item_features=DATA.item_features)
+    model.partial_fit(NEW)
+    np.testing.assert_array_equal(model.item_embedding_, expected.item_embedding_)
+
+
+def test_order_is_kept_and_new_interactions_come_behind():
+    first = Interactions([0, 0, 1, 1], [0, 1, 1, 0], timestamp=[50, 60, 50, 60], n_items=3)
+    later = Interactions([0, 0], [2, 1], timestamp=[1, 2], n_items=3)
+    model = SequentialRulesRecommender().fit(first).partial_fit(later)
+    together = Interactions(
+        [0, 0, 1, 1, 0, 0], [0, 1, 1, 0, 2, 1], timestamp=[50, 60, 50, 60, 61, 62]
+    )
+    expected = SequentialRulesRecommender().fit(together)
+    assert (model.item_to_item_ != expected.item_to_item_).nnz == 0
+    assert (model.history_weights_ != expected.history_weights_).nnz == 0
+
+
+@pytest.mark.parametrize("cls", [MDERecommender, MDSRecRecommender])
+def test_features_of_networks_without_any_are_an_error(cls):
+    options = {"n_heads": 2} if cls is MDSRecRecommender else {}
+    model = cls(**SMALL, **options).fit(OLD)
+    before = copy.deepcopy(model)
+    with pytest.raises(ValueError, match="which the fit did not have; it had none"):
+        model.partial_fit(NEW, item_features=DATA.item_features)
+    np.testing.assert_array_equal(model.item_embedding_, before.item_embedding_)
+    model.partial_fit(NEW)
+    assert model.interactions_.nnz == X.to_csr().nnz
+
+
+def test_a_network_of_ones_own_without_learn_has_no_partial_fit():
+    from tests.contract.two_towers import TwoTowersRecommender
+
+    assert not hasattr(TwoTowersRecommender(), "partial_fit")
