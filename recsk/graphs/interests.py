@@ -76,13 +76,12 @@ def extend_clusters(
 
     Examples
     --------
-        >>> import numpy as np
-        >>> from recsk.features.dense import Features
-    from recsk.ranking.vectors import unit_rows
-        >>> from recsk.graphs.interests import extend_clusters
-        >>> values = np.float32([[1, 0], [0, 1], [0.1, 0.9]])
-        >>> extend_clusters(Features(values, np.ones(3, bool)), np.array([0, 1]), 2)[1]
-        array([0, 1, 1])
+    >>> import numpy as np
+    >>> from recsk.features.dense import Features
+    >>> from recsk.graphs.interests import extend_clusters
+    >>> values = np.float32([[1, 0], [0, 1], [0.1, 0.9]])
+    >>> extend_clusters(Features(values, np.ones(3, bool)), np.array([0, 1]), 2)[1]
+    array([0, 1, 1])
     """
     values, present = features
     unit = unit_rows(values)
