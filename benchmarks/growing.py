@@ -1,6 +1,6 @@
 """A month of data that grow: `partial_fit` each night beside a new fit, a table and a JSON file.
 
-    python benchmarks/growing.py --data synthetic scientific --model mde mdsrec --figure month.svg
+    python benchmarks/growing.py --data scientific synthetic --figure month.png
 
 A model is fitted on what is known at the start. Each night of 30 it gets the interactions of the
 day by `partial_fit`, and another model is fitted anew on all interactions so far. Both are asked
@@ -208,14 +208,16 @@ def draw(months: dict[str, list[dict[str, Any]]], path: Path) -> None:
     """Draw recall by day for each month, as a mean over five days."""
     import matplotlib.pyplot as plt
 
-    _, axes = plt.subplots(1, len(months), figsize=(4 * len(months), 3), squeeze=False)
+    size = 4 * len(months), 3
+    _, axes = plt.subplots(1, len(months), figsize=size, squeeze=False, layout="constrained")
     for ax, (name, rows) in zip(axes[0], months.items(), strict=True):
         both = [row for row in rows if ANEW in row]
         for way in (ANEW, PARTIAL, ALONE):
             recall = np.array([row[way]["recall"] for row in both])
             near = [recall[max(i - 2, 0) : i + 3].mean() for i in range(len(recall))]
             ax.plot([row["day"] for row in both], near, label=way)
-        ax.set(title=name, xlabel="day", ylabel=f"recall@{K} of the next day")
+        ax.set(title=name, xlabel="day")
+    axes[0, 0].set_ylabel(f"recall@{K} of the next day")
     axes[0, 0].legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     plt.savefig(path, bbox_inches="tight")
@@ -249,7 +251,7 @@ def main() -> None:
                 print(f"| {name} | {model} | {way} | {cells} | {mean['seconds']:.2f} |", flush=True)
     if args.figure:
         draw(months, args.figure)
-    options = {k: str(v) if isinstance(v, Path) else v for k, v in vars(args).items()}
+    options = {k: v for k, v in vars(args).items() if not isinstance(v, Path)}
     environment.write({**environment.describe(), "options": options, "figures": report}, args.json)
 
 
