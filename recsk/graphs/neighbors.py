@@ -124,6 +124,7 @@ def top_k_per_row(
     The entry of row i in column ``diagonal_offset + i`` is ignored. None ignores no entry. Entries
     are compared in float32.
     """
+    n_largest = int(n_largest)  # a small integer of NumPy would overflow below
     matrix = sp.csr_array(matrix)
     if not matrix.has_sorted_indices:
         matrix = matrix.sorted_indices()

@@ -49,3 +49,11 @@ def test_largest_of_each_row_with_ties_by_column(entries, n_largest, offset, row
         found = neighbors_module.top_k_per_row(matrix, n_largest, diagonal_offset=offset)
     np.testing.assert_array_equal(found.toarray(), expected)
     assert found.nnz == np.count_nonzero(expected)
+
+
+@pytest.mark.parametrize("integer", [np.int8, np.uint8, np.int64])
+def test_small_integers_of_numpy_count_as_any(integer):
+    matrix = sp.csr_array(np.random.default_rng(0).random((40, 200)))
+    expected = neighbors_module.top_k_per_row(matrix, 7, diagonal_offset=None)
+    found = neighbors_module.top_k_per_row(matrix, integer(7), diagonal_offset=None)
+    np.testing.assert_array_equal(found.toarray(), expected.toarray())
