@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, Self
@@ -171,10 +171,13 @@ class Learning(GrowingData):
         item_features: Mapping[str, Any] | None = None,
         sample_weight: npt.ArrayLike | str | None = None,
     ) -> Self:
-        """Learn from new interactions, users and items, beside those that are known.
+        """Learn on from new interactions, users and items, beside those that are known.
 
-        Before a fit it is `fit`. Afterwards the model is that of a fit on all interactions so far.
-        Other threads may recommend meanwhile: they read the model as it was.
+        Before a fit it is `fit`. A rule becomes that of a fit on all interactions so far. A network
+        makes its graphs and item-to-item weights again from all of them, and trains on from its
+        weights in a fraction of the time of a fit: on the users with new interactions and some
+        others. New users start where fold-in places them, new items at their content. Other threads
+        may recommend meanwhile: they read the model as it was.
 
         Parameters
         ----------
@@ -195,7 +198,8 @@ class Learning(GrowingData):
         Returns
         -------
         estimator
-            Itself.
+            Itself. Of a network, `loss_curve_` and `n_iter_` are those of this call, in which
+            nothing is held out.
 
         Raises
         ------
@@ -204,6 +208,11 @@ class Learning(GrowingData):
         ValueError
             As `fit`; also if X has fewer columns or other names than the fit, ids where the model
             speaks labels, or modalities or widths differ. The model then stays as it was.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If values that are not finite end the training of a network early.
 
         Examples
         --------
@@ -220,10 +229,23 @@ class Learning(GrowingData):
         if not self.__sklearn_is_fitted__():
             return self.fit(X, item_features=item_features, sample_weight=sample_weight)
         grown = self._as_copy()
-        data = grown._prepare_more(X, item_features, sample_weight)
-        grown._set_fitted(data.interactions, grown.learn(data))
+        report = grown._learn_more(X, item_features, sample_weight)
         self.__dict__ = grown.__dict__  # one assignment: other threads read either state
+        if report is not None:
+            report()
         return self
+
+    def _learn_more(
+        self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
+    ) -> Callable[[], None] | None:
+        """Learn on in place, from data that are not checked yet.
+
+        What is returned warns, if there is something to warn of. It is called once the model is
+        in its place: an interrupted training keeps what it learned.
+        """
+        data = self._prepare_more(X, item_features, sample_weight)
+        self._set_fitted(data.interactions, self.learn(data))
+        return None
 
     def _can_grow(self) -> bool:
         return type(self).learn is not Learning.learn
