@@ -194,7 +194,7 @@ def _fold_in(model: Any, now: Bunch, n_items: int, users: Any) -> Any:
 
 
 def summarize(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    """Means over the days, and each relative to a new fit."""
+    """Means over the days that have a new fit."""
     both = [row for row in rows if ANEW in row]
     found: dict[str, dict[str, float]] = {}
     for way in (ANEW, PARTIAL, ALONE):

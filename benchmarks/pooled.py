@@ -1,7 +1,7 @@
 """Two models on the users of several data sets together: paired differences of the means.
 
-    python benchmarks/pooled.py results/accuracy-scientific-sequences.json \
-        results/accuracy-sports-sequences.json --model mdsrec --against sequential_rules
+    python benchmarks/pooled.py benchmarks/results/accuracy-scientific-sequences.json \
+        benchmarks/results/accuracy-sports-sequences.json --model mdsrec --against sequential_rules
 
 The files are those that `accuracy.py` writes, the values of each user those that it keeps in
 `--users`. A user's value is its mean over the seeds.

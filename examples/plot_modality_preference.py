@@ -52,8 +52,8 @@ true = data.user_preference[:, 0]
 
 settings = {
     "the defaults": {},
-    "learning_rate=5e-3": {"learning_rate": 5e-3},
-    'learning_rate=5e-3, fusion="sum"': {"learning_rate": 5e-3, "fusion": "sum"},
+    "learning_rate=1e-3": {"learning_rate": 1e-3},
+    'fusion="sum"': {"fusion": "sum"},
 }
 models = {}
 print("rank correlation of learned and true weight of the picture, and spread of the learned")
@@ -65,15 +65,15 @@ for name, setting in settings.items():
 print(f"  {'(the truth)':34s} {1:.2f}   {true.std():.3f}")
 
 # %%
-# The defaults find the order of the users, with weights that hardly leave one half. The larger
-# learning rate spreads them. With ``fusion="sum"`` much of the order is lost.
+# The defaults find the order of the users. A small learning rate hardly moves the weights from one
+# half. With ``fusion="sum"`` much of the order is lost.
 #
 # The learned weights
 # -------------------
 #
 # :class:`~recsk.plotting.PreferenceDisplay` shows how the weights spread over users and items.
 
-model = models["learning_rate=5e-3"]
+model = models["the defaults"]
 PreferenceDisplay.from_estimator(model)
 
 # %%

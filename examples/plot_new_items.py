@@ -51,7 +51,8 @@ print(f"{len(test)} interactions with {len(new)} new items to foresee")
 # - Content kNN: the cosine between an item's features and the mean features of what the user took,
 #   modality by modality.
 # - :class:`~recsk.MDERecommender`: learns from the clicks which features matter, and to whom. By
-#   default an item that somebody took also has a learned vector of its own, which new items lack.
+#   default an item that somebody took also has a learned vector of its own; new items get the
+#   vector that their content predicts, on a scale at which they are listed as often as others.
 # - The same with ``id_embedding="none"``: features alone stand for all items, old and new.
 
 
@@ -109,9 +110,9 @@ print(f"{len(new) / n_items:.0%} of the catalogue are new")
 # Among new items, features find about seven times as many as chance does, and MDE more than content
 # kNN, which takes all features for equally important.
 #
-# Where all items compete, content kNN finds as many new ones as MDE without ids, and a few more
-# than MDE. Look at how many new items are on its lists before calling it the better model: to list
-# more of them is to find more of them, and a ranking of new items alone would look best of all.
+# Where all items compete, MDE finds more of the new ones than content kNN, with and without ids.
+# Look at how many new items are on the lists before calling a model the better one: to list more of
+# them is to find more of them, and a ranking of new items alone would look best of all.
 # Recall of new items tells what it costs to rank old and new ones together, not how good the whole
 # list is.
 

@@ -241,7 +241,7 @@ class GrowingRecommender(TrainedRecommender):
         if space is None:
             raise ValueError(
                 f"this {type(self).__name__} knows no content of items, so that it cannot place "
-                "new ones: fit it with item_features (a file of an earlier version has none)"
+                "new ones: fit it with item_features"
             )
         if not (self._content.any(axis=1) & (self._n_interactions() > 0)).any():
             raise ValueError(
