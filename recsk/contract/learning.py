@@ -207,7 +207,9 @@ class Learning(GrowingData):
             As `fit`.
         ValueError
             As `fit`; also if X has fewer columns or other names than the fit, ids where the model
-            speaks labels, or modalities or widths differ. The model then stays as it was.
+            speaks labels, no new label of a type that it knows, other modalities or widths, or, of
+            a network, parameters that its weights depend on have changed. The model then stays as
+            it was.
 
         Warns
         -----

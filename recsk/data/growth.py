@@ -39,7 +39,7 @@ def place(
     Raises
     ------
     ValueError
-        If one side has labels and the other ids.
+        If one side has labels and the other ids, or no new label is of a type that the fit has.
 
     Examples
     --------
@@ -65,6 +65,7 @@ def place(
             values = own[kind].decode(np.arange(n)).tolist()
             new = [label for label in values if label not in known[kind]]
             if new:
+                _check_types(new, known[kind], kind, name)
                 together = known[kind].values.tolist() + new
                 labels[kind] = Labels(together, column=known[kind].column)
             given = labels[kind].find(values)[given]
@@ -74,6 +75,21 @@ def place(
         ids["user"], ids["item"], n_users=sizes["user"], n_items=sizes["item"], **columns
     )
     return placed, labels
+
+
+def _check_types(new: list[Any], known: Labels, kind: str, name: str) -> None:
+    """Reject numbers among texts and the reverse: "7" would be another user than 7."""
+    types = [{_type(x) for x in labels} for labels in (new, known.values.tolist())]
+    if known.values.size and not types[0] & types[1]:
+        raise ValueError(
+            f"{name} has {kind}s with labels such as {new[0]!r}, but the model knows labels such "
+            f"as {known.values.tolist()[0]!r}: bring them to the same type"
+        )
+
+
+def _type(label: Any) -> type:
+    """Return the type of a label; whole and other numbers are equal where their values are."""
+    return float if isinstance(label, int | float) else type(label)
 
 
 def join(known: Interactions, new: Interactions) -> Interactions:

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from recsk.contract.growth import Features
+from recsk.contract.learning import Learned
 from recsk.contract.preparation import Prepared
 from recsk.contract.training import warn_if_unfinished
+from recsk.data.interactions import Interactions
 from recsk.features.dense import Features as DenseFeatures
 from recsk.models.growing import GrowingRecommender
+from recsk.storage.state import StateReader
 
 __all__ = ["ContinuingRecommender", "users_to_train"]
 
@@ -26,15 +29,49 @@ class ContinuingRecommender(GrowingRecommender):
     `growth` too.
     """
 
+    _architecture: ClassVar[tuple[str, ...]]  # parameters that the learned weights depend on
+    _built_with: list[str]  # their values in the fit, in words
+
     def _learn_more(
         self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
     ) -> Callable[[], None]:
+        self._check_architecture()
         prepared = self._prepare_growth(X, item_features, sample_weight)
         with self._running(prepared.interactions), self._seeded(prepared):
             built = self._build(prepared)
             log = self._train(built)
             self._keep(built, log)
         return partial(warn_if_unfinished, log)
+
+    def _describe_architecture(self) -> list[str]:
+        # The same for a number of NumPy and one of Python.
+        values = (np.asarray(getattr(self, name)).tolist() for name in self._architecture)
+        return [f"{name}={value!r}" for name, value in zip(self._architecture, values, strict=True)]
+
+    def _check_architecture(self) -> None:
+        """Reject parameters that would make another network than the learned weights are of."""
+        pairs = zip(self._describe_architecture(), self._built_with, strict=True)
+        changed = [f"{now} (in the fit: {then})" for now, then in pairs if now != then]
+        if changed:
+            raise ValueError(
+                "partial_fit goes on with the network of the fit, but its parameters have changed: "
+                f"{', '.join(changed)}. Set them back, or call fit"
+            )
+
+    def _set_fitted(self, interactions: Interactions, learned: Learned) -> None:
+        super()._set_fitted(interactions, learned)
+        self._built_with = self._describe_architecture()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the fitted state for `recsk.save`."""
+        return {**super().get_state(), "built_with": self._built_with}
+
+    def set_state(self, state: StateReader) -> None:
+        """Set the state that `get_state` returned."""
+        super().set_state(state)
+        self._built_with = state.strings("built_with")
+        if len(self._built_with) != len(self._architecture):
+            raise ValueError(f"built_with must have {len(self._architecture)} parameters")
 
     def _seeded(self, prepared: Prepared[Any]) -> AbstractContextManager[None]:
         """Seed what a training draws from torch's own state."""

@@ -22,6 +22,17 @@ __all__ = ["MDEServing"]
 class MDEServing(ContinuingRecommender):
     """Fold-in of new users, new items, and the state that `recsk.save` stores."""
 
+    _architecture = (
+        "n_factors",
+        "n_layers",
+        "hidden_factor",
+        "id_embedding",
+        "fusion",
+        "similarity",
+        "preference",
+        "tradeoff",
+        "training",
+    )
     _fold: FoldIn
     _weights: MDEWeights
     _links: list[sp.csr_array]  # similar items by modality, of the last training

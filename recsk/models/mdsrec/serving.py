@@ -22,6 +22,19 @@ __all__ = ["MDSRecServing"]
 class MDSRecServing(ContinuingRecommender):
     """Ordered histories as users, new items, and the state that `recsk.save` stores."""
 
+    _architecture = (
+        "n_factors",
+        "max_length",
+        "n_blocks",
+        "n_heads",
+        "n_interests",
+        "fusion",
+        "similarity",
+        "candidate_vectors",
+        "shared_ids",
+        "item_bias",
+        "project_features",
+    )
     ordered = True
     _encoder: StoredEncoder
     _weights: MDSRecWeights
