@@ -97,7 +97,8 @@ class MDSRecRecommender(MDSRecSteps):
         Temperature :math:`\tau_s` of the softmax. Use 1 with ``similarity="dot"``.
     n_negatives : int or None, default=None
         Items with interactions that a batch shares as negatives, drawn uniformly. None uses all
-        of them: better, at a cost that grows with the number of items.
+        of them: better, at a cost that grows with the number of items. In `partial_fit` they are
+        the items of the users that it trains on.
     learning_rate : float, default=4e-3
         Of Adam. The weights that are kept are moving averages over steps. Paper: 2e-3.
     batch_size : int or "auto", default="auto"
