@@ -17,7 +17,8 @@ comes first, outside of the time; the column "setting" says which.
 
 The picture shows quality on the validation part against CPU seconds: a network after each of its
 epochs, its own validation included, and at the end of the call; ALS after 1 to 30 iterations; other
-rules as points. With `--add` the data sets that stand in the JSON file are not measured again.
+rules as points. With `--add` what stands in the JSON file is not measured again: a data set or a
+model that is missing there is added. A model added to others has no ratio, which takes one run.
 `--dataset` takes every name of `sources.py`, and "npz:FILE" and the like.
 """
 
@@ -180,7 +181,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, default=3)
     accuracy.add_changes(parser)
     parser.add_argument("--tune", action="store_true", help="rules whose setting no table knows")
-    parser.add_argument("--add", action="store_true", help="keep the data sets of the JSON file")
+    parser.add_argument("--add", action="store_true", help="keep what is in the JSON file")
     parser.add_argument("--json", type=Path, default=RESULTS / "time_to_quality.json")
     parser.add_argument("--store", type=Path, help="known runs of --tune, as in accuracy.py")
     parser.add_argument("--figure", type=Path, default=FIGURE)
@@ -195,11 +196,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     report: dict[str, Any] = json.loads(args.json.read_text()) if args.json.exists() else {}
     known = [name_of(source) for source in args.dataset]
     for source, name in zip(args.dataset, known, strict=True):
-        if not args.add or name not in report:
-            with timing.threads(1):
-                report[name] = measure(source, names, args)
-            report[name] |= {"changes": dict(args.set), "repeats": args.repeats}
-            environment.write(report, args.json)
+        known_rows = report[name]["rows"] if args.add and name in report else {}
+        missing = [model for model in names if model not in known_rows]
+        if not missing:
+            continue
+        with timing.threads(1):
+            found = measure(source, missing, args)
+        if known_rows:
+            for model, row in found["rows"].items():
+                known_rows[model] = row | {"environment": found["environment"]}
+        else:
+            report[name] = found | {"changes": dict(args.set), "repeats": args.repeats}
+        environment.write(report, args.json)
     columns = ("R@20", "N@20", "CPU s", "ratio", "epochs")
     print("\n{:<12}{:<12}{:>10}{:>9}{:>11}{:>8}{:>8}  setting".format("data", "model", *columns))
     for name in known:

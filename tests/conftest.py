@@ -5,9 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from scipy.sparse import csr_array
 
 from recsk import Interactions
+
+# On a busy machine the same example takes many times as long as a moment before.
+settings.register_profile("recsk", deadline=None)
+settings.load_profile("recsk")
 
 _ROOT = Path(__file__).resolve().parents[1]
 

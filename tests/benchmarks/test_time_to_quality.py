@@ -50,6 +50,9 @@ def test_networks_and_als_take_turns(run, capsys):
     assert als["course"][4]["recall@20"] == pytest.approx(als["runs"][0]["recall@20"])
     assert "tiny        popular" in capsys.readouterr().out
     assert run("--model", "mde,als", *options, "--add") == report
+    rows = run("--model", "ease", "--add")["tiny"]["rows"]
+    assert "ratio" not in rows["ease"] and rows["ease"]["environment"]
+    assert {name: rows[name] for name in report["tiny"]["rows"]} == report["tiny"]["rows"]
 
 
 def test_rules_may_be_tuned(run):

@@ -118,7 +118,7 @@ def test_a_list_of_settings_is_tried_as_it_is(tuning):
     assert found.params == {"a": 5} and found.n_settings == 3
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.tuples(st.floats(-3, 3), st.floats(-3, 3)), st.floats(-0.9, 0.9))
 def test_no_neighbour_of_the_best_is_better(target, slope):
     import sys

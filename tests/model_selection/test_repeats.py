@@ -84,7 +84,7 @@ def scores(est, train, test, exclude_seen):
         yield make_ranking_scorer("ndcg", k, exclude_seen=exclude_seen)(model, test)
 
 
-several = settings(max_examples=40, deadline=None)
+several = settings(max_examples=40)
 
 
 @pytest.mark.parametrize("splitter", SPLITTERS)

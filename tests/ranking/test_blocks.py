@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
@@ -37,7 +37,6 @@ def assert_equal(a, b):
     np.testing.assert_array_equal(a[1], b[1])
 
 
-@settings(deadline=None)
 @given(data=st.data(), n=st.integers(0, 6), n_items=st.integers(1, 40), k=st.integers(1, 45))
 def test_the_best_of_what_is_allowed(data, n, n_items, k):
     # Few different values, so that most scores are tied.

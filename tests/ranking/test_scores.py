@@ -44,7 +44,7 @@ def whole(some):
 
 @pytest.mark.parametrize("block_bytes", [2**26, 40])
 @pytest.mark.parametrize("parts", PARTS)
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(
     n=st.integers(0, 6),
     n_items=st.integers(1, 7),
