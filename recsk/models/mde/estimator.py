@@ -86,10 +86,10 @@ class MDERecommender(MDESteps):
         Negatives of the softmax, drawn uniformly from the items with interactions.
     similarity : {"cosine", "dot"}, default="cosine"
         The score of a user and an item. Paper: "dot".
-    cooccurrence_weight : float, default=7.0
+    cooccurrence_weight : float, default=10.0
         Weight c of the item-to-item part of a score: 0 leaves it out, as the paper does. It is in
         proportion to scores of ``similarity="cosine"``, and n interactions in all make it count
-        n / (n + 10 000).
+        n / (n + 100 000).
     new_item_share : float or None, default=1.0
         How often new items are recommended, as a multiple of how often known ones are: 2 is twice
         as often, 0 keeps them out of the first places. Items without interactions and those of
@@ -252,7 +252,7 @@ class MDERecommender(MDESteps):
         loss: Literal["bpr", "softmax"] = "softmax",
         n_negatives: int = 2048,
         similarity: Literal["dot", "cosine"] = "cosine",
-        cooccurrence_weight: float = 7.0,
+        cooccurrence_weight: float = 10.0,
         new_item_share: float | None = 1.0,
         training: Literal["fast", "paper"] = "fast",
         learning_rate: float = 5e-3,

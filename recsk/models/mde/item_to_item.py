@@ -12,7 +12,7 @@ __all__ = ["item_to_item_weights"]
 # From 50 to 400 co-occurring items, more are a little better on validation, and their cost grows
 # with the square.
 _N_CO_OCCURRING = 150
-_SHRINKAGE = 10_000  # interactions: from fewer, much of what items say about each other is chance
+_SHRINKAGE = 100_000  # interactions: from fewer, much of what items say about each other is chance
 
 
 def item_to_item_weights(interactions: sp.csr_matrix, weight: float) -> sp.csr_matrix:
@@ -23,7 +23,7 @@ def item_to_item_weights(interactions: sp.csr_matrix, weight: float) -> sp.csr_m
     interactions : csr_matrix of shape (n_users, n_items)
         Their weights, or ones.
     weight : float
-        c. It counts :math:`n / (n + 10\,000)` where there are n interactions.
+        c. It counts :math:`n / (n + 100\,000)` where there are n interactions.
 
     Returns
     -------

@@ -231,7 +231,7 @@ def test_co_occurring_items_add_to_the_cosines():
     seen = TRAIN.to_csr()
     n_per_item = np.bincount(seen.indices)
     penalty = (n_per_item**2).sum() / n_per_item.sum()
-    weights = neighbor_regression(seen, 150, penalty) * (seen.nnz / (seen.nnz + 10_000))
+    weights = neighbor_regression(seen, 150, penalty) * (seen.nnz / (seen.nnz + 100_000))
     related, warm = model.item_to_item_.toarray(), n_per_item > 0
     np.testing.assert_allclose(related[:, warm], 2.5 * weights.toarray()[:, warm], rtol=1e-5)
     length = np.maximum(np.diff(seen.indptr), 1) ** 0.5
