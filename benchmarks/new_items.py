@@ -2,7 +2,7 @@
 
     python benchmarks/new_items.py --dataset citeulike tiktok ml100k scientific --part test
     python benchmarks/new_items.py --dataset scientific sports --sequences --part test
-    python benchmarks/new_items.py --dataset citeulike --first-interactions
+    python benchmarks/new_items.py --dataset citeulike --first-interactions --json first.json
 
 A tenth of the items (`new_item` of the file, or a random tenth for each seed) is taken out of
 training whole and arrives after the fit: `add_items` places it by its content. All interactions of
@@ -19,8 +19,10 @@ last one is searched for; for `--part valid`, the one before it.
 (`cold_start.py`). `--figure` draws new among all against known among all
 (`recsk.plotting.NewItemDisplay`).
 
-With `--first-interactions`, a tenth of the items keep 0, 1, 2, 5, 10 or all of their interactions
-in training; the table has the recall of a fifth of their interactions, which are never in training.
+With `--first-interactions`, a tenth of the items keep 0, 1, 2, 5, 10 or all of their interactions.
+They arrive after the fit, by `add_items` and then `partial_fit`, or they are in the fit. The table
+has the recall of a fifth of the interactions of each item, which are never in training: those with
+the tenth, and those with the other items.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ K = 20
 HERE = Path(__file__).parent
 N_KEPT = (0, 1, 2, 5, 10, None)  # interactions; None: all
 COLUMNS = ("new among all", "new among new", "known among all", "known alone", "together", "share")
+CURVES = ("added", "of others", "in the fit", "of others then")
 Features = dict[str, np.ndarray]
 Lists = Callable[[np.ndarray, dict[str, Any]], np.ndarray]  # of users, with options of `top_k`
 
@@ -209,8 +212,8 @@ def _with_content(later: Features, known: Features) -> Features:
     }
 
 
-def first_interactions(name: str, seed: int) -> Iterator[tuple[str, float, float]]:
-    """Number kept, recall@20 of held-out interactions with these items, and with all others."""
+def first_interactions(name: str, seed: int) -> Iterator[tuple[str, dict[str, float]]]:
+    """Number kept; recall@20 of held-out interactions with these items, and with all others."""
     data = realdata.load(name)
     everything = sp.csr_matrix((data.train + data.valid + data.test) > 0, dtype=np.float32)
     rng = np.random.RandomState(seed)
@@ -227,24 +230,40 @@ def first_interactions(name: str, seed: int) -> Iterator[tuple[str, float, float
     is_watched = np.isin(np.arange(n_items), watched[: n_items // 10])
     held_out = place < 0.2 * count[item]
     left = place - np.ceil(0.2 * count[item])
+    # Watched items are behind the others, because they arrive later.
+    order = np.argsort(is_watched, kind="stable")
+    arrives, item = is_watched[item], np.argsort(order)[item]
+    n_known = int((~is_watched).sum())
+    known = {m: rows[order][:n_known] for m, rows in data.features.items()}
+    later = {m: rows[order][n_known:] for m, rows in data.features.items()}
+    later = _with_content(later, known)
+    features = {m: np.vstack([known[m], later[m]]) for m in known}
 
     def matrix(chosen: np.ndarray) -> sp.csr_matrix:
         ones = np.ones(chosen.sum(), np.float32)
         return sp.csr_matrix((ones, (user[chosen], item[chosen])), shape=(n_users, n_items))
 
-    for kept in N_KEPT:
-        in_training = ~held_out
-        if kept is not None:
-            in_training &= ~is_watched[item] | (left < kept)
-        train = matrix(in_training)
-        model = MDERecommender(random_state=seed).fit(train, item_features=data.features)
+    def measured(model: MDERecommender) -> Iterator[float]:
         lists, _ = model.recommend(k=K)
-        found = []
-        for part in (held_out & is_watched[item], held_out & ~is_watched[item]):
+        with_history = np.diff(model.interactions_.indptr) > 0
+        for part in (held_out & arrives, held_out & ~arrives):
             relevant = matrix(part)
-            some = (np.diff(relevant.indptr) > 0) & (np.diff(train.indptr) > 0)
-            found.append(float(recall_at_k(lists[some], relevant[some], K)))
-        yield "all" if kept is None else str(kept), *found
+            some = (np.diff(relevant.indptr) > 0) & with_history
+            yield float(recall_at_k(lists[some], relevant[some], K))
+
+    before = ~held_out & ~arrives
+    first = MDERecommender(random_state=seed).fit(matrix(before)[:, :n_known], item_features=known)
+    first.add_items(later)
+    for kept in N_KEPT:
+        clicks = ~held_out & arrives & (left < (np.inf if kept is None else kept))
+        grown = copy.copy(first)
+        if clicks.any():
+            grown.partial_fit(matrix(clicks))
+        fitted = MDERecommender(random_state=seed)
+        fitted.fit(matrix(before | clicks), item_features=features)
+        figures = [*measured(grown), *measured(fitted)]
+        found = dict(zip(CURVES, figures, strict=True))
+        yield "all" if kept is None else str(kept), found
 
 
 def summarize(runs: list[dict[str, float]]) -> dict[str, float]:
@@ -291,10 +310,12 @@ def main() -> None:
     found: dict[str, Any] = {}
     for name in args.dataset:
         if args.first_interactions:
-            print(f"\n{name}\n\n| interactions kept | recall@{K} | of other items |\n|---|---|---|")
-            for kept, own, others in first_interactions(name, args.seeds[0]):
-                found.setdefault(name, {})[kept] = {"recall": own, "others": others}
-                print(f"| {kept} | {own:.4f} | {others:.4f} |", flush=True)
+            print(f"\n{name}\n\n| interactions | " + " | ".join(CURVES) + " |")
+            print("|---|" + "---|" * len(CURVES))
+            for kept, figures in first_interactions(name, args.seeds[0]):
+                found.setdefault(name, {})[kept] = figures
+                cells = [f"{figures[curve]:.4f}" for curve in CURVES]
+                print(f"| {kept} | " + " | ".join(cells) + " |", flush=True)
             continue
         runs: dict[str, list[dict[str, float]]] = {}
         for seed in args.seeds:

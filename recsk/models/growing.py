@@ -11,7 +11,9 @@ import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
 from recsk.contract.growth import Growth
+from recsk.contract.learning import Learned
 from recsk.contract.training import TrainedRecommender
+from recsk.data.interactions import Interactions
 from recsk.data.labels import Labels
 from recsk.features.alignment import align_item_features
 from recsk.features.content_space import ContentSpace
@@ -22,6 +24,7 @@ from recsk.models.new_items import (
     NewItemModel,
     extend_item_to_item,
     grow_item_to_item,
+    mix_vectors,
 )
 from recsk.storage.state import StateReader
 
@@ -41,6 +44,8 @@ class GrowingRecommender(TrainedRecommender):
     _content_space: ContentSpace | None = None  # None without features
     _content: npt.NDArray[np.float32]  # of all items
     _content_lengths: npt.NDArray[np.float32]  # with it, what the features were
+    # Items without interactions in the fit and later ones, until they have as many as others.
+    _young: npt.NDArray[np.bool_]
     new_item_share: float | None  # a parameter
     # Directions of the content that are regressed on: None if all are, or before the first use.
     _content_basis: npt.NDArray[np.float32] | None = None
@@ -153,6 +158,7 @@ class GrowingRecommender(TrainedRecommender):
             "item_popularity_": np.append(self.item_popularity_, np.zeros(n, np.float32)),
             "interactions_": widen(self.interactions_, n_items),
             "_content": np.vstack([self._content, content]),
+            "_young": np.append(self._young, np.ones(n, dtype=bool)),
         }
         if hasattr(self, "item_to_item_"):
             attributes["item_to_item_"] = grow_item_to_item(self.item_to_item_, estimate)
@@ -175,6 +181,8 @@ class GrowingRecommender(TrainedRecommender):
         known, lengths = (self._content, self._content_lengths) if space else (None, None)
         for name in ("_new_item_model", "_content_space", "_content", "_content_lengths"):
             self.__dict__.pop(name, None)
+        if growth is None:
+            self.__dict__.pop("_young", None)
         if not features:
             self.__dict__.pop("_content_basis", None)
             return
@@ -189,18 +197,49 @@ class GrowingRecommender(TrainedRecommender):
         self._content = _with_rows(known, changed, self._content_space.vectors(some))
         self._content_lengths = _with_rows(lengths, changed, self._content_space.lengths(some))
 
-    def _place_new_items(self) -> None:
-        """Give items without interactions the vectors that their content predicts."""
+    def _set_fitted(self, interactions: Interactions, learned: Learned) -> None:
+        super()._set_fitted(interactions, learned)
         if self._content_space is None:
             return
-        has_content, seen = self._content.any(axis=1), self._n_interactions() > 0
-        new = np.flatnonzero(has_content & ~seen)
-        if not len(new) or not (has_content & seen).any():
+        count = self._n_interactions()
+        if "_young" not in self.__dict__:  # a fit
+            self._young = count == 0
             return
-        estimate = self._make_new_item_model()(self._content[new], self.n_features_in_)
-        self.item_embedding_[new] = estimate.vectors
+        n_later = self.n_features_in_ - len(self._young)
+        self._young = np.append(self._young, np.ones(n_later, dtype=bool))
+        if not (self._learned_items() & ~self._young).any():
+            self._young &= count == 0  # there is nothing else to learn from
+        self._young &= self._newness() > 0
+
+    def _learned_items(self) -> npt.NDArray[np.bool_]:
+        """Which items have content and interactions."""
+        return self._content.any(axis=1) & (self._n_interactions() > 0)
+
+    def _newness(self) -> npt.NDArray[np.float32]:
+        """How new each item is: 1 without interactions, 0 from as many as items have on average.
+
+        Few interactions of an item that was there all the time are evidence that it is unpopular;
+        those of an item that has just arrived are not.
+        """
+        count, learned = self._n_interactions(), self._learned_items() & ~self._young
+        mean = count[learned].mean() if learned.any() else 1.0
+        newness = np.where(self._young, np.maximum(1 - count / mean, 0), 0)
+        return newness.astype(np.float32)
+
+    def _place_new_items(self) -> None:
+        """Give new items the vectors that their content predicts, the less the more is learned."""
+        if self._content_space is None:
+            return
+        part = self._newness()
+        new = np.flatnonzero(self._content.any(axis=1) & (part > 0))
+        if not len(new) or not self._learned_items().any():
+            return
+        estimate, part = self._make_new_item_model()(self._content[new], len(part)), part[new]
+        self.item_embedding_[new] = mix_vectors(
+            self.item_embedding_[new], estimate.vectors, part, self._predicted_width()
+        )
         if hasattr(self, "item_to_item_"):
-            self.item_to_item_ = extend_item_to_item(self.item_to_item_, estimate, new)
+            self.item_to_item_ = extend_item_to_item(self.item_to_item_, estimate, new, part)
 
     def _estimate_new(self, content: npt.NDArray[np.float32]) -> NewItemEstimate:
         """Return vectors of new items and the known items that are similar."""
@@ -222,7 +261,7 @@ class GrowingRecommender(TrainedRecommender):
             self._content,
             self.item_embedding_,
             self._predicted_width(),
-            self._n_interactions(),
+            np.where(self._young, 0, self._n_interactions()),
             getattr(self, "item_to_item_", None),
             self._stored_users(sample),
             self.interactions_[sample],
@@ -243,7 +282,7 @@ class GrowingRecommender(TrainedRecommender):
                 f"this {type(self).__name__} knows no content of items, so that it cannot place "
                 "new ones: fit it with item_features"
             )
-        if not (self._content.any(axis=1) & (self._n_interactions() > 0)).any():
+        if not self._learned_items().any():
             raise ValueError(
                 f"this {type(self).__name__} cannot place new items: no item of the fit has both "
                 "interactions and features that differ from those of other items"
@@ -286,11 +325,12 @@ class GrowingRecommender(TrainedRecommender):
         state = super().get_state()
         space = self._content_space
         if space is not None:
-            names = self.modality_names_
+            names, clicked = self.modality_names_, self._young & (self._n_interactions() > 0)
             state["content"] = {
                 "vectors": self._content,
                 **({} if self._content_basis is None else {"basis": self._content_basis}),
                 "lengths": np.nan_to_num(self._content_lengths, nan=-1),
+                **({"young": np.flatnonzero(clicked)} if clicked.any() else {}),
                 "widths": np.array([space.n_columns[name] for name in names], dtype=np.int64),
                 "means": np.concatenate([space.means[name] for name in names]),
                 "deviations": np.concatenate([space.deviations[name] for name in names]),
@@ -309,6 +349,14 @@ class GrowingRecommender(TrainedRecommender):
             self._content_basis = content.array("basis", (self._content.shape[1], None))
         lengths = content.array("lengths", (self.n_features_in_, len(names)))
         self._content_lengths = np.where(lengths < 0, np.float32(np.nan), lengths)
+        self._young = self._n_interactions() == 0
+        if content.has("young"):
+            young, learned = content.array("young", None, np.int64), self._learned_items()
+            if young.ndim != 1 or not np.isin(young, np.flatnonzero(~self._young)).all():
+                raise ValueError("content.young must be items with interactions")
+            self._young[young] = True
+            if not (learned & ~self._young).any():
+                raise ValueError("content.young leaves no item to learn from")
         width = self._content.shape[1]
         widths = content.array("widths", (len(names),), np.int64)
         if (widths < 1).any() or (widths > width).any() or widths.sum() != width:

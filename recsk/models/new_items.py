@@ -13,7 +13,13 @@ from recsk.models.content_regression import ContentRegression
 from recsk.ranking.users import Users, combine_scores
 from recsk.ranking.vectors import unit_rows
 
-__all__ = ["NewItemEstimate", "NewItemModel", "extend_item_to_item", "grow_item_to_item"]
+__all__ = [
+    "NewItemEstimate",
+    "NewItemModel",
+    "extend_item_to_item",
+    "grow_item_to_item",
+    "mix_vectors",
+]
 
 Floats = npt.NDArray[np.float32]
 _RELIABLE = 5.0  # interactions from which a learned vector counts more than half in the regression
@@ -63,7 +69,7 @@ class NewItemModel:
         Columns of the vectors that content predicts. A column behind them is a bias: 1 in the
         vectors of users. New items have the mean of the biases.
     n_interactions : ndarray of shape (n_items,)
-        Items without any are new: nothing is learned from them.
+        Nothing is learned from items without any.
     item_to_item : csr_matrix of shape (n_items, n_items) or None
     users : Users
         A sample of the users of the fit.
@@ -170,23 +176,59 @@ class NewItemModel:
         return NewItemEstimate(vectors.astype(np.float32), similar, self.scale)
 
 
+def mix_vectors(
+    learned: Floats, predicted: Floats, part: Floats, n_predicted: int
+) -> npt.NDArray[np.float32]:
+    """Mix learned vectors of items with those that their content predicts.
+
+    The mean of two directions is shorter than both. The mixture gets the mean of their lengths, so
+    that such items are in as many lists.
+
+    Parameters
+    ----------
+    learned, predicted : ndarray of shape (n, width), float32
+    part : ndarray of shape (n,), float32
+        Of the predicted vectors, from 0 to 1.
+    n_predicted : int
+        Columns of the direction. Those behind them are means of both.
+    """
+    weight = part[:, None]
+    mixed = (1 - weight) * learned + weight * predicted
+
+    def length(vectors: Floats) -> Floats:
+        return np.linalg.norm(vectors[:, :n_predicted], axis=1, keepdims=True)
+
+    wanted = (1 - weight) * length(learned) + weight * length(predicted)
+    mixed[:, :n_predicted] *= wanted / np.maximum(length(mixed), np.finfo(np.float32).tiny)
+    return np.where(weight < 1, mixed, predicted)
+
+
 def extend_item_to_item(
-    item_to_item: sp.csr_matrix, estimate: NewItemEstimate, new: npt.NDArray[np.int64]
+    item_to_item: sp.csr_matrix,
+    estimate: NewItemEstimate,
+    new: npt.NDArray[np.int64],
+    part: Floats,
 ) -> sp.csr_matrix:
-    """Fill in the columns of new items: means of the columns of similar items.
+    """Add means of the columns of similar items to the columns of new items.
 
     Parameters
     ----------
     item_to_item : csr_matrix of shape (n_items, n_items)
-        Columns of new items are empty. Not changed.
+        Columns of items without interactions are empty. Not changed.
     estimate : NewItemEstimate
         Of the new items.
     new : ndarray of shape (n_new,)
         Positions of the new items.
+    part : ndarray of shape (n_new,), float32
+        Factors of the means. They are not taken from what few interactions give: both add up, as
+        a few interactions give little.
     """
-    columns = (estimate.scale * _columns(item_to_item, estimate.similar)).tocoo()
-    entries = columns.data, (columns.row, new[columns.col])
-    filled = item_to_item + sp.csr_matrix(entries, shape=item_to_item.shape, dtype=np.float32)
+    columns = estimate.scale * _columns(item_to_item, estimate.similar)
+    entries = sp.csr_matrix(columns @ sp.diags_array(part)).tocoo()
+    rows, places = entries.row, new[entries.col]
+    other = rows != places  # nothing follows from an item for itself
+    added = entries.data[other], (rows[other], places[other])
+    filled = item_to_item + sp.csr_matrix(added, shape=item_to_item.shape, dtype=np.float32)
     filled.sort_indices()
     return sp.csr_matrix(filled)
 

@@ -259,3 +259,99 @@ def test_content_must_tell_items_apart():
     model.fit(log(KNOWN), item_features={"v": np.ones((KNOWN, 3))})
     with pytest.raises(ValueError, match="cannot place new items: no item of the fit has both"):
         model.add_items({"v": np.eye(3)})
+
+
+COUNT = np.bincount(DATA.interactions.item, minlength=80)
+MEAN = COUNT[:KNOWN].mean()
+
+
+def clicks(n):
+    """The first n interactions with each of the items that were added, in order."""
+    later = np.flatnonzero(DATA.interactions.item >= KNOWN)
+    items = DATA.interactions.item[later]
+    place = np.array([(items[:i] == item).sum() for i, item in enumerate(items)])
+    some = later[place < n]
+    X = DATA.interactions
+    when = len(TRAIN) + np.arange(len(some))
+    return Interactions(X.user[some], X.item[some], timestamp=when, n_users=120, n_items=80)
+
+
+def clicked(cls, n, share=1.0):
+    """A model whose added items have n interactions."""
+    model = fitted(cls, new_item_share=share)
+    model.add_items(NEW)
+    return model.partial_fit(clicks(n)) if n else model
+
+
+@CLASSES
+def test_first_interactions_take_no_places_from_added_items(cls):
+    share = {n: (clicked(cls, n).recommend(k=20)[0] >= KNOWN).mean() for n in (0, 1, 2)}
+    ordinary = (clicked(cls, 1, share=None).recommend(k=20)[0] >= KNOWN).mean()
+    assert ordinary < share[1]
+    assert share[1] > 0.8 * share[0] and share[2] > 0.8 * share[0]
+
+
+@CLASSES
+def test_the_prediction_of_an_added_item_fades_until_it_has_as_many_as_others(cls):
+    model, network = clicked(cls, 3), clicked(cls, 3, share=None)
+    width = model._predicted_width()
+    predicted = model.item_vectors(NEW)
+    part = 1 - 3 / np.bincount(TRAIN.item, minlength=KNOWN).mean()
+    mixed = part * predicted + (1 - part) * network.item_embedding_[KNOWN:]
+    expected = mixed / np.linalg.norm(mixed[:, :width], axis=1, keepdims=True)
+    found = model.item_embedding_[KNOWN:]
+    length = np.linalg.norm(found[:, :width], axis=1, keepdims=True)
+    np.testing.assert_allclose((found / length)[:, :width], expected[:, :width], atol=1e-4)
+    if width < found.shape[1]:
+        np.testing.assert_allclose(found[:, width:], mixed[:, width:], atol=1e-4)
+    np.testing.assert_array_equal(model.item_embedding_[:KNOWN], network.item_embedding_[:KNOWN])
+
+
+@CLASSES
+def test_an_added_item_with_as_many_interactions_as_others_is_an_ordinary_one(cls):
+    model, network = clicked(cls, 80), clicked(cls, 80, share=None)
+    count = COUNT[KNOWN:]
+    ordinary = KNOWN + np.flatnonzero(count >= np.bincount(TRAIN.item, minlength=KNOWN).mean())
+    assert 2 < len(ordinary) < N_NEW
+    same = (model.item_embedding_ == network.item_embedding_).all(axis=1)
+    assert same[:KNOWN].all() and same[ordinary].all() and not same[KNOWN:].all()
+    # It stays one, whatever the others get.
+    model.partial_fit(clicks(1)[:1])
+    assert not model._young[ordinary].any() and model._young[KNOWN:].any()
+
+
+@CLASSES
+def test_rare_items_of_the_fit_are_ordinary(cls):
+    X = DATA.interactions
+    rare = (X.item < KNOWN) | np.isin(np.arange(len(X)), np.unique(X.item, return_index=True)[1])
+    X = Interactions(X.user[rare], X.item[rare], timestamp=np.flatnonzero(rare), n_users=120)
+    model = cls(n_factors=8, max_epochs=2, random_state=0)
+    placed = model.fit(X, item_features=DATA.item_features).item_embedding_
+    model.set_params(new_item_share=None).fit(X, item_features=DATA.item_features)
+    np.testing.assert_array_equal(placed, model.item_embedding_)
+
+
+@CLASSES
+def test_added_items_stay_new_after_files(cls, tmp_path):
+    model = clicked(cls, 1)
+    recsk.save(model, tmp_path / "model.recsk")
+    joblib.dump(model, tmp_path / "model.joblib")
+    others = recsk.load(tmp_path / "model.recsk"), joblib.load(tmp_path / "model.joblib")
+    model.partial_fit(clicks(2))
+    assert model._young[KNOWN:].all()
+    for other in others:
+        other.partial_fit(clicks(2))
+        np.testing.assert_array_equal(other.item_embedding_, model.item_embedding_)
+        assert (other.item_to_item_ != model.item_to_item_).nnz == 0
+
+
+def test_a_model_without_older_items_learns_from_those_it_has():
+    features = {
+        "v": np.vstack([np.full((3, 4), np.nan), np.random.default_rng(0).normal(size=(4, 4))])
+    }
+    model = MDERecommender(n_factors=4, max_epochs=1, random_state=0)
+    model.fit(Interactions([0, 1, 2], [0, 1, 2], n_items=7), item_features=features)
+    model.partial_fit(Interactions([0, 1, 2], [3, 4, 5], n_items=7))
+    assert (
+        np.isfinite(model.item_embedding_).all() and model.item_vectors({"v": [[1, 0, 0, 1]]}).any()
+    )

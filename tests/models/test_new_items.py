@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from recsk.models.new_items import NewItemModel, extend_item_to_item, grow_item_to_item
+from recsk.models.new_items import (
+    NewItemModel,
+    extend_item_to_item,
+    grow_item_to_item,
+    mix_vectors,
+)
 from recsk.ranking.users import Users, combine_scores
 
 N_USERS, N_ITEMS, WIDTH = 80, 60, 4
@@ -91,7 +96,8 @@ def test_columns_of_new_items_are_means_of_the_columns_of_similar_items(world):
     estimate = fit(world, item_to_item=weights)(world[1][NEW], N_ITEMS)
     similar = estimate.similar
     estimate = estimate._replace(scale=0.5)
-    filled = extend_item_to_item(weights, estimate, NEW).toarray()
+    whole = np.ones(len(NEW), np.float32)
+    filled = extend_item_to_item(weights, estimate, NEW, whole).toarray()
     np.testing.assert_allclose(filled[:, :50], dense[:, :50], rtol=1e-6)
     np.testing.assert_allclose(filled[:, NEW], 0.5 * dense @ similar.toarray().T, atol=1e-6)
     grown = grow_item_to_item(weights, estimate).toarray()
@@ -106,3 +112,32 @@ def test_item_to_item_weights_count_in_the_calibration(world):
     assert scores.shape == (N_USERS, N_ITEMS)
     model, alone = fit(world, item_to_item=weights), fit(world)
     assert (model.boost, model.scale) != (alone.boost, alone.scale)
+
+
+def test_means_are_added_to_the_columns_of_few_interactions(world):
+    rng = np.random.default_rng(1)
+    dense = np.where(rng.random((N_ITEMS, N_ITEMS)) < 0.3, rng.random((N_ITEMS, N_ITEMS)), 0)
+    np.fill_diagonal(dense, 0)
+    weights = sp.csr_matrix(dense, dtype=np.float32)
+    estimate = fit(world, item_to_item=weights)(world[1][NEW], N_ITEMS)
+    part = rng.random(len(NEW)).astype(np.float32)
+    filled = extend_item_to_item(weights, estimate, NEW, part).toarray()
+    expected = dense.copy()
+    for p, row, place in zip(part, estimate.similar.toarray(), NEW, strict=True):
+        expected[:, place] += p * estimate.scale * (dense @ row)
+        expected[place, place] = 0
+    np.testing.assert_allclose(filled, expected, atol=1e-5)
+    np.testing.assert_array_equal(weights.toarray(), dense.astype(np.float32))
+
+
+def test_a_mixture_of_vectors_keeps_their_length():
+    rng = np.random.default_rng(2)
+    learned, predicted = rng.normal(size=(2, 5, 4)).astype(np.float32)
+    part = np.array([0, 0.2, 0.5, 0.9, 1], np.float32)
+    mixed = mix_vectors(learned, predicted, part, 3)
+    for p, a, b, row in zip(part, learned, predicted, mixed, strict=True):
+        expected = (1 - p) * a + p * b
+        length = (1 - p) * np.linalg.norm(a[:3]) + p * np.linalg.norm(b[:3])
+        expected[:3] *= length / np.linalg.norm(expected[:3])
+        np.testing.assert_allclose(row, expected, rtol=1e-5)
+    np.testing.assert_array_equal(mixed[4], predicted[4])
