@@ -12,7 +12,7 @@ from sklearn.utils.extmath import randomized_svd
 from recsk.ranking.exact import top_k
 from recsk.ranking.vectors import unit_rows
 
-__all__ = ["ContentRegression"]
+__all__ = ["ContentRegression", "scale_rows", "similar_by_content"]
 
 Floats = npt.NDArray[np.float32]
 # Chosen on validation of CiteULike, ML-100K and TikTok.
@@ -107,29 +107,54 @@ class ContentRegression:
         self, content: Floats, itself: npt.NDArray[np.int64] | None = None
     ) -> tuple[sp.csr_matrix, Floats]:
         """Weigh the most similar items of each item, but for itself; their shrunken residual."""
-        n, exclude = len(content), None
-        if itself is not None:
-            ones = np.ones(n, np.float32)
-            shape = n, len(self.content)
-            exclude = sp.csr_matrix((ones, itself, np.arange(n + 1)), shape=shape)
-        n_similar = min(_N_SIMILAR, len(self.content))
-        ids, cosines = top_k(content, self.content, n_similar, exclude=exclude)
-        weights = np.where(ids >= 0, np.maximum(cosines, 0), 0) ** _SIMILAR_POWER
-        # -1 where there are fewer items: of weight 0.
-        entries = weights.ravel(), (np.repeat(np.arange(n), n_similar), np.maximum(ids, 0).ravel())
-        matrix = sp.csr_matrix(entries, shape=(n, len(self.content)), dtype=np.float32)
-        matrix.eliminate_zeros()
+        matrix = similar_by_content(content, self.content, itself)
         trusted = matrix @ sp.diags_array(self.reliability)
         trust = _row_sums(trusted) + np.float32(_SHRINKAGE)
         correction = np.asarray(trusted @ self.residuals / trust[:, None], dtype=np.float32)
-        scale = 1 / np.maximum(_row_sums(matrix), np.finfo(np.float32).tiny)
-        return sp.csr_matrix(sp.diags_array(scale) @ matrix), correction
+        return scale_rows(matrix), correction
 
     def __call__(self, content: Floats) -> tuple[Floats, sp.csr_matrix]:
         """Predict vectors of new items, and weigh the items that are most similar."""
         similar, correction = self._similar(content)
         predicted = self._inputs(content) @ self.coefficients + correction
         return np.asarray(unit_rows(predicted), dtype=np.float32), similar
+
+
+def similar_by_content(
+    content: Floats, others: Floats, itself: npt.NDArray[np.int64] | None = None
+) -> sp.csr_matrix:
+    """Weigh the 20 most similar of other items by the fourth power of the cosine.
+
+    Parameters
+    ----------
+    content : ndarray of shape (n, n_columns), float32
+        Vectors of length one.
+    others : ndarray of shape (n_others, n_columns), float32
+    itself : ndarray of shape (n,), int64, default=None
+        Where each item is among the others, if it is: it has no weight there.
+
+    Returns
+    -------
+    csr_matrix of shape (n, n_others), float32
+    """
+    n, exclude = len(content), None
+    if itself is not None:
+        ones = np.ones(n, np.float32)
+        exclude = sp.csr_matrix((ones, itself, np.arange(n + 1)), shape=(n, len(others)))
+    n_similar = min(_N_SIMILAR, len(others))
+    ids, cosines = top_k(content, others, n_similar, exclude=exclude)
+    weights = np.where(ids >= 0, np.maximum(cosines, 0), 0) ** _SIMILAR_POWER
+    # -1 where there are fewer items: of weight 0.
+    entries = weights.ravel(), (np.repeat(np.arange(n), n_similar), np.maximum(ids, 0).ravel())
+    matrix = sp.csr_matrix(entries, shape=(n, len(others)), dtype=np.float32)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def scale_rows(matrix: sp.csr_matrix) -> sp.csr_matrix:
+    """Scale rows to sum to one, but for empty ones."""
+    scale = 1 / np.maximum(_row_sums(matrix), np.finfo(np.float32).tiny)
+    return sp.csr_matrix(sp.diags_array(scale) @ matrix)
 
 
 def _row_sums(matrix: sp.csr_matrix) -> Floats:

@@ -205,29 +205,30 @@ def mix_vectors(
 
 def extend_item_to_item(
     item_to_item: sp.csr_matrix,
-    estimate: NewItemEstimate,
-    new: npt.NDArray[np.int64],
-    part: Floats,
+    similar: sp.csr_matrix,
+    items: npt.NDArray[np.int64],
+    part: npt.NDArray[np.float32],
 ) -> sp.csr_matrix:
-    """Add means of the columns of similar items to the columns of new items.
+    """Add means of the columns of similar items to the columns of items.
+
+    What a few interactions with an item give is small: it adds up with the mean, and nothing is
+    taken from it.
 
     Parameters
     ----------
     item_to_item : csr_matrix of shape (n_items, n_items)
         Columns of items without interactions are empty. Not changed.
-    estimate : NewItemEstimate
-        Of the new items.
-    new : ndarray of shape (n_new,)
-        Positions of the new items.
-    part : ndarray of shape (n_new,), float32
-        Factors of the means. They are not taken from what few interactions give: both add up, as
-        a few interactions give little.
+    similar : csr_matrix of shape (n, n_items)
+        Weights of the similar items.
+    items : ndarray of shape (n,)
+        Positions of the items.
+    part : ndarray of shape (n,), float32
+        Factors of the means.
     """
-    columns = estimate.scale * _columns(item_to_item, estimate.similar)
-    entries = sp.csr_matrix(columns @ sp.diags_array(part)).tocoo()
-    rows, places = entries.row, new[entries.col]
+    columns = sp.csr_matrix(_columns(item_to_item, similar) @ sp.diags_array(part)).tocoo()
+    rows, places = columns.row, items[columns.col]
     other = rows != places  # nothing follows from an item for itself
-    added = entries.data[other], (rows[other], places[other])
+    added = columns.data[other], (rows[other], places[other])
     filled = item_to_item + sp.csr_matrix(added, shape=item_to_item.shape, dtype=np.float32)
     filled.sort_indices()
     return sp.csr_matrix(filled)

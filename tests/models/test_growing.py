@@ -321,14 +321,24 @@ def test_an_added_item_with_as_many_interactions_as_others_is_an_ordinary_one(cl
 
 
 @CLASSES
-def test_rare_items_of_the_fit_are_ordinary(cls):
+def test_content_fills_in_item_to_item_weights_of_rare_items(cls):
     X = DATA.interactions
-    rare = (X.item < KNOWN) | np.isin(np.arange(len(X)), np.unique(X.item, return_index=True)[1])
-    X = Interactions(X.user[rare], X.item[rare], timestamp=np.flatnonzero(rare), n_users=120)
+    first = np.unique(X.item, return_index=True)[1]
+    kept = (X.item < KNOWN) | np.isin(np.arange(len(X)), first)
+    X = Interactions(X.user[kept], X.item[kept], timestamp=np.flatnonzero(kept), n_users=120)
     model = cls(n_factors=8, max_epochs=2, random_state=0)
-    placed = model.fit(X, item_features=DATA.item_features).item_embedding_
+    filled = copy.deepcopy(model.fit(X, item_features=DATA.item_features))
     model.set_params(new_item_share=None).fit(X, item_features=DATA.item_features)
-    np.testing.assert_array_equal(placed, model.item_embedding_)
+    np.testing.assert_array_equal(filled.item_embedding_, model.item_embedding_)
+    dense, content = model.item_to_item_.toarray(), model._content
+    expected = dense.copy()
+    for item in range(KNOWN, 80):  # with one of five interactions
+        cosine = content @ content[item]
+        cosine[item] = 0
+        weight = np.where(cosine >= np.sort(cosine)[-20], np.maximum(cosine, 0) ** 4, 0)
+        expected[:, item] += 0.8 * dense @ (weight / weight.sum())
+        expected[item, item] = 0
+    np.testing.assert_allclose(filled.item_to_item_.toarray(), expected, atol=1e-5)
 
 
 @CLASSES

@@ -96,8 +96,8 @@ def test_columns_of_new_items_are_means_of_the_columns_of_similar_items(world):
     estimate = fit(world, item_to_item=weights)(world[1][NEW], N_ITEMS)
     similar = estimate.similar
     estimate = estimate._replace(scale=0.5)
-    whole = np.ones(len(NEW), np.float32)
-    filled = extend_item_to_item(weights, estimate, NEW, whole).toarray()
+    part = np.full(len(NEW), estimate.scale, np.float32)
+    filled = extend_item_to_item(weights, similar, NEW, part).toarray()
     np.testing.assert_allclose(filled[:, :50], dense[:, :50], rtol=1e-6)
     np.testing.assert_allclose(filled[:, NEW], 0.5 * dense @ similar.toarray().T, atol=1e-6)
     grown = grow_item_to_item(weights, estimate).toarray()
@@ -121,10 +121,10 @@ def test_means_are_added_to_the_columns_of_few_interactions(world):
     weights = sp.csr_matrix(dense, dtype=np.float32)
     estimate = fit(world, item_to_item=weights)(world[1][NEW], N_ITEMS)
     part = rng.random(len(NEW)).astype(np.float32)
-    filled = extend_item_to_item(weights, estimate, NEW, part).toarray()
+    filled = extend_item_to_item(weights, estimate.similar, NEW, part).toarray()
     expected = dense.copy()
     for p, row, place in zip(part, estimate.similar.toarray(), NEW, strict=True):
-        expected[:, place] += p * estimate.scale * (dense @ row)
+        expected[:, place] += p * (dense @ row)
         expected[place, place] = 0
     np.testing.assert_allclose(filled, expected, atol=1e-5)
     np.testing.assert_array_equal(weights.toarray(), dense.astype(np.float32))
