@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import copy
+import os
+import tempfile
 from functools import partial
 from typing import Any
 from unittest import SkipTest
 
 import numpy as np
 
+from recsk.data.interactions import Interactions
+from recsk.storage import load, save
 from recsk.testing.data import N_ITEMS, N_USERS, Problem, has
-from recsk.testing.expect import expect, expect_close, expect_equal, expect_error
+from recsk.testing.expect import (
+    expect,
+    expect_close,
+    expect_equal,
+    expect_error,
+    expect_identical,
+)
 from recsk.testing.labels import labels_given, rewrap, unwrap
 
 __all__: list[str] = []
@@ -52,6 +62,38 @@ def check_added_items_are_taken_in_calls(estimator: Any, problem: Problem) -> No
     expect_equal(set(ids[0].tolist()), set(added), "recommend(items=[new items])")
     ids, _ = model.similar_items(added, k=2)
     expect_equal(ids.shape, (_N_NEW, 2), "shape of similar_items of new items")
+
+
+def check_first_interactions_of_added_items(estimator: Any, problem: Problem) -> None:
+    """`partial_fit` takes interactions with added items, also after `recsk.save`."""
+    model = _model(estimator, problem)
+    if not has(unwrap(model), "partial_fit"):
+        raise SkipTest("the estimator has no partial_fit")
+    unwrap(model).add_items(_features(problem), _labels(model))
+    copies = {"a copy": copy.deepcopy(model)}
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "model.recsk")
+            save(unwrap(model), path)
+            copies["a loaded file"] = rewrap(model, load(path))
+    except ImportError:  # without safetensors
+        pass
+    n_items = N_ITEMS + _N_NEW
+    days = [
+        Interactions(user, item, timestamp=[9.0] * len(user), n_users=N_USERS, n_items=n_items)
+        for user, item in (([0, 1, 2], [N_ITEMS, N_ITEMS, N_ITEMS + 1]), ([3], [N_ITEMS + 1]))
+    ]
+    for day in days:
+        model.partial_fit(day)
+    ids, scores = model.recommend(k=n_items, exclude_seen=False)
+    expect(np.isfinite(scores).all(), "scores after clicks on added items must be finite")
+    found = [len(set(row)) for row in ids.tolist()]
+    expect_equal(found, [n_items] * N_USERS, "different items after clicks on added items")
+    for text, other in copies.items():
+        for day in days:
+            other.partial_fit(day)
+        asked = f"clicks on added items: partial_fit of {text} beside that of the model"
+        expect_identical(unwrap(other), unwrap(model), asked)
 
 
 def check_add_items_changes_nothing_after_an_error(estimator: Any, problem: Problem) -> None:

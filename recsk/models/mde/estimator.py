@@ -93,9 +93,9 @@ class MDERecommender(MDESteps):
     new_item_share : float or None, default=1.0
         How often new items are recommended, as a multiple of how often known ones are: 2 is twice
         as often, 0 keeps them out of the first places. Items without interactions and those of
-        `add_items` then get vectors that their content predicts. None predicts nothing: items of
-        the fit keep the vectors of the network, as in the paper, and those of `add_items` get the
-        predicted ones as they are.
+        `add_items` then get vectors that their content predicts; with interactions of `partial_fit`
+        the predicted part fades. None predicts nothing: items of the fit keep the vectors of the
+        network, as in the paper, and those of `add_items` get the predicted ones as they are.
     training : {"fast", "paper"}, default="fast"
         How the network is trained. "fast": feature columns are standardized, weights start at
         singular vectors of the interactions, a step propagates only from the users and items of
@@ -140,6 +140,7 @@ class MDERecommender(MDESteps):
     item_to_item_ : csr_matrix of shape (n_items, n_items), float32
         :math:`c B`, the other part; not without `cooccurrence_weight`. A row is an item of the
         history, a column a candidate; 150 items that occur with a candidate most have a weight.
+        Rare candidates, with fewer than 5 interactions, also have a part of those of similar items.
     item_popularity_ : ndarray of shape (n_items,), float32
         Interactions of each item, relative to the most popular one.
     user_preference_, item_preference_ : ndarray of shape (n, n_modalities), float32

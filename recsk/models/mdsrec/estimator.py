@@ -87,9 +87,9 @@ class MDSRecRecommender(MDSRecSteps):
     new_item_share : float or None, default=1.0
         How often new items are recommended, as a multiple of how often known ones are: 2 is twice
         as often, 0 keeps them out of the first places. Items without interactions and those of
-        `add_items` then get vectors that their content predicts. None predicts nothing: items of
-        the fit keep the vectors of the network, as in the paper, and those of `add_items` get the
-        predicted ones as they are.
+        `add_items` then get vectors that their content predicts; with interactions of `partial_fit`
+        the predicted part fades. None predicts nothing: items of the fit keep the vectors of the
+        network, as in the paper, and those of `add_items` get the predicted ones as they are.
     item_bias : bool, default=True
         Learn a bias of each item's scores. Cold items have the mean of the others, which
         `new_item_share` then shifts. Paper: False.
@@ -140,7 +140,8 @@ class MDSRecRecommender(MDSRecSteps):
     item_embedding_ : ndarray of shape (n_items, width), float32
         Vectors of the items: modalities, bias.
     item_to_item_ : csr_matrix of shape (n_items, n_items), float32
-        :math:`g \tau_s B` (see Notes). A row is an item of the history, a column a candidate. Only
+        :math:`g \tau_s B` (see Notes). A row is an item of the history, a column a candidate. Rare
+        candidates, with fewer than 5 interactions, also have a part of those of similar items. Only
         with `relation_weight`.
     history_weights_ : csr_matrix of shape (n_users, n_items), float32
         Weights of the last items of each user. Only with `relation_weight`.
