@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import argparse
 import copy
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -322,6 +323,8 @@ def main() -> None:
             data = (split_sequences if args.sequences else split)(name, args.part, seed)
             for row, lists in rows(data, args.shares, seed):
                 runs.setdefault(row, []).append(measure(data, lists))
+                figures = " ".join(f"{c} {runs[row][-1][c]:.4f}" for c in COLUMNS)
+                print(f"{name}, seed {seed}, {row}: {figures}", file=sys.stderr, flush=True)
         print(f"\n{name}, {args.part}: {len(data.new)} new items, {len(data.users)} users\n")
         print(f"| recall@{K} | " + " | ".join(COLUMNS) + " |\n|---|" + "---|" * len(COLUMNS))
         for row, each in runs.items():
