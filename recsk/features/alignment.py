@@ -112,6 +112,8 @@ def _check_keys(
     frame: FeatureFrame, name: str, known: Labels, labelled: bool, key: str, partly: bool
 ) -> list[Any] | None:
     """Return the labels of a frame's rows, or None if its rows are in the order of the items."""
+    if partly and not len(frame.values):  # a day without new items
+        return []
     keys, positional = frame.keys, False
     if not frame.from_column:
         # What pandas numbers by itself says nothing about items.

@@ -65,7 +65,7 @@ def grow_features(
     GrownFeatures(features={'text': array([[1.],
            [7.]], dtype=float32)}, changed=array([False,  True]))
     """
-    given = check_item_features(item_features, n_items)
+    given = check_item_features(item_features, n_items, partly=True)
     for name, rows in given.items():
         if name not in known:
             had = f"it had {', '.join(known)}" if known else "it had none"

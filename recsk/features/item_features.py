@@ -14,7 +14,7 @@ __all__ = ["check_item_features", "check_new_item_features"]
 
 
 def check_item_features(
-    item_features: Mapping[str, Any] | None, n_items: int
+    item_features: Mapping[str, Any] | None, n_items: int, *, partly: bool = False
 ) -> dict[str, np.ndarray]:
     """Check the features of every modality and return them as dense float32 arrays.
 
@@ -24,6 +24,8 @@ def check_item_features(
         Dense or sparse. A row of NaN means that the item lacks this modality.
     n_items : int
         Number of columns of X.
+    partly : bool, default=False
+        Whether a modality may have no row at all, as where only new items have rows.
 
     Returns
     -------
@@ -46,7 +48,7 @@ def check_item_features(
         for name, features in item_features.items()
     }
     for name, features in checked.items():
-        if np.isnan(features[:, 0]).all():
+        if np.isnan(features[:, 0]).all() and not partly:
             raise ValueError(
                 f"item_features[{name!r}] is NaN for every item; leave the modality out instead"
             )

@@ -87,9 +87,9 @@ class StateReader:
         return StateReader(self._values, f"{self._prefix}{name}.")
 
     def names(self) -> list[str]:
-        """Return the names that have not been read yet."""
+        """Return the names that have not been read yet, sorted; a file has them in any order."""
         start = len(self._prefix)
-        return [name[start:] for name in self._values if name.startswith(self._prefix)]
+        return sorted(name[start:] for name in self._values if name.startswith(self._prefix))
 
     def has(self, name: str) -> bool:
         """Whether there is a value of this name."""

@@ -100,6 +100,18 @@ def test_a_frame_may_have_rows_of_new_items_alone():
     assert model.recommend("c", k=2)[0].tolist() == ["z", "x"]
 
 
+def test_a_frame_has_no_rows_on_a_day_without_new_items():
+    text = pd.DataFrame({"a": [1.0, 0.0], "b": [0.0, 1.0]}, index=["x", "y"])
+    model = ContentKNNRecommender().fit(log(["b", "c"], ["x", "y"]), item_features={"t": text})
+    before = model.item_embedding_.copy()
+    for empty in (text.iloc[:0], text.iloc[:0].reset_index(names="item"), text[:0].reset_index()):
+        model.partial_fit(log(["b"], ["y"]), item_features={"t": empty.filter(["a", "b", "item"])})
+    np.testing.assert_array_equal(model.item_embedding_, before)
+    other = pd.DataFrame({"a": [1.0], "b": [np.nan]}, index=["z"])
+    with pytest.raises(ValueError, match="NaN in part of the row"):
+        model.partial_fit(log(["b"], ["z"]), item_features={"t": other})
+
+
 def test_readers_of_a_rule_see_one_state():
     model, errors, done = EASERecommender().fit(OLD), [], threading.Event()
 

@@ -133,7 +133,7 @@ def test_an_interrupt_keeps_a_whole_model(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["mde", "mdsrec"])
-def test_thirty_days_of_a_shop(name):
+def test_thirty_days_of_a_shop(name, tmp_path):
     """Products in the morning, lists in between, training at night; all of it by label."""
     rng = np.random.default_rng(0)
     n_days, n_topics = 30, 6
@@ -184,6 +184,11 @@ def test_thirty_days_of_a_shop(name):
         hits.append(np.mean(liked))
         frames.append(clicks(rng.choice(list(tastes), 8, False), day))
         model.partial_fit(read(frames[-1]))
+        if day % 10 == 5:  # another process goes on in the morning
+            recsk.save(model, tmp_path / "model.recsk")
+            lists = model.recommend(k=5)
+            model = recsk.load(tmp_path / "model.recsk")
+            np.testing.assert_array_equal(model.recommend(k=5)[0], lists[0])
     everything = pd.concat(frames)
     assert set(model.users_) == set(everything["user"])
     assert set(model.items_) == set(products)

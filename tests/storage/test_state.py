@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 
 import recsk
+from recsk.storage.state import StateReader
 from tests.contract.suite import N_ITEMS, TRAIN
 from tests.storage.forging import check_rejected, forge, replace_at
 from tests.storage.models import fitted
+
+
+def test_names_are_in_one_order_whatever_that_of_the_file():
+    read = [StateReader({f"part.{x}": 1 for x in names}).part("part") for names in ("ab", "ba")]
+    assert read[0].names() == read[1].names() == ["a", "b"]
 
 
 @pytest.mark.parametrize(
