@@ -97,12 +97,17 @@ def rank(
             _rank_pairs(scores, allowed, rows, ids[rows], best[rows])
             return
         block = scores.block(rows)
-        allowed.forbid(block, rows)
-        _take_best(block, ids[rows], best[rows])
+        done = _take_best_of_most(block, allowed, rows, ids[rows], best[rows])
+        for some in [rows] if done is None else _runs(~done, rows.start):
+            part = block[some.start - rows.start : some.stop - rows.start]
+            allowed.forbid(part, some)
+            _take_best(part, ids[some], best[some])
 
-    n_threads = n_threads or _openmp_effective_n_threads()
     blocks = scores.blocks(_BLOCK_ROWS if block_size is None else block_size)
-    parallel = n_threads > 1 and len(blocks) > 1 and not in_fork()
+    parallel = False
+    if len(blocks) > 1:
+        n_threads = n_threads or _openmp_effective_n_threads()
+        parallel = n_threads > 1 and not in_fork()
     with ONE_BLAS_THREAD if parallel else nullcontext(), one_thread_in_forks():
         if parallel:
             with ThreadPoolExecutor(min(n_threads, len(blocks))) as pool:
@@ -149,7 +154,18 @@ def _take_best(
     missing = np.where(lowest > -np.inf, k - np.bincount(row, minlength=len(block)), 0)
     tied = [np.flatnonzero(block[r] == lowest[r])[: max(n, 0)] for r, n in enumerate(missing)]
     row = np.concatenate([row, np.repeat(np.arange(len(block)), [len(part) for part in tied])])
-    item = np.concatenate([item, *tied])
+    _write_best(block, row, np.concatenate([item, *tied]), ids, scores)
+
+
+def _write_best(
+    block: npt.NDArray[np.float32],
+    row: npt.NDArray[np.int64],
+    item: npt.NDArray[np.int64],
+    ids: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float32],
+) -> None:
+    """Write the best of some items of each row, equal scores in the order of ids."""
+    k = ids.shape[1]
     found = block[row, item]
     order = np.lexsort((item, -found, row))
     row, item, found = row[order], item[order], found[order]
@@ -157,6 +173,40 @@ def _take_best(
     kept = rank < k
     ids[row[kept], rank[kept]] = item[kept]
     scores[row[kept], rank[kept]] = found[kept]
+
+
+def _take_best_of_most(
+    block: npt.NDArray[np.float32],
+    allowed: Allowed,
+    rows: slice,
+    ids: npt.NDArray[np.int64],
+    scores: npt.NDArray[np.float32],
+) -> npt.NDArray[np.bool_] | None:
+    """Write the best items of rows that may get many, and look up the best ones alone.
+
+    To mask all scores takes longer. Returns which rows are done, or None if all are to be masked.
+    """
+    if allowed.common is None and allowed.sets is None and allowed.filtered is None:
+        return None
+    n_items, k = block.shape[1], ids.shape[1]
+    n = int(1.3 * k / max(allowed.share(rows), 1e-9)) + 8  # so many have k allowed ones, mostly
+    if 2 * n > n_items // _GROUP:
+        return None
+    allowed.forbid_excluded(block, rows)
+    lowest = _lower_bound(block, n)
+    row, item = np.divmod(np.flatnonzero(block > lowest[:, None]), n_items)
+    kept = allowed.are_in(row + rows.start, item)
+    row, item = row[kept], item[kept]
+    done = np.bincount(row, minlength=len(block)) >= k
+    kept = done[row]
+    _write_best(block, row[kept], item[kept], ids, scores)
+    return done
+
+
+def _runs(chosen: npt.NDArray[np.bool_], start: int) -> list[slice]:
+    """Return runs of chosen rows."""
+    edges = np.flatnonzero(np.diff(chosen, prepend=False, append=False)) + start
+    return [slice(a, b) for a, b in edges.reshape(-1, 2).tolist()]
 
 
 def _lower_bound(block: npt.NDArray[np.float32], k: int) -> npt.NDArray[np.float32]:

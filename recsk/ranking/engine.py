@@ -65,7 +65,6 @@ def rank_block(
     catalogue: npt.NDArray[np.float32],
     k: int,
     excluded: ExcludedItems | None,
-    banned: npt.NDArray[np.int64] | None,
     n_threads: int,
 ) -> Ranking:
     """Rank the items for one block of users, with ties in the order of ids.
@@ -77,8 +76,6 @@ def rank_block(
     k : int
     excluded : ExcludedItems or None
         Items that each user must not get.
-    banned : ndarray of int or None
-        Items that no user must get.
     n_threads : int
 
     Returns
@@ -94,7 +91,6 @@ def rank_block(
         users,
         width,
         filter_query_items=excluded,
-        filter_items=banned,
         num_threads=n_threads,
     )
     ids = item_ids.astype(np.int64)
@@ -108,8 +104,6 @@ def rank_block(
             all_scores = catalogue @ users[row]
             if excluded is not None:
                 all_scores[excluded[row].indices] = -np.inf
-            if banned is not None:
-                all_scores[banned] = -np.inf
             contenders = np.flatnonzero(all_scores >= np.partition(all_scores, -n)[-n])
             ids[row] = contenders[np.argsort(-all_scores[contenders], kind="stable")[:n]]
             scores[row] = all_scores[ids[row]]

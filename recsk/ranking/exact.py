@@ -117,13 +117,14 @@ def top_k(
     if block_size is not None:
         block_size = check_positive_int(block_size, "block_size")
     allowed = Allowed.read(exclude, items, filter_items, (len(users), n_items))
-    if allowed.sets is not None or allowed.filtered is not None:
+    if len(users) == 1 and catalogue.shape[1]:
+        best = _best_of_most(users, catalogue, k, allowed)
+        if best is not None:
+            return best
+    if any(x is not None for x in (allowed.common, allowed.sets, allowed.filtered)):
         products = CombinedScores(Users(users), catalogue, None, len(users), n_items)
         return rank(products, k, allowed, n_threads=n_threads, block_size=block_size)
-    candidates = allowed.to_gather(len(users))
-    if candidates is not None:
-        catalogue, allowed = catalogue[candidates], allowed.among(candidates)
-    excluded, banned = ExcludedItems.from_csr(allowed.exclude), allowed.banned()
+    excluded = ExcludedItems.from_csr(allowed.exclude)
     if not catalogue.shape[1]:  # all scores are 0, but BLAS rejects vectors without columns
         users, catalogue = (np.zeros((len(x), 1), np.float32) for x in (users, catalogue))
 
@@ -135,12 +136,27 @@ def top_k(
     with blas, one_thread_in_forks():
         for rows in blocks_of_users(len(users), len(catalogue), block_size):
             block_excluded = None if excluded is None else excluded[rows]
-            best = rank_block(users[rows], catalogue, k, block_excluded, banned, n_threads)
+            best = rank_block(users[rows], catalogue, k, block_excluded, n_threads)
             width = best[0].shape[1]
             ids[rows, :width], scores[rows, :width] = best
-    if candidates is not None:
-        ids = np.where(ids < 0, -1, candidates[ids])
     return ids, scores
+
+
+def _best_of_most(
+    user: npt.NDArray[np.float32], catalogue: npt.NDArray[np.float32], k: int, allowed: Allowed
+) -> Ranking | None:
+    """Rank for one user who may get most items: some more are asked for, others left out.
+
+    To mask all scores takes longer. Returns None if too few items are found.
+    """
+    n = int(1.3 * k / max(allowed.share(slice(0, 1)), 1e-9)) + 8
+    if allowed.common is None or allowed.to_gather(1) is not None or 8 * n > len(catalogue):
+        return None
+    excluded = ExcludedItems.from_csr(allowed.exclude)
+    with one_thread_in_forks():
+        ids, scores = rank_block(user, catalogue, n, excluded, 1)
+    kept = np.flatnonzero(allowed.common[ids[0]] & (ids[0] >= 0))[:k]
+    return (ids[:, kept], scores[:, kept]) if len(kept) == k else None
 
 
 def similar(

@@ -120,10 +120,13 @@ class CombinedScores(Scores):
         self.users = users
         self.item_vectors = None if users.vectors is None else item_vectors
         self.item_to_item = None if users.weights is None else item_to_item
+        self._chosen: Ids | None = None  # rows of `item_vectors`; None: all
 
     def block(self, rows: slice) -> Array:
         """Compute the scores of some users."""
-        return combine_scores(self.users[rows], self.item_vectors, self.item_to_item)
+        everybody = rows.start == 0 and rows.stop == self.shape[0]
+        users = self.users if everybody else self.users[rows]
+        return combine_scores(users, self.item_vectors, self.item_to_item, self._chosen)
 
     def among(self, columns: Ids) -> CombinedScores:
         """Return the scores for some of the items."""
@@ -136,14 +139,17 @@ class CombinedScores(Scores):
                 term = sp.identity(len(columns), dtype=np.float32, format="csr")
         if unrelated is not None:
             unrelated = unrelated[:, columns]
-        vectors = None if self.item_vectors is None else self.item_vectors[columns]
         users = Users(self.users.vectors, weights, unrelated)
-        return CombinedScores(users, vectors, term, self.shape[0], len(columns))
+        some = CombinedScores(users, self.item_vectors, term, self.shape[0], len(columns))
+        some._chosen = columns if self._chosen is None else self._chosen[columns]
+        return some
 
     def of(self, rows: Ids) -> CombinedScores:
         """Return the scores of some of the users."""
-        users = self.users[rows]
-        return CombinedScores(users, self.item_vectors, self.item_to_item, len(rows), self.shape[1])
+        shape = len(rows), self.shape[1]
+        some = CombinedScores(self.users[rows], self.item_vectors, self.item_to_item, *shape)
+        some._chosen = self._chosen
+        return some
 
     def of_pairs(self, rows: Ids, columns: Ids) -> Array:
         """Compute the scores of pairs of a user and an item."""
@@ -151,10 +157,11 @@ class CombinedScores(Scores):
         if self.item_vectors is not None:
             vectors = self.users.vectors
             assert vectors is not None
+            vector_of = columns if self._chosen is None else self._chosen[columns]
             step = max(_PAIR_NUMBERS // max(vectors.shape[1], 1), 1)
             for start in range(0, len(rows), step):
                 some = slice(start, start + step)
-                pairs = vectors[rows[some]], self.item_vectors[columns[some]]
+                pairs = vectors[rows[some]], self.item_vectors[vector_of[some]]
                 scores[some] = np.einsum("ij,ij->i", *pairs)
         if self.item_to_item is not None:
             scores += self._term_of_pairs(rows, columns)

@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from recsk.ranking.products import inner_products
+
 __all__ = ["Users", "combine_scores"]
 
 
@@ -58,6 +60,7 @@ def combine_scores(
     users: Users,
     item_vectors: npt.NDArray[np.float32] | None,
     item_to_item: Any,
+    chosen: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.float32]:
     r"""Compute the scores of all items for some users.
 
@@ -71,6 +74,8 @@ def combine_scores(
         :math:`x_i`.
     item_to_item : csr_matrix or ndarray of shape (n_items, n_items), float32, or None
         :math:`B`: the row is the item of the history, the column the candidate.
+    chosen : ndarray of int of shape (n_items,), default=None
+        Rows of `item_vectors`, if these are of more items than are scored.
 
     Returns
     -------
@@ -93,7 +98,7 @@ def combine_scores(
     """
     scores = None
     if item_vectors is not None and users.vectors is not None:
-        scores = users.vectors @ item_vectors.T
+        scores = inner_products(users.vectors, item_vectors, chosen)
     if item_to_item is not None and users.weights is not None:
         term = users.weights @ item_to_item
         term = term.toarray() if sp.issparse(term) else np.asarray(term)
