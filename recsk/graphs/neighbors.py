@@ -24,7 +24,8 @@ __all__ = [
 
 # Products held at once. Finding the largest takes about 50 bytes for each of them.
 _MAX_PRODUCTS = 4_000_000
-_FEW_SORTED = 2  # times the largest entries wanted: so few are sorted without a selection before
+_FEW_SORTED = 1.3  # times the largest entries wanted: so few are sorted without a selection before
+_SHORT = 64  # entries of a row: so few are sorted faster than selected from
 _ROWS_PER_SORT = 256  # with 8 bits for a row and 32 for a value, 24 are left for a place
 
 
@@ -74,13 +75,14 @@ def top_k_products(
     max_degree: int | None,
     block_size: int,
     ignore_diagonal: bool = False,
+    itself: np.ndarray | None = None,
 ) -> sp.csr_array:
     """Keep the largest entries of every row of ``left @ right.T``.
 
     If `right` is None, it is `left` itself and the diagonal is ignored, as it is with
-    `ignore_diagonal`. Ties go to the lower column. Columns of `right` with more than `max_degree`
-    entries are ignored; None keeps all. A block has `block_size` rows, or fewer if the products of
-    so many rows do not fit in memory.
+    `ignore_diagonal`; `itself` has the column of each row that is ignored. Ties go to the lower
+    column. Columns of `right` with more than `max_degree` entries are ignored; None keeps all. A
+    block has `block_size` rows, or fewer if the products of so many rows do not fit in memory.
     """
     target = left if right is None else right
     if max_degree is not None:
@@ -93,8 +95,12 @@ def top_k_products(
     blocks = []
     for rows in _split_rows(_max_products_per_row(left, transposed), block_size):
         block = sp.csr_array(left[rows] @ transposed)
-        offset = rows.start if right is None or ignore_diagonal else None
+        offset: int | np.ndarray | None = None if itself is None else itself[rows]
+        if right is None or ignore_diagonal:
+            offset = rows.start
         blocks.append(top_k_per_row(block, n_neighbors, diagonal_offset=offset))
+    if not blocks:
+        return sp.csr_array((left.shape[0], target.shape[0]), dtype=np.float32)
     return sp.csr_array(sp.vstack(blocks, format="csr", dtype=np.float32))
 
 
@@ -117,40 +123,59 @@ def _split_rows(sizes: np.ndarray, block_size: int) -> Iterator[slice]:
 
 
 def top_k_per_row(
-    matrix: sp.csr_array, n_largest: int, *, diagonal_offset: int | None
+    matrix: sp.csr_array, n_largest: int, *, diagonal_offset: int | np.ndarray | None
 ) -> sp.csr_array:
     """Keep the largest entries of every row; ties go to the lower column.
 
-    The entry of row i in column ``diagonal_offset + i`` is ignored. None ignores no entry. Entries
-    are compared in float32.
+    The entry of row i in column ``diagonal_offset + i`` is ignored, or in column
+    ``diagonal_offset[i]``. None ignores no entry. Entries are compared in float32.
     """
     n_largest = int(n_largest)  # a small integer of NumPy would overflow below
     matrix = sp.csr_array(matrix)
     if not matrix.has_sorted_indices:
-        matrix = matrix.sorted_indices()
+        # Transposed twice, the columns of many entries are in order in less time than sorted.
+        many = matrix.nnz > matrix.shape[1]
+        matrix = sp.csr_array(matrix.tocsc().tocsr()) if many else matrix.sorted_indices()
     sizes = np.diff(matrix.indptr)
+    itself = None
+    if diagonal_offset is not None:
+        of_row = np.arange(len(sizes)) if np.ndim(diagonal_offset) == 0 else 0
+        itself = np.asarray(of_row + diagonal_offset)
     kept, n_kept = [], np.zeros(len(sizes), dtype=np.int64)
     for rows in _split_rows(sizes, _ROWS_PER_SORT):
         start, stop = matrix.indptr[rows.start], matrix.indptr[rows.stop]
         row = np.repeat(np.arange(rows.stop - rows.start), sizes[rows])
         place = np.arange(start, stop)
-        if diagonal_offset is not None:
-            other = matrix.indices[start:stop] != row + rows.start + diagonal_offset
+        if itself is not None:
+            other = matrix.indices[start:stop] != itself[rows][row]
             row, place = row[other], place[other]
         n_entries = np.bincount(row, minlength=rows.stop - rows.start)
-        if len(row) > _FEW_SORTED * n_largest * len(n_entries):
+        if len(row) > max(_FEW_SORTED * n_largest, _SHORT) * len(n_entries):
             some = _may_be_largest(matrix.data[place], n_entries, n_largest)
             row, place = row[some], place[some]
             n_entries = np.bincount(row, minlength=len(n_entries))
-        first = np.cumsum(n_entries) - n_entries
-        order = _order_by_row(row, matrix.data[place])
-        largest = order[np.arange(len(row)) - first[row] < n_largest]
-        kept.append(np.sort(place[largest]))  # the order of the columns again
+        kept.append(place[_are_largest(row, matrix.data[place], n_entries, n_largest)])
         n_kept[rows] = np.minimum(n_entries, n_largest)
     chosen = np.concatenate([np.empty(0, dtype=np.int64), *kept])
     indptr = np.concatenate([[0], np.cumsum(n_kept)])
     indptr = indptr.astype(matrix.indptr.dtype)
     return sp.csr_array((matrix.data[chosen], matrix.indices[chosen], indptr), shape=matrix.shape)
+
+
+def _are_largest(
+    row: np.ndarray, values: np.ndarray, sizes: np.ndarray, n_largest: int
+) -> np.ndarray:
+    """Return which entries are the largest of their row; of equal ones, the first."""
+    largest = np.ones(len(row), dtype=bool)
+    crowded = sizes > n_largest
+    if not crowded.any():
+        return largest
+    among = np.flatnonzero(crowded[row])
+    row, sizes = row[among], np.where(crowded, sizes, 0)
+    first = np.cumsum(sizes) - sizes
+    order = _order_by_row(row, values[among])
+    largest[among[order[np.arange(len(row)) - first[row] >= n_largest]]] = False
+    return largest
 
 
 def _may_be_largest(values: np.ndarray, sizes: np.ndarray, n_largest: int) -> np.ndarray:

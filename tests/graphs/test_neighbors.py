@@ -34,9 +34,13 @@ def test_blocks_have_fewer_rows_if_the_rows_have_many_products(R, limit):
     ),
     n_largest=st.integers(1, 5),
     offset=st.sampled_from([None, 0, 2]),
+    as_array=st.booleans(),
     rows_per_sort=st.integers(1, 12),
+    short=st.sampled_from([0, 64]),
 )
-def test_largest_of_each_row_with_ties_by_column(entries, n_largest, offset, rows_per_sort):
+def test_largest_of_each_row_with_ties_by_column(
+    entries, n_largest, offset, as_array, rows_per_sort, short
+):
     expected = np.zeros((10, 13), dtype=np.float32)
     for row in range(10):
         of_row = [(-value, j) for i, j, value in entries if i == row and offset != j - i]
@@ -46,6 +50,9 @@ def test_largest_of_each_row_with_ties_by_column(entries, n_largest, offset, row
     matrix = sp.csr_array((np.array(value, np.float32), (i, j)), shape=(10, 13))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(neighbors_module, "_ROWS_PER_SORT", rows_per_sort)
+        patch.setattr(neighbors_module, "_SHORT", short)
+        if as_array and offset is not None:
+            offset = offset + np.arange(10)
         found = neighbors_module.top_k_per_row(matrix, n_largest, diagonal_offset=offset)
     np.testing.assert_array_equal(found.toarray(), expected)
     assert found.nnz == np.count_nonzero(expected)
