@@ -1,12 +1,12 @@
 """A month of data that grow: `partial_fit` each night beside a new fit, a table and a JSON file.
 
-    python benchmarks/growing.py --data scientific synthetic --figure month.png
+    python benchmarks/growing.py --data scientific synthetic --seeds 0 1 2 --figure month.png
 
 A model is fitted on what is known at the start. Each night of 30 it gets the interactions of the
 day by `partial_fit`, and another model is fitted anew on all interactions so far. Both are asked
 for the interactions of the next day: those of users with a history, with items that are not in it.
-Figures are means over the days; seconds are CPU time. `left alone` is the first model: it folds in
-users by their histories and knows no later item.
+Figures are means over the days of all seeds; seconds are CPU time. `left alone` is the first
+model: it folds in users by their histories and knows no later item.
 
 `synthetic` is a shop whose users change their tastes a little every day, with new items and users
 every day. `scientific` has no times, only the place of an interaction in its user's history: users
@@ -204,6 +204,35 @@ def summarize(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     return found
 
 
+def compare(rows: list[dict[str, Any]]) -> str:
+    """Say how far `partial_fit` is from a new fit, with standard errors over the days."""
+    both = [row for row in rows if ANEW in row]
+    words = []
+    for metric in ("recall", "ndcg"):
+        change = [100 * (row[PARTIAL][metric] - row[ANEW][metric]) for row in both]
+        level = np.mean([row[ANEW][metric] for row in both])
+        error = np.std(change, ddof=1) / np.sqrt(len(change)) if len(change) > 1 else np.nan
+        words.append(f"{metric} {np.mean(change) / level:+.1f} % (s.e. {error / level:.1f})")
+    spent = [np.mean([row["seconds"][way] for row in both]) for way in (PARTIAL, ANEW)]
+    return f"{', '.join(words)}, time {100 * spent[0] / spent[1]:.1f} %"
+
+
+def mean_by_day(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Average the days of several months."""
+    days = sorted({row["day"] for row in rows if ANEW in row})
+    found = []
+    for day in days:
+        same = [row for row in rows if row["day"] == day]
+        found.append(
+            {"day": day}
+            | {
+                way: {"recall": np.mean([row[way]["recall"] for row in same])}
+                for way in (ANEW, PARTIAL, ALONE)
+            }
+        )
+    return found
+
+
 def draw(months: dict[str, list[dict[str, Any]]], path: Path) -> None:
     """Draw recall by day for each month, as a mean over five days."""
     import matplotlib.pyplot as plt
@@ -211,7 +240,7 @@ def draw(months: dict[str, list[dict[str, Any]]], path: Path) -> None:
     size = 4 * len(months), 3
     _, axes = plt.subplots(1, len(months), figsize=size, squeeze=False, layout="constrained")
     for ax, (name, rows) in zip(axes[0], months.items(), strict=True):
-        both = [row for row in rows if ANEW in row]
+        both = mean_by_day(rows)
         for way in (ANEW, PARTIAL, ALONE):
             recall = np.array([row[way]["recall"] for row in both])
             near = [recall[max(i - 2, 0) : i + 3].mean() for i in range(len(recall))]
@@ -228,7 +257,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", nargs="+", choices=list(DATA), default=list(DATA))
     parser.add_argument("--model", nargs="+", choices=list(MODELS), default=["mde"])
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--every", type=int, default=1, help="days from one new fit to the next")
     parser.add_argument("--figure", type=Path, help="file for the curves")
     parser.add_argument("--json", type=Path, default=HERE / "results/growing.json")
@@ -239,16 +268,21 @@ def main() -> None:
     print(
         f"| data | model | way | recall@{K} | ndcg@{K} | CPU seconds |\n|---|---|---|---|---|---|"
     )
+    days = range(args.every, N_DAYS + 1, args.every)
     for name in args.data:
-        data = DATA[name](args.seed)
         for model in args.model:
-            new = partial(MODELS[model], random_state=args.seed, device="cpu")
-            rows = list(month(data, new, range(args.every, N_DAYS + 1, args.every)))
+            rows = []
+            for seed in args.seeds:
+                new = partial(MODELS[model], random_state=seed, device="cpu")
+                rows += [row | {"seed": seed} for row in month(DATA[name](seed), new, days)]
             months[f"{name}, {model}"] = rows
-            report[f"{name}, {model}"] = {"mean": summarize(rows), "days": rows}
-            for way, mean in summarize(rows).items():
+            means = summarize(rows)
+            report[f"{name}, {model}"] = {"mean": means, "change": compare(rows), "days": rows}
+            for way, mean in means.items():
                 cells = " | ".join(f"{mean[m]:.4f}" for m in ("recall", "ndcg"))
                 print(f"| {name} | {model} | {way} | {cells} | {mean['seconds']:.2f} |", flush=True)
+    for name, rows in months.items():
+        print(f"{name}: {PARTIAL} beside {ANEW}: {compare(rows)}")
     if args.figure:
         draw(months, args.figure)
     options = {k: v for k, v in vars(args).items() if not isinstance(v, Path)}
