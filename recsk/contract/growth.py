@@ -34,10 +34,13 @@ class Growth(NamedTuple):
         Which users have new interactions.
     changed : ndarray of shape (n_items,), bool
         Which items are new, or have other features than before.
+    clicked : ndarray of shape (n_items,), bool
+        Which items have new interactions.
     """
 
     active: npt.NDArray[np.bool_]
     changed: npt.NDArray[np.bool_]
+    clicked: npt.NDArray[np.bool_]
 
 
 class GrowingData(Rankings):
@@ -94,13 +97,14 @@ class GrowingData(Rankings):
             new = new.without_labels().with_labels(item_labels=items).without_labels()
         features, changed = self._grow_features(aligned, new.n_items)
         active = np.bincount(new.user, minlength=new.n_users) > 0
+        clicked = np.bincount(new.item, minlength=new.n_items) > 0
         interactions = join(known, new)
         self.n_users_, self.n_features_in_ = interactions.n_users, interactions.n_items
         if len(getattr(self, "feature_names_in_", ())) != interactions.n_items:
             self.__dict__.pop("feature_names_in_", None)  # new columns have no name
         self._set_labels(labels)
         self._remember(interactions, features)
-        return scale_weights(interactions), features, Growth(active, changed)
+        return scale_weights(interactions), features, Growth(active, changed, clicked)
 
     def _read_more(self, X: Any) -> Interactions:
         """Return new interactions as `X` has them, without those of value zero."""

@@ -174,10 +174,11 @@ class Learning(GrowingData):
         """Learn on from new interactions, users and items, beside those that are known.
 
         Before a fit it is `fit`. A rule becomes that of a fit on all interactions so far. A network
-        makes its graphs and item-to-item weights again from all of them, and trains on from its
-        weights in a fraction of the time of a fit: on the users with new interactions and some
-        others. New users start where fold-in places them, new items at their content. Other threads
-        may recommend meanwhile: they read the model as it was.
+        makes its graphs and item-to-item weights again from all of them (MDE: for items with new
+        interactions), and trains on from its weights in a fraction of the time of a fit: on the
+        users with new interactions and some others. New users start where fold-in places them, new
+        items at their content. Other threads may recommend meanwhile: they read the model as it
+        was.
 
         Parameters
         ----------

@@ -22,6 +22,7 @@ def neighbor_regression(
     n_neighbors: int,
     regularization: float,
     *,
+    items: npt.NDArray[np.int64] | None = None,
     block_size: int = 1024,
 ) -> sp.csr_array:
     r"""Predict the interactions with each item from those with the items that occur with it.
@@ -43,6 +44,8 @@ def neighbor_regression(
         Size of :math:`N_i`.
     regularization : float
         :math:`\lambda`, above 0.
+    items : ndarray of int, default=None
+        The items to predict, in ascending order; columns of others are empty. None means all.
     block_size : int, default=1024
         Items whose neighbours are searched at once, as a sparse block. Blocks are smaller if so
         many items have too many co-occurrences.
@@ -71,8 +74,15 @@ def neighbor_regression(
     """
     matrix = sp.csr_array(matrix, dtype=np.float32)
     by_item = sp.csr_array(matrix.T)
+    unit = _unit_items(matrix)
+    predicted = np.arange(matrix.shape[1]) if items is None else items
     neighbors = top_k_products(
-        _unit_items(matrix), None, n_neighbors, max_degree=None, block_size=block_size
+        unit if items is None else unit[predicted],
+        unit,
+        n_neighbors,
+        max_degree=None,
+        block_size=block_size,
+        itself=predicted,
     )
     sizes = np.diff(neighbors.indptr)
     weights = np.empty(neighbors.nnz, dtype=np.float32)
@@ -80,15 +90,19 @@ def neighbor_regression(
     gram = (by_item @ matrix).toarray() if dense else None
     # Items with equally many neighbours are solved together: nothing is padded but the last few.
     order = np.argsort(sizes, kind="stable")
-    for items in _blocks(order[np.searchsorted(sizes[order], 1) :]):
-        columns, inside = _pad(neighbors, items)
-        with_item = np.hstack([columns, items[:, None]])
+    for rows in _blocks(order[np.searchsorted(sizes[order], 1) :]):
+        columns, inside = _pad(neighbors, rows)
+        with_item = np.hstack([columns, predicted[rows, None]])
         if gram is not None:
             products = np.take(gram, with_item[:, :, None] * len(gram) + with_item[:, None, :])
         else:
             products = np.stack([_co_occurrences(by_item, ids) for ids in with_item])
-        weights[_places(neighbors, items)] = _solve(products, inside, regularization)[inside]
-    by_candidate = sp.csr_array((weights, neighbors.indices, neighbors.indptr), neighbors.shape)
+        weights[_places(neighbors, rows)] = _solve(products, inside, regularization)[inside]
+    indptr = np.zeros(matrix.shape[1] + 1, dtype=np.int64)
+    indptr[predicted + 1] = sizes
+    np.cumsum(indptr, out=indptr)
+    n_items = matrix.shape[1]
+    by_candidate = sp.csr_array((weights, neighbors.indices, indptr), shape=(n_items, n_items))
     return sp.csr_array(by_candidate.T)
 
 

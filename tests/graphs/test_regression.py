@@ -50,6 +50,19 @@ def test_an_item_is_predicted_from_those_that_occur_with_it_most(dense, monkeypa
     assert (np.diff(sp.csc_array(B).indptr) == 4).all()
 
 
+@pytest.mark.parametrize("items", [[], [3], [0, 2, 7, 11], list(range(12))])
+@pytest.mark.parametrize("dense", [True, False])
+def test_some_items_are_predicted_as_among_all(items, dense, monkeypatch):
+    monkeypatch.setattr(regression, "_MAX_DENSE_ITEMS", 10_000 if dense else 0)
+    X = (np.random.default_rng(0).random((90, 12)) < 0.3).astype(np.float32)
+    X[:, 7] = X[:, 2]  # two items of the same users
+    X = sp.csr_array(X)
+    expected = neighbor_regression(X, 4, 2.0).toarray()
+    expected[:, np.setdiff1d(np.arange(12), items)] = 0
+    found = neighbor_regression(X, 4, 2.0, items=np.array(items, dtype=np.int64))
+    np.testing.assert_allclose(found.toarray(), expected, rtol=1e-5)
+
+
 def test_with_all_items_as_neighbours_it_is_ease():
     X = sp.csr_array((np.random.default_rng(1).random((80, 9)) < 0.4).astype(np.float32))
     B = neighbor_regression(X, 8, 5.0).toarray()

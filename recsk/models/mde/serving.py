@@ -38,6 +38,7 @@ class MDEServing(ContinuingRecommender):
     _links: list[sp.csr_array]  # similar items by modality, of the last training
     _n_linked: int  # similar items of each item there
     _score_temperature: float  # of the softmax, at the end of the training
+    _item_to_item_scale: float  # factor of the weights of a regression in `item_to_item_`
     _fuse_state: dict[str, Any]  # how the modalities of a vector are joined
 
     def get_state(self) -> dict[str, Any]:
@@ -49,6 +50,7 @@ class MDEServing(ContinuingRecommender):
             "fold": self._fold.get_state(),
             "weights": self._weights.get_state(),
             "score_temperature": self._score_temperature,
+            "item_to_item_scale": self._item_to_item_scale,
             "links": {
                 "n_neighbors": self._n_linked,
                 "n_items": self._links[0].shape[0] if self._links else 0,
@@ -82,7 +84,10 @@ class MDEServing(ContinuingRecommender):
         self._links = [
             sp.csr_array(links.weights(str(m), (n_items, n_items))) for m in range(n_links)
         ]
-        self._score_temperature = state.number("score_temperature", np.nextafter(0, 1))
+        smallest = np.nextafter(0, 1)
+        self._score_temperature = state.number("score_temperature", smallest)
+        lowest = smallest if hasattr(self, "item_to_item_") else 0
+        self._item_to_item_scale = state.number("item_to_item_scale", lowest)
 
     def _grown(self, estimate: NewItemEstimate, content: np.ndarray) -> dict[str, Any]:
         similar = estimate.similar

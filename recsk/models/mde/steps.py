@@ -10,6 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
+from recsk.contract.growth import Growth
 from recsk.contract.hold_out import hold_out
 from recsk.contract.learning import Learned
 from recsk.contract.preparation import Prepared
@@ -24,7 +25,11 @@ from recsk.graphs.user_item import interaction_graph, normalize_symmetric
 from recsk.graphs.users import user_cooccurrence_graph
 from recsk.models.continuing import users_to_train
 from recsk.models.mde.fold_in import MAX_DEGREE, FoldIn
-from recsk.models.mde.item_to_item import item_to_item_weights
+from recsk.models.mde.item_to_item import (
+    item_to_item_weights,
+    renew_weights,
+    scale_of_weights,
+)
 from recsk.models.mde.recipe import RECIPES, Recipe
 from recsk.models.mde.serving import MDEServing
 from recsk.models.mde.start import start_from_spectrum
@@ -130,7 +135,7 @@ class MDESteps(MDEServing):
             self._weights.load(network, users, (logits, items), train_set)
         elif self._recipe.start == "spectral":
             start_from_spectrum(network, train_set, encoded, prepared.seed)
-        item_to_item = self._item_to_item(train_set)
+        item_to_item = self._item_to_item(train_set, prepared.growth)
         return Built(prepared, network.to(device), projections, links, item_to_item)
 
     def _reduce(
@@ -152,11 +157,24 @@ class MDESteps(MDEServing):
         found = [reduce_columns(part, n_columns, prepared.seed) for part in modalities]
         return [x.features for x in found], [x.projection for x in found]
 
-    def _item_to_item(self, interactions: sp.csr_matrix) -> sp.csr_matrix | None:
-        """What an item of a history adds to the scores of items that occur with it."""
-        if not self.cooccurrence_weight:
+    def _item_to_item(
+        self, interactions: sp.csr_matrix, growth: Growth | None = None
+    ) -> sp.csr_matrix | None:
+        """What an item of a history adds to the scores of items that occur with it.
+
+        After a fit, only items with new interactions are regressed again.
+        """
+        weight, known = self.cooccurrence_weight, getattr(self, "item_to_item_", None)
+        if not weight:
             return None
-        return item_to_item_weights(interactions, self.cooccurrence_weight)
+        if growth is None or known is None:
+            return item_to_item_weights(interactions, weight)
+        clicked = np.flatnonzero(growth.clicked)
+        factor = scale_of_weights(interactions.nnz, weight) / self._item_to_item_scale
+        # Columns of items without interactions are estimates, which are made anew.
+        kept = ((self._n_interactions() > 0) & ~growth.clicked)[: known.shape[0]]
+        renewed = item_to_item_weights(interactions, weight, clicked)
+        return renew_weights(known, factor, kept, renewed)
 
     def _id_shares(self, train_set: sp.csr_matrix) -> torch.Tensor:
         """How far learned vectors of items count, (n_items, 1): those of cold items not at all."""
@@ -313,6 +331,8 @@ class MDESteps(MDEServing):
         self._links, self._n_linked = built.links, int(self.item_neighbors)
         self._keep_content(prepared.given_features, prepared.growth)
         learned = Learned(item_vectors, user_vectors, *self._beside_vectors(built))
+        n_interactions = self._training_set(prepared.interactions).nnz
+        self._item_to_item_scale = scale_of_weights(n_interactions, self.cooccurrence_weight)
         self._set_fitted(prepared.interactions, learned)
         if self.new_item_share is not None:
             self._place_new_items()
