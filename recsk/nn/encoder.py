@@ -14,7 +14,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from recsk.nn.propagation import gather
 from recsk.nn.sequences import pad_sequences
+from recsk.nn.unit import unit_vectors
 
 __all__ = ["ItemInterests", "ItemTables", "SequenceEncoder", "encode_sequences"]
 
@@ -141,7 +143,7 @@ class SequenceEncoder(nn.Module):
         items : Tensor of shape (B, L), int64
             Padded at the end with any item.
         selected : Tensor of shape (n,), int64
-            Positions in the flattened (B * L,).
+            Distinct positions in the flattened (B * L,), in ascending order.
 
         Returns
         -------
@@ -159,9 +161,11 @@ class SequenceEncoder(nn.Module):
             for block in cast(nn.ModuleList, blocks):
                 x = block(x, interest)
             if self.recent_weight:
-                recent = functional.normalize(_recent_mean(embedded), dim=2)
-                x = functional.normalize(x, dim=2) + self.recent_weight * recent
-            states.append(x.flatten(0, 1)[selected])
+                recent = unit_vectors(_recent_mean(embedded))
+                x = torch.add(unit_vectors(x), recent, alpha=self.recent_weight)
+            flat = x.flatten(0, 1)
+            # Without padding all are selected.
+            states.append(flat if len(selected) == len(flat) else gather(flat, selected))
         return torch.stack(states, dim=1)
 
     def fusion_weights(self, states: torch.Tensor) -> torch.Tensor:
@@ -189,7 +193,7 @@ class SequenceEncoder(nn.Module):
 
     def to_score_space(self, vectors: torch.Tensor) -> torch.Tensor:
         """Scale vectors so that inner products of users and items are scores."""
-        return functional.normalize(vectors, dim=-1) if self.similarity == "cosine" else vectors
+        return unit_vectors(vectors) if self.similarity == "cosine" else vectors
 
 
 def _recent_mean(embedded: torch.Tensor) -> torch.Tensor:
@@ -197,7 +201,7 @@ def _recent_mean(embedded: torch.Tensor) -> torch.Tensor:
     place = torch.arange(embedded.shape[1], device=embedded.device)
     age = place[:, None] - place
     weight = (_RECENT_DECAY ** age.clamp(min=0)).tril()
-    return weight.to(embedded.dtype) @ functional.normalize(embedded, dim=2)
+    return weight.to(embedded.dtype) @ unit_vectors(embedded)
 
 
 class _Dropout(nn.Module):
@@ -214,8 +218,9 @@ class _Dropout(nn.Module):
         n_words = -(-x.numel() // 4)
         bits = torch.empty(n_words, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
         lowest = min(round(self.p * 2**16), 2**16 - 1) - 2**15
-        keep = bits[: x.numel()].view(x.shape) >= lowest
-        return x * keep.to(x.dtype).mul_(1 / (1 - self.p))
+        # In floats: comparisons of integers, and booleans, take several times as long.
+        keep = bits[: x.numel()].view(x.shape).to(x.dtype).ge_(lowest)
+        return x * keep.mul_(1 / (1 - self.p))
 
 
 class _Block(nn.Module):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from recsk.nn.propagation import SparseOperator, gather
@@ -31,11 +34,40 @@ class RowOperator:
 
     def __call__(self, rows: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         """Return the rows of the product, (len(rows), d), from the id vectors (I, d)."""
-        values = self.values[rows]
+        values = self.values.index_select(0, rows)
         if self.columns is None:
             return gather(ids, rows) * values
-        columns = self.columns[rows]
-        return functional.embedding_bag(columns, ids, per_sample_weights=values, mode="sum")
+        products: torch.Tensor = _Sums.apply(ids, self.columns.index_select(0, rows), values)
+        return products
+
+
+class _Sums(torch.autograd.Function):
+    """Weighted sums of rows of a table, (n, d), by the rows and weights of each sum, (n, k)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, table: torch.Tensor, rows: torch.Tensor, weights: torch.Tensor
+    ) -> torch.Tensor:
+        ctx.save_for_backward(rows, weights)
+        ctx.n_rows = len(table)
+        return functional.embedding_bag(rows, table, per_sample_weights=weights, mode="sum")
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        # The gradient of a row is a weighted sum as well: of the sums that the row is in.
+        rows, weights = ctx.saved_tensors
+        flat, order = rows.flatten().sort(stable=True)
+        count = torch.zeros(ctx.n_rows, dtype=torch.int64, device=rows.device)
+        count.index_add_(0, flat, torch.ones_like(flat, dtype=torch.int64))
+        table_grad = functional.embedding_bag(
+            order // rows.shape[1],
+            grad,
+            count.cumsum(0) - count,
+            per_sample_weights=weights.flatten().index_select(0, order),
+            mode="sum",
+        )
+        return table_grad, None, None
 
 
 def _pad_rows(matrix: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

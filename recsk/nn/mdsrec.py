@@ -125,7 +125,9 @@ class MDSRecNetwork(nn.Module):
             operator(learned[m], cast(nn.Linear, self.projections[m]) if self.projections else None)
             for m, operator in enumerate(self._center_operators)
         ]
-        return ItemTables(items, ItemInterests(torch.stack(centers), self.cluster[:, needed]))
+        return ItemTables(
+            items, ItemInterests(torch.stack(centers), self.cluster.index_select(1, needed))
+        )
 
     @cached_property
     def _row_operators(self) -> list[RowOperator]:
@@ -151,7 +153,7 @@ class MDSRecNetwork(nn.Module):
         if needed is None:
             return self.item * self.has_interactions
         learned = torch.stack([gather(table, needed) for table in self.item.unbind()])
-        return learned * self.has_interactions[needed]
+        return learned * self.has_interactions.index_select(0, needed)
 
     def _modality_vectors(
         self, m: int, learned: torch.Tensor, needed: torch.Tensor | None
@@ -164,7 +166,10 @@ class MDSRecNetwork(nn.Module):
         if self.projections:
             features, present = self.modalities[m]
             if needed is not None:
-                features, present = features[needed], present[needed]
+                features, present = (
+                    features.index_select(0, needed),
+                    present.index_select(0, needed),
+                )
             items = items + self.projections[m](features) * present
         return items
 
@@ -236,10 +241,11 @@ class MDSRecObjective:
     def _ranking_loss(
         self, users: torch.Tensor, items: torch.Tensor, batch: SequenceBatch
     ) -> torch.Tensor:
+        items = items / self.score_temperature
         positive = gather(items, batch.target)
         negative = items if batch.negative is None else gather(items, batch.negative)
         return softmax_loss(
-            users / self.score_temperature,
+            users,
             positive,
             negative,
             positive_index=batch.target_index,
