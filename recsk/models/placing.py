@@ -142,6 +142,12 @@ class PlacingRecommender(TrainedRecommender):
         similar = sp.csr_matrix(parts, shape=(len(rare), len(rarity)), dtype=np.float32)
         self._extend_item_to_item(scale_rows(similar), rare, rarity[rare])
 
+    def _is_filled_in(self) -> npt.NDArray[np.bool_]:
+        """Which items have item-to-item weights with a part that content gave."""
+        if self._content_space is None:
+            return np.zeros(self.interactions_.shape[1], dtype=bool)
+        return (self._rarity() > 0) | (self._newness() > 0)
+
     def _extend_item_to_item(
         self,
         similar: sp.csr_matrix,
@@ -152,8 +158,8 @@ class PlacingRecommender(TrainedRecommender):
             self.item_to_item_ = extend_item_to_item(self.item_to_item_, similar, items, part)
 
     def _n_interactions(self) -> npt.NDArray[np.int64]:
-        """Count the interactions of each item."""
-        return np.bincount(self.interactions_.indices, minlength=self.n_features_in_)
+        """Count the interactions of each item, those of the last training."""
+        return np.bincount(self.interactions_.indices, minlength=self.interactions_.shape[1])
 
     def _make_new_item_model(self) -> NewItemModel:
         n_users = np.clip(_MAX_SCORES // self.n_features_in_, 1, _N_USERS)

@@ -162,19 +162,19 @@ class MDESteps(MDEServing):
     ) -> sp.csr_matrix | None:
         """What an item of a history adds to the scores of items that occur with it.
 
-        After a fit, only items with new interactions are regressed again.
+        After a fit, items with new interactions are regressed again, and those whose weights hold
+        more than a regression.
         """
         weight, known = self.cooccurrence_weight, getattr(self, "item_to_item_", None)
         if not weight:
             return None
         if growth is None or known is None:
             return item_to_item_weights(interactions, weight)
-        clicked = np.flatnonzero(growth.clicked)
+        again = growth.clicked.copy()
+        again[: known.shape[0]] |= self._is_filled_in()
         factor = scale_of_weights(interactions.nnz, weight) / self._item_to_item_scale
-        # Columns of items without interactions are estimates, which are made anew.
-        kept = ((self._n_interactions() > 0) & ~growth.clicked)[: known.shape[0]]
-        renewed = item_to_item_weights(interactions, weight, clicked)
-        return renew_weights(known, factor, kept, renewed)
+        renewed = item_to_item_weights(interactions, weight, np.flatnonzero(again))
+        return renew_weights(known, factor, ~again[: known.shape[0]], renewed)
 
     def _id_shares(self, train_set: sp.csr_matrix) -> torch.Tensor:
         """How far learned vectors of items count, (n_items, 1): those of cold items not at all."""
