@@ -43,7 +43,6 @@ __all__ = [
 
 SASREC = {
     "similarity": "dot",
-    "score_temperature": 1.0,
     "item_bias": False,
     "relation_weight": 0.0,
     "recent_weight": 0.0,
@@ -81,7 +80,6 @@ MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
     "no_co_occurrence": (MDERecommender, {"cooccurrence_weight": 0.0}, True),
     "full_propagation": (WholeGraphMDE, {}, True),
     "paper_training": (MDERecommender, {"training": "paper"}, True),
-    "mlp_encoder": (MDERecommender, {"hidden_factor": 4}, True),
     "no_id": (MDERecommender, {"id_embedding": "none"}, True),
     "gated_id": (MDERecommender, {"id_embedding": "gate"}, True),
     "user_graph": (MDERecommender, {"user_neighbors": 40}, True),
@@ -119,8 +117,8 @@ MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
 _SEQUENCE_GRID: list[dict[str, Any]] = [
     {**scores, **rest}
     for scores in (
-        {"similarity": "dot", "score_temperature": 1.0},
-        {"similarity": "cosine", "score_temperature": 0.1},
+        {"similarity": "dot"},
+        {"similarity": "cosine"},
     )
     for rest in ParameterGrid(
         {

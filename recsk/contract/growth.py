@@ -36,11 +36,14 @@ class Growth(NamedTuple):
         Which items are new, or have other features than before.
     clicked : ndarray of shape (n_items,), bool
         Which items have new interactions.
+    adds : bool
+        Whether new interactions are added to the known ones, rather than replace them.
     """
 
     active: npt.NDArray[np.bool_]
     changed: npt.NDArray[np.bool_]
     clicked: npt.NDArray[np.bool_]
+    adds: bool = True
 
 
 class GrowingData(Rankings):
@@ -75,10 +78,19 @@ class GrowingData(Rankings):
         return check_item_features(item_features, n_items)
 
     def _check_more(
-        self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
+        self,
+        X: Any,
+        item_features: Mapping[str, Any] | None,
+        sample_weight: Any,
+        *,
+        adds: bool = True,
     ) -> tuple[Interactions, Features, Growth]:
-        """Check new data and return known and new ones; sets the space, of a copy of the model."""
+        """Check new data and return them behind the known ones, if they are to be added to these.
+
+        It sets the space of users and items: call it on a copy of the model.
+        """
         known = self._known_interactions()
+        with_history = np.diff(self.interactions_.indptr) > 0
         sizes = {"user": self.n_users_, "item": self.n_features_in_}
         new = self._read_more(X)
         new = weigh_interactions(X, new, sample_weight)
@@ -98,13 +110,15 @@ class GrowingData(Rankings):
         features, changed = self._grow_features(aligned, new.n_items)
         active = np.bincount(new.user, minlength=new.n_users) > 0
         clicked = np.bincount(new.item, minlength=new.n_items) > 0
-        interactions = join(known, new)
+        if not adds:  # known users go on from what was learned of them
+            active[: len(with_history)] &= ~with_history
+        interactions = join(known if adds else known[:0], new)
         self.n_users_, self.n_features_in_ = interactions.n_users, interactions.n_items
         if len(getattr(self, "feature_names_in_", ())) != interactions.n_items:
             self.__dict__.pop("feature_names_in_", None)  # new columns have no name
         self._set_labels(labels)
         self._remember(interactions, features)
-        return scale_weights(interactions), features, Growth(active, changed, clicked)
+        return scale_weights(interactions), features, Growth(active, changed, clicked, adds)
 
     def _read_more(self, X: Any) -> Interactions:
         """Return new interactions as `X` has them, without those of value zero."""

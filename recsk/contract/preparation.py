@@ -50,7 +50,7 @@ class Prepared(Generic[T]):
         Of everything that does not draw from `rng`.
     device : torch.device
     growth : Growth or None
-        What is new, if a fitted model learns on; None in a fit.
+        What is new, if training starts from the weights of a fitted model; None otherwise.
     """
 
     interactions: Interactions
@@ -67,6 +67,11 @@ class Prepared(Generic[T]):
     def modalities(self) -> list[Features]:
         """The features without their names."""
         return list(self.features.values())
+
+    @property
+    def adds(self) -> bool:
+        """Whether a fitted model learns on from new interactions beside the known ones."""
+        return self.growth is not None and self.growth.adds
 
 
 class FitPreparation(BaseRecommender):
@@ -106,6 +111,26 @@ class FitPreparation(BaseRecommender):
             self._prepare_grown_features(checked),
         )
         return Prepared(interactions, train_set, None, features, checked, rng, seed, device, growth)
+
+    def _prepare_again(
+        self,
+        X: Any,
+        item_features: Mapping[str, Any] | None,
+        eval_set: Any,
+        sample_weight: Any,
+    ) -> Prepared[Any]:
+        """Do as `_prepare` for a fit that starts from the weights of a copy of the model."""
+        device = self._check_fit_parameters()
+        interactions, checked, growth = self._check_more(
+            X, item_features, sample_weight, adds=False
+        )
+        rng = check_random_state(self.random_state)
+        train_set, held_out = self._split(interactions, eval_set, rng)
+        seed = int(rng.randint(np.iinfo(np.int32).max))
+        features = self._prepare_grown_features(checked)
+        return Prepared(
+            interactions, train_set, held_out, features, checked, rng, seed, device, growth
+        )
 
     @abstractmethod
     def _training_set(self, interactions: Interactions) -> Any:

@@ -52,6 +52,7 @@ class TrainedRecommender(FitPreparation):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "eval_metric": [str],
         "device": [str],
+        "warm_start": ["boolean"],
         "checkpoint": [str, os.PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -133,7 +134,11 @@ class TrainedRecommender(FitPreparation):
         `check` raises `NotFiniteError` where the network gives vectors that are not finite; it is
         called after each epoch without `evaluate`, so that such an epoch is never kept.
         """
-        continues = prepared.growth is not None
+        continues = prepared.adds
+        checkpoint = None
+        if not continues:
+            starts = network if prepared.growth is not None else None
+            checkpoint = self._make_checkpoint(prepared, random_states, starts)
         return train(
             network,
             batches,
@@ -146,7 +151,7 @@ class TrainedRecommender(FitPreparation):
             evaluate=evaluate,
             check=check,
             n_iter_no_change=int(self.n_iter_no_change),
-            checkpoint=None if continues else self._make_checkpoint(prepared, random_states),
+            checkpoint=checkpoint,
             verbose=bool(self.verbose),
         )
 
@@ -154,8 +159,12 @@ class TrainedRecommender(FitPreparation):
         self,
         prepared: Prepared[Any],
         random_states: Sequence[Stateful | np.random.RandomState],
+        starts: torch.nn.Module | None,
     ) -> Checkpoint | None:
-        """Return the checkpoint of this training, or None without the parameter."""
+        """Return the checkpoint of this training, or None without the parameter.
+
+        `starts` is a network with weights of another fit, from which this one starts.
+        """
         if self.checkpoint is None:
             return None
         params = self.get_params(deep=False)
@@ -164,7 +173,9 @@ class TrainedRecommender(FitPreparation):
         data = prepared.train_set, prepared.held_out, prepared.modalities
         # Random states of one type of device do not fit another.
         kind = type(self).__name__, prepared.device.type, __version__, torch.__version__
-        training = [kind, params, data]
+        training: list[Any] = [kind, params, data]
+        if starts is not None:
+            training += [{name: x.cpu().numpy() for name, x in starts.state_dict().items()}]
         return Checkpoint(
             Path(self.checkpoint),
             training=joblib.hash(training),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -35,7 +35,7 @@ class ContinuingRecommender(GrowingRecommender):
     def _learn_more(
         self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
     ) -> Callable[[], None]:
-        self._check_architecture()
+        self._check_architecture("partial_fit", "call fit")
         prepared = self._prepare_growth(X, item_features, sample_weight)
         with self._running(prepared.interactions), self._seeded(prepared):
             built = self._build(prepared)
@@ -43,19 +43,38 @@ class ContinuingRecommender(GrowingRecommender):
             self._keep(built, log)
         return partial(warn_if_unfinished, log)
 
+    def _fit_again(
+        self,
+        X: Any,
+        item_features: Mapping[str, Any] | None,
+        eval_set: Any,
+        sample_weight: Any,
+    ) -> Self:
+        """Do as ``fit``, from the weights of the last training; others may read meanwhile."""
+        self._check_architecture("fit with warm_start=True", "set warm_start=False")
+        again = self._as_copy()
+        prepared = again._prepare_again(X, item_features, eval_set, sample_weight)
+        with again._running(prepared.interactions), again._seeded(prepared):
+            built = again._build(prepared)
+            log = again._train(built)
+            again._keep(built, log)
+        self.__dict__ = again.__dict__
+        warn_if_unfinished(log)
+        return self
+
     def _describe_architecture(self) -> list[str]:
         # The same for a number of NumPy and one of Python.
         values = (np.asarray(getattr(self, name)).tolist() for name in self._architecture)
         return [f"{name}={value!r}" for name, value in zip(self._architecture, values, strict=True)]
 
-    def _check_architecture(self) -> None:
+    def _check_architecture(self, call: str, cure: str) -> None:
         """Reject parameters that would make another network than the learned weights are of."""
         pairs = zip(self._describe_architecture(), self._built_with, strict=True)
         changed = [f"{now} (in the fit: {then})" for now, then in pairs if now != then]
         if changed:
             raise ValueError(
-                "partial_fit goes on with the network of the fit, but its parameters have changed: "
-                f"{', '.join(changed)}. Set them back, or call fit"
+                f"{call} goes on with the network of the fit, but its parameters have changed: "
+                f"{', '.join(changed)}. Set them back, or {cure}"
             )
 
     def _set_fitted(self, interactions: Interactions, learned: Learned) -> None:
@@ -115,7 +134,7 @@ def users_to_train(
     replayed : int
         Other users for each active one: what they like must not be forgotten.
     """
-    if prepared.growth is None:
+    if prepared.growth is None or not prepared.adds:
         return np.asarray(length > 0)
     chosen = prepared.growth.active.copy()
     others = np.flatnonzero((length > 0) & ~chosen)

@@ -174,3 +174,30 @@ def check_partial_fit_that_fails_changes_nothing(estimator: Any, problem: Proble
         asked = f"partial_fit on {text}"
         expect_error(partial(model.partial_fit, X, **options), ValueError, word, asked)
         expect_identical(unwrap(model), unwrap(before), f"the model after {asked} failed")
+
+
+def check_warm_start(estimator: Any, problem: Problem) -> None:
+    """With `warm_start`, the first fit is the same, and later ones keep the positions of labels."""
+    _skip_without(estimator)
+    model = problem.new(estimator)
+    if "warm_start" not in unwrap(model).get_params():
+        raise SkipTest("the estimator has no warm_start")
+    unwrap(model).set_params(warm_start=True)
+    first, _, _ = _parts(problem)
+    problem.fit(model, first, **_options(problem, model, _ITEMS))
+    asked = "the first fit with warm_start=True, beside one without"
+    expect_identical(
+        unwrap(model), unwrap(_fit_first(problem, estimator)), asked, but=["warm_start"]
+    )
+    again = copy.deepcopy(model)
+    for other in (model, again):
+        other.fit(problem.train, **_options(problem, model, N_ITEMS))
+    expect_identical(unwrap(again), unwrap(model), "the same two fits with warm_start=True")
+    seen = model.interactions_.toarray() > 0
+    expect_equal(seen, problem.seen, "interactions_ after a second fit with warm_start=True")
+    ids, scores = model.recommend(np.arange(N_USERS), k=N_ITEMS)
+    expect_equal(np.isfinite(scores), ids >= 0, "finite scores after a second fit")
+    before = copy.deepcopy(model)
+    call = partial(model.fit, problem.train[:0])
+    expect_error(call, ValueError, "X", "fit with warm_start=True on nothing")
+    expect_identical(unwrap(model), unwrap(before), "the model after a second fit failed")

@@ -230,7 +230,6 @@ class TestFit:
             ({"fusion": None}, "'fusion' parameter"),
             ({"candidate_vectors": "both"}, "'candidate_vectors' parameter"),
             ({"similarity": "euclidean"}, "'similarity' parameter"),
-            ({"score_temperature": 0.0}, "'score_temperature' parameter"),
             ({"relation_weight": -1.0}, "'relation_weight' parameter"),
             ({"recent_weight": -1.0}, "'recent_weight' parameter"),
             ({"n_negatives": 0}, "'n_negatives' parameter"),

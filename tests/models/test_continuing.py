@@ -218,7 +218,6 @@ def test_as_good_as_a_new_fit():
     ("name", "change"),
     [
         ("mde", {"n_factors": 4}),
-        ("mde", {"hidden_factor": 2}),
         ("mde", {"id_embedding": "none"}),
         ("mde", {"training": "paper"}),
         ("mde", {"preference": [0.5, 0.5]}),

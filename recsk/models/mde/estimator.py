@@ -52,9 +52,6 @@ class MDERecommender(MDESteps):
     item_neighbors : int, default=10
         Links per item and modality in the item-item graphs (Eq. 4), by cosine of the features.
         0 leaves the graphs out.
-    hidden_factor : int, default=0
-        Width of the encoder's hidden layer as a multiple of `n_factors`. 0 is a linear encoder.
-        Paper: 4 (our choice; the text leaves it open).
     id_embedding : {"none", "add", "gate"}, default="add"
         Whether an item also has a learned vector: "add" adds it to the encoded features, "gate"
         multiplies it by a gate computed from them (as MGCN). With ``training="fast"`` that of an
@@ -101,7 +98,8 @@ class MDERecommender(MDESteps):
         singular vectors of the interactions, a step propagates only from the users and items of
         its batch, an interaction of a user with n interactions weighs :math:`n^{-1/2}`, and the
         learning rate goes up and down once; difference and alignment compare the users and items of
-        128 interactions of a batch. "paper": features as they are, a random start, steps
+        128 interactions of a batch. "paper": features as they are, an encoder with a hidden layer
+        of width 4 `n_factors` (our choice; the text leaves it open), a random start, steps
         that propagate the whole graph, equal weights, a constant learning rate, 2,048 interactions
         to compare; without features, vectors are not scaled to length one before propagation, so
         that the model is LightGCN.
@@ -124,6 +122,9 @@ class MDERecommender(MDESteps):
         Cut-off of the NDCG that `score` returns.
     device : str, default="auto"
         "auto" uses CUDA where available; "cpu", "cuda" or "cuda:1" choose.
+    warm_start : bool, default=False
+        Whether `fit` of a fitted estimator starts from its weights, on users and items that may be
+        more. It forgets the interactions of the fit before; `partial_fit` adds to them.
     checkpoint : str, path-like or None, default=None
         File of one fit, from which the same call resumes after an interrupt and ends at the same
         model. A finished fit removes it. Needs an int as `random_state`.
@@ -194,7 +195,6 @@ class MDERecommender(MDESteps):
         "n_layers": [Interval(Integral, 0, None, closed="left")],
         "user_neighbors": [Interval(Integral, 0, None, closed="left")],
         "item_neighbors": [Interval(Integral, 0, None, closed="left")],
-        "hidden_factor": [Interval(Integral, 0, None, closed="left")],
         "id_embedding": [StrOptions({"none", "add", "gate"})],
         "fusion": [StrOptions({"concat", "sum"})],
         "preference": [StrOptions({"learned"}), "array-like"],
@@ -216,7 +216,6 @@ class MDERecommender(MDESteps):
     _paper: ClassVar[dict[str, Any]] = {
         "modality_weight": 1.0,
         "user_neighbors": 40,
-        "hidden_factor": 4,
         "alpha": 0.1,
         "beta": 0.1,
         "id_embedding": "none",
@@ -240,7 +239,6 @@ class MDERecommender(MDESteps):
         n_layers: int = 2,
         user_neighbors: int = 0,
         item_neighbors: int = 10,
-        hidden_factor: int = 0,
         id_embedding: Literal["none", "add", "gate"] = "add",
         fusion: Literal["concat", "sum"] = "concat",
         preference: Literal["learned"] | npt.ArrayLike = "learned",
@@ -265,6 +263,7 @@ class MDERecommender(MDESteps):
         eval_metric: str = "ndcg@20",
         score_k: int = 10,
         device: str = "auto",
+        warm_start: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         random_state: Any = None,
         verbose: bool | int = False,
@@ -273,7 +272,6 @@ class MDERecommender(MDESteps):
         self.n_layers = n_layers
         self.user_neighbors = user_neighbors
         self.item_neighbors = item_neighbors
-        self.hidden_factor = hidden_factor
         self.id_embedding = id_embedding
         self.fusion = fusion
         self.preference = preference
@@ -298,6 +296,7 @@ class MDERecommender(MDESteps):
         self.eval_metric = eval_metric
         self.score_k = score_k
         self.device = device
+        self.warm_start = warm_start
         self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
@@ -345,7 +344,8 @@ class MDERecommender(MDESteps):
             If `item_features` is no dict, or `X`, `y`, `eval_set` or `sample_weight` is of a wrong
             type; the message shows the right call.
         ValueError
-            If a parameter, a shape or a value is wrong. It is raised before training starts.
+            If a parameter, a shape or a value is wrong, or does not fit the weights that
+            `warm_start` keeps. It is raised before training starts.
         KeyboardInterrupt
             After Ctrl-C; the estimator is fitted, with the best state so far.
 
@@ -358,6 +358,8 @@ class MDERecommender(MDESteps):
             If the values of `Interactions` differ and `sample_weight` is not given.
         """
         check_no_target(y)
+        if self.warm_start and self.__sklearn_is_fitted__():
+            return self._fit_again(X, item_features, eval_set, sample_weight)
         prepared = self._prepare(X, item_features, eval_set, sample_weight)
         with self._running(prepared.interactions):
             built = self._build(prepared)

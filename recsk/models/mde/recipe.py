@@ -31,6 +31,8 @@ class Recipe:
         :math:`n / (n + \kappa)` beside its content.
     normalize_ids : bool
         Whether initial vectors are scaled to length one without features too. With them they are.
+    hidden_factor : int
+        Width of the encoder's hidden layer as a multiple of `n_factors`. 0: a linear encoder.
     """
 
     standardize: bool
@@ -41,9 +43,10 @@ class Recipe:
     max_alignment: int
     id_shrinkage: float
     normalize_ids: bool
+    hidden_factor: int
 
 
 RECIPES = {
-    "fast": Recipe(True, "spectral", "cached", "one-cycle", 0.5, 128, 5.0, True),
-    "paper": Recipe(False, "random", "full", "constant", 0.0, 2048, 0.0, False),
+    "fast": Recipe(True, "spectral", "cached", "one-cycle", 0.5, 128, 5.0, True, 0),
+    "paper": Recipe(False, "random", "full", "constant", 0.0, 2048, 0.0, False, 4),
 }

@@ -25,7 +25,6 @@ class MDEServing(ContinuingRecommender):
     _architecture = (
         "n_factors",
         "n_layers",
-        "hidden_factor",
         "id_embedding",
         "fusion",
         "similarity",

@@ -119,7 +119,7 @@ class MDESteps(MDEServing):
             n_items=n_items,
             n_factors=int(self.n_factors),
             n_layers=int(self.n_layers),
-            hidden=int(self.hidden_factor) * int(self.n_factors),
+            hidden=self._recipe.hidden_factor * int(self.n_factors),
             normalize=self._normalizes(prepared),
             fusion=self.fusion,
             similarity=self.similarity,
@@ -135,7 +135,7 @@ class MDESteps(MDEServing):
             self._weights.load(network, users, (logits, items), train_set)
         elif self._recipe.start == "spectral":
             start_from_spectrum(network, train_set, encoded, prepared.seed)
-        item_to_item = self._item_to_item(train_set, prepared.growth)
+        item_to_item = self._item_to_item(train_set, prepared.growth if prepared.adds else None)
         return Built(prepared, network.to(device), projections, links, item_to_item)
 
     def _reduce(
@@ -151,7 +151,7 @@ class MDESteps(MDEServing):
                 for part, x in zip(modalities, projections, strict=True)
             ]
             return reduced, projections
-        if self.hidden_factor:
+        if self._recipe.hidden_factor:
             return modalities, [None] * len(modalities)
         n_columns = _COLUMNS_PER_FACTOR * int(self.n_factors)
         found = [reduce_columns(part, n_columns, prepared.seed) for part in modalities]

@@ -35,8 +35,8 @@ class MDSRecRecommender(MDSRecSteps):
               \frac{\exp(s(u_t, i_{t+1}) / \tau_s)}{\sum_j \exp(s(u_t, j) / \tau_s)}
 
     with j over the items that have interactions. Without features, ``relation_weight=0,
-    recent_weight=0`` make it SASRec, and ``similarity="dot", score_temperature=1,
-    item_bias=False`` give SASRec's plain scores. The defaults are best on real data (see the
+    recent_weight=0`` make it SASRec, and ``similarity="dot", item_bias=False`` give SASRec's plain
+    scores. The defaults are best on real data (see the
     benchmarks); `MDSRecRecommender.paper()` has the paper's settings.
 
     Parameters
@@ -83,7 +83,8 @@ class MDSRecRecommender(MDSRecSteps):
         the user's modalities with one vector per item, the mean over the modalities or the mean
         of the learned parts. Paper: "mean".
     similarity : {"cosine", "dot"}, default="cosine"
-        How users and items are compared, in each modality or as a whole.
+        How users and items are compared, in each modality or as a whole. The temperature
+        :math:`\tau_s` of the softmax is 0.1 for cosines and 1 for inner products. Paper: "dot".
     new_item_share : float or None, default=1.0
         How often new items are recommended, as a multiple of how often known ones are: 2 is twice
         as often, 0 keeps them out of the first places. Items without interactions and those of
@@ -93,8 +94,6 @@ class MDSRecRecommender(MDSRecSteps):
     item_bias : bool, default=True
         Learn a bias of each item's scores. Cold items have the mean of the others, which
         `new_item_share` then shifts. Paper: False.
-    score_temperature : float, default=0.1
-        Temperature :math:`\tau_s` of the softmax. Use 1 with ``similarity="dot"``.
     n_negatives : int or None, default=None
         Items with interactions that a batch shares as negatives, drawn uniformly. None uses all
         of them: better, at a cost that grows with the number of items. In `partial_fit` they are
@@ -123,6 +122,9 @@ class MDSRecRecommender(MDSRecSteps):
         Cut-off of the NDCG that `score` returns.
     device : str, default="auto"
         "auto" uses CUDA where available; "cpu", "cuda" or "cuda:1" choose.
+    warm_start : bool, default=False
+        Whether `fit` of a fitted estimator starts from its weights, on users and items that may be
+        more. It forgets the interactions of the fit before; `partial_fit` adds to them.
     checkpoint : str, path-like or None, default=None
         File that lets an interrupted fit resume: the same call ends at the same model. A finished
         fit removes it. One file serves one fit, not a search. Needs an int as `random_state`.
@@ -223,7 +225,6 @@ class MDSRecRecommender(MDSRecSteps):
         "new_item_share": [Interval(Real, 0, None, closed="left"), None],
         "item_bias": ["boolean"],
         "repeats": ["boolean"],
-        "score_temperature": [Interval(Real, 0, None, closed="neither")],
         "n_negatives": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), StrOptions({"auto"})],
     }
@@ -238,7 +239,6 @@ class MDSRecRecommender(MDSRecSteps):
         "similarity": "dot",
         "new_item_share": None,
         "item_bias": False,
-        "score_temperature": 1.0,
         "dropout": 0.5,
         "learning_rate": 2e-3,
         "batch_size": 256,
@@ -268,7 +268,6 @@ class MDSRecRecommender(MDSRecSteps):
         similarity: Literal["cosine", "dot"] = "cosine",
         new_item_share: float | None = 1.0,
         item_bias: bool = True,
-        score_temperature: float = 0.1,
         n_negatives: int | None = None,
         learning_rate: float = 4e-3,
         batch_size: int | Literal["auto"] = "auto",
@@ -280,6 +279,7 @@ class MDSRecRecommender(MDSRecSteps):
         repeats: bool = False,
         score_k: int = 10,
         device: str = "auto",
+        warm_start: bool = False,
         checkpoint: str | os.PathLike[str] | None = None,
         random_state: Any = None,
         verbose: bool | int = False,
@@ -301,7 +301,6 @@ class MDSRecRecommender(MDSRecSteps):
         self.similarity = similarity
         self.new_item_share = new_item_share
         self.item_bias = item_bias
-        self.score_temperature = score_temperature
         self.n_negatives = n_negatives
         self.learning_rate = learning_rate
         self.batch_size = batch_size
@@ -313,6 +312,7 @@ class MDSRecRecommender(MDSRecSteps):
         self.repeats = repeats
         self.score_k = score_k
         self.device = device
+        self.warm_start = warm_start
         self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
@@ -360,7 +360,8 @@ class MDSRecRecommender(MDSRecSteps):
             If `item_features` is no dict, or `X`, `y`, `eval_set` or `sample_weight` is of a wrong
             type; the message shows the right call.
         ValueError
-            If a parameter, shape or value is wrong, or `X` has no order; before training starts.
+            If a parameter, shape or value is wrong or does not fit the weights that `warm_start`
+            keeps, or `X` has no order; before training starts.
         KeyboardInterrupt
             After Ctrl-C; the estimator is fitted, with the best state so far.
 
@@ -374,6 +375,8 @@ class MDSRecRecommender(MDSRecSteps):
             If the values of `Interactions` differ and `sample_weight` is not given.
         """
         check_no_target(y)
+        if self.warm_start and self.__sklearn_is_fitted__():
+            return self._fit_again(X, item_features, eval_set, sample_weight)
         prepared = self._prepare(X, item_features, eval_set, sample_weight)
         with self._running(prepared.interactions), self._seeded(prepared):
             built = self._build(prepared)

@@ -46,6 +46,7 @@ _BEHAVIOR_SHARE, _RELATION_STRENGTH = 0.25, 50.0
 _MAX_DEGREE = 1000  # longer histories would cost the square of their length in the graphs
 _WEIGHT_AVERAGING = 0.99  # decay per step
 _REPLAYED = 2  # other users for each one with new interactions, in a training that goes on
+_TEMPERATURES = {"cosine": 0.1, "dot": 1.0}  # of the softmax
 _N_CHECKED = 64  # users whose vectors must be finite after an epoch without early stopping
 
 
@@ -145,7 +146,7 @@ class MDSRecSteps(MDSRecServing):
         relations = None
         if self.relation_weight:
             # In units of the logits: scores are divided by the temperature in training.
-            weight = self.relation_weight * self.score_temperature
+            weight = self.relation_weight * _TEMPERATURES[self.similarity]
             # With a share, new items get theirs after the training.
             of_new = features if self.new_item_share is None else ()
             found = item_relations(prepared.train_set, n_items, of_new)
@@ -194,7 +195,7 @@ class MDSRecSteps(MDSRecServing):
         prepared, network = built.prepared, built.network
         device, rng = prepared.device, prepared.rng
         trained, averaging = prepared.train_set, _WEIGHT_AVERAGING
-        if prepared.growth is not None:
+        if prepared.adds:
             chosen = users_to_train(prepared, np.diff(trained.indptr), _REPLAYED)
             # A rate that ends at zero averages already.
             trained, averaging = trained.select(np.flatnonzero(chosen)), 0.0
@@ -211,7 +212,7 @@ class MDSRecSteps(MDSRecServing):
         )
         if not len(batches):
             network.eval()
-            return TrainingLog(stopped_by="no-batches" if prepared.growth is None else "max_epochs")
+            return TrainingLog(stopped_by="max_epochs" if prepared.adds else "no-batches")
         some = np.flatnonzero(np.diff(prepared.train_set.indptr))[:_N_CHECKED]
         checked = prepared.train_set.select(some)
         draws: list[Any] = [torch.default_generator, rng]
@@ -221,7 +222,7 @@ class MDSRecSteps(MDSRecServing):
             prepared,
             network,
             batches,
-            MDSRecObjective(network, self.score_temperature),
+            MDSRecObjective(network, _TEMPERATURES[self.similarity]),
             evaluate=None if prepared.held_out is None else self._evaluation(built),
             weight_averaging=averaging,
             check=lambda: check_finite(*_tensors(network, checked)),

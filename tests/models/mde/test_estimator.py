@@ -32,7 +32,6 @@ EVERYTHING_ON = {
     "max_epochs": 2,
     "user_neighbors": 5,
     "item_neighbors": 3,
-    "hidden_factor": 2,
     "random_state": 0,
     "device": "cpu",
 }
@@ -163,7 +162,6 @@ def test_random_state_of_torch_does_not_move(make):
         {"n_layers": 1},
         {"user_neighbors": 0},
         {"item_neighbors": 0},
-        {"hidden_factor": 0},
         {"id_embedding": "none"},
         {"id_embedding": "gate"},
         {"fusion": "sum"},
@@ -220,7 +218,7 @@ def test_fusion_decides_the_width():
 
 
 def test_cosine_scores_are_cosines():
-    model = small(cooccurrence_weight=0).fit(TRAIN, item_features=FEATURES)
+    model = small(cooccurrence_weight=0, new_item_share=None).fit(TRAIN, item_features=FEATURES)
     assert np.abs(model.recommend(k=N_ITEMS, exclude_seen=False)[1]).max() <= 1 + 1e-6
 
 
@@ -266,7 +264,8 @@ def test_weights_of_interactions_are_weights_of_histories():
 
 
 def test_validation_measures_both_parts_of_the_scores():
-    model = small(cooccurrence_weight=8.0, eval_metric="recall@3", max_epochs=3)
+    options = {"eval_metric": "recall@3", "max_epochs": 3, "new_item_share": None}
+    model = small(cooccurrence_weight=8.0, **options)
     model.fit(TRAIN, item_features=FEATURES, eval_set=TEST)
     assert max(model.validation_curve_) == pytest.approx(
         evaluate(model, TEST, "recall", 3)["recall@3"]

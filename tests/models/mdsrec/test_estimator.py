@@ -384,7 +384,6 @@ class TestModalityWeights:
         {"candidate_vectors": "id"},
         {"similarity": "dot"},
         {"item_bias": False},
-        {"score_temperature": 0.5},
         {"n_negatives": 5},
         {"learning_rate": 0.02},
         {"batch_size": 8},
@@ -655,7 +654,7 @@ def cycle(n_items=20, n_users=80, seed=0):
         {},
         {"max_length": 3},
         {"n_negatives": 10},
-        {"similarity": "dot", "score_temperature": 1.0},
+        {"similarity": "dot"},
     ],
     ids=str,
 )
@@ -692,7 +691,7 @@ def two_clusters(rng):
         {"relation": None},
         {"relation": "semantic", "project_features": False},
         {"candidate_vectors": "mean"},
-        {"similarity": "dot", "score_temperature": 1.0, "relation": None},
+        {"similarity": "dot", "relation": None},
     ],
     ids=str,
 )
