@@ -83,6 +83,7 @@ class PlacingRecommender(TrainedRecommender):
             return
         n_later = self.n_features_in_ - len(self._young)
         self._young = np.append(self._young, np.ones(n_later, dtype=bool))
+        self._young |= count == 0  # a fit with warm_start forgets interactions
         if not (self._learned_items() & ~self._young).any():
             self._young &= count == 0  # there is nothing else to learn from
         self._young &= self._newness() > 0

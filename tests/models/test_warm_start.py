@@ -144,3 +144,13 @@ def test_errors_leave_the_model_as_it_was(change, X, options, message):
     with pytest.raises(ValueError, match=message):
         model.set_params(**change).fit(X, **options)
     np.testing.assert_array_equal(model.recommend(k=5)[0], before)
+
+
+def test_an_item_that_lost_its_interactions_is_placed_by_its_content():
+    model = warm("mde").fit(X, item_features=FEATURES)
+    item = int(np.argmax(np.bincount(X.item)))
+    model.fit(X[X.item != item], item_features=FEATURES)
+    cold = clone(ESTIMATORS["mde"]).fit(X[X.item != item], item_features=FEATURES)
+    for one in (model, cold):
+        column = one.item_to_item_[:, [item]]
+        assert column.nnz > 0 and not one.interactions_[:, [item]].nnz
