@@ -142,7 +142,7 @@ def refuse(model, record):
     rows = {name: rows[: X.n_items] for name, rows in shop.FEATURES.items()}
     labels = None if not record.labelled else ["of", "another", "type"][: X.n_items]
     other = (
-        Interactions([0], [0])
+        Interactions([0], [0], timestamp=[0])
         if record.labelled
         else X.with_labels([f"of {u}" for u in range(X.n_users)])
     )
