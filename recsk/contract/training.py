@@ -159,7 +159,7 @@ class TrainedRecommender(FitPreparation):
         self,
         prepared: Prepared[Any],
         random_states: Sequence[Stateful | np.random.RandomState],
-        starts: torch.nn.Module | None,
+        starts: torch.nn.Module | None = None,
     ) -> Checkpoint | None:
         """Return the checkpoint of this training, or None without the parameter.
 

@@ -98,7 +98,7 @@ def neighbor_regression(
         else:
             products = np.stack([_co_occurrences(by_item, ids) for ids in with_item])
         weights[_places(neighbors, rows)] = _solve(products, inside, regularization)[inside]
-    indptr = np.zeros(matrix.shape[1] + 1, dtype=np.int64)
+    indptr = np.zeros(matrix.shape[1] + 1, dtype=neighbors.indptr.dtype)  # half of 64 bits
     indptr[predicted + 1] = sizes
     np.cumsum(indptr, out=indptr)
     n_items = matrix.shape[1]

@@ -80,3 +80,10 @@ def test_the_input_is_not_changed():
     X.data.flags.writeable = False
     neighbor_regression(X, 3, 1.0)
     assert (X != before).nnz == 0
+
+
+def test_indices_are_small():
+    X = sp.random_array((30, 12), density=0.3, random_state=0, format="csr")
+    for items in (None, np.array([2, 5])):
+        weights = neighbor_regression(X, 4, 1.0, items=items)
+        assert weights.indices.dtype == weights.indptr.dtype == np.int32
