@@ -1,5 +1,6 @@
-"""Item features for searches on a cluster."""
+"""Searches and recommendations on a cluster."""
 
+from recsk.distributed.recommending import recommend
 from recsk.distributed.shared_features import SharedFeatures
 
-__all__ = ["SharedFeatures"]
+__all__ = ["SharedFeatures", "recommend"]

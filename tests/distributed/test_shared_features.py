@@ -67,18 +67,6 @@ def make_logged_features(log):
     return {name: LoggedArray(array, log) for name, array in FEATURES.items()}
 
 
-@pytest.fixture(scope="module")
-def client():
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
-
-
 SEARCHES = {
     "mde": (
         MDERecommender(**PARAMS, device="cpu"),
