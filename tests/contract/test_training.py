@@ -15,7 +15,7 @@ from recsk import MDERecommender, MDSRecRecommender
 from recsk.contract import training
 from recsk.contract.validation import Validation
 from recsk.model_selection import RandomHoldout
-from recsk.models.mde import steps as mde_steps
+from recsk.models.mde import training as mde_training
 from recsk.nn.lazy_adam import LazyAdam
 from tests.contract.suite import FEATURES, TEST, TRAIN, answers
 
@@ -185,12 +185,12 @@ def test_a_checkpoint_of_another_version_is_refused(library, est, monkeypatch, t
 @pytest.mark.parametrize("training", ["fast", "paper"])
 def test_without_a_metric_the_vectors_of_all_nodes_are_checked(training, monkeypatch):
     """After each epoch, although its steps may compute those of their batches alone."""
-    shapes, check = [], mde_steps.check_finite
+    shapes, check = [], mde_training.check_finite
 
     def checked(*tensors):
         shapes.append([tensor.shape[0] for tensor in tensors])
         check(*tensors)
 
-    monkeypatch.setattr(mde_steps, "check_finite", checked)
+    monkeypatch.setattr(mde_training, "check_finite", checked)
     fit(clone(ESTIMATORS["mde"]).set_params(training=training))
     assert shapes == 4 * [[TRAIN.n_users, TRAIN.n_items]]

@@ -16,6 +16,7 @@ from sklearn.pipeline import Pipeline
 from recsk import Interactions, MDERecommender, MDSRecRecommender
 from recsk.datasets import make_multimodal
 from recsk.model_selection import InteractionKFold, RandomHoldout, make_ranking_scorer
+from recsk.models.mde.training import _pair_weights
 from recsk.testing.expect import expect_identical
 from tests.contract.suite import (
     FEATURES,
@@ -302,7 +303,7 @@ def test_mde_multiplies_weights_with_the_balance_of_users(training, user_balance
     est = clone(ESTIMATORS["mde"]).set_params(training=training)
     prepared = est._build(est._prepare(TRAIN, None, None, WEIGHTS)).prepared
     user, item = prepared.train_set.nonzero()
-    found = est._pair_weights(prepared, user).numpy()
+    found = _pair_weights(est, prepared, user).numpy()
     w = {}
     for u, i, weight in zip(TRAIN.user, TRAIN.item, WEIGHTS, strict=True):
         if weight:

@@ -118,14 +118,14 @@ def test_readers_see_one_state(name):
 
 
 def test_an_interrupt_keeps_a_whole_model(monkeypatch):
-    from recsk.models.mde import steps
+    from recsk.models.mde import training
 
     model = fitted("mde")
 
     def interrupted(self, batch):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(steps.MDEObjective, "__call__", interrupted)
+    monkeypatch.setattr(training.MDEObjective, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
         model.partial_fit(NEW)
     assert model.interactions_.nnz == X.to_csr().nnz

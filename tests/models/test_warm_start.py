@@ -104,12 +104,12 @@ def test_early_stopping_and_files(name, tmp_path):
 
 
 def test_a_checkpoint_knows_the_weights_that_it_started_from(tmp_path, monkeypatch):
-    from recsk.models.mde import steps
+    from recsk.models.mde import training
 
     model = warm("mde", checkpoint=tmp_path / "fit.pt").fit(OLD, item_features=FEATURES)
     other = copy.deepcopy(model).partial_fit(NEW)
     expected = copy.deepcopy(model).set_params(checkpoint=None).fit(X)
-    call, calls = steps.MDEObjective.__call__, []
+    call, calls = training.MDEObjective.__call__, []
 
     def interrupted(self, batch):
         calls.append(batch)
@@ -119,7 +119,7 @@ def test_a_checkpoint_knows_the_weights_that_it_started_from(tmp_path, monkeypat
 
     before = copy.deepcopy(model)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(steps.MDEObjective, "__call__", interrupted)
+        patch.setattr(training.MDEObjective, "__call__", interrupted)
         model.fit(X)
     with pytest.raises(ValueError, match="checkpoint"):
         other.fit(X)

@@ -15,7 +15,7 @@ from recsk.datasets import make_multimodal
 from recsk.graphs import neighbor_regression
 from recsk.metrics import evaluate
 from recsk.model_selection import RandomHoldout
-from recsk.models.mde import steps
+from recsk.models.mde import training as steps
 from recsk.ranking import top_k
 from tests.contract.suite import (
     FEATURES,
@@ -49,7 +49,7 @@ def reference():
 
 @pytest.mark.parametrize("training, expected", [("fast", [2 / 7, 1 / 6, 0]), ("paper", [1, 1, 0])])
 def test_learned_vectors_of_items_with_few_interactions_count_less(training, expected):
-    shares = small(training=training)._id_shares(sparse.csr_matrix([[1, 1, 0], [1, 0, 0]]))
+    shares = steps._id_shares(small(training=training), sparse.csr_matrix([[1, 1, 0], [1, 0, 0]]))
     np.testing.assert_allclose(shares[:, 0], expected, rtol=1e-6)
 
 
@@ -328,7 +328,7 @@ def test_batches_know_the_entries_of_the_graph(weighted):
     built = est._build(est._prepare(X, FEATURES, None, "value" if weighted else None))
     graph = built.network.graphs.interaction.forward_matrix.to_dense()
     pairs = set()
-    for batch in est._batches(built.prepared, torch.Generator().manual_seed(0)):
+    for batch in steps._batches(est, built.prepared, torch.Generator().manual_seed(0)):
         entries = graph[batch.user, N_USERS + batch.positive]
         torch.testing.assert_close(batch.rows.affinity, entries)
         pairs |= set(zip(batch.user.tolist(), batch.positive.tolist(), strict=True))

@@ -4,7 +4,7 @@ import torch
 
 from recsk import MDERecommender
 from recsk.graphs import spectral_vectors
-from recsk.models.mde import steps
+from recsk.models.mde.training import _batch_size
 from tests.contract.suite import COLD_ITEM, FEATURES, ITEM_WITHOUT_TEXT, TRAIN
 
 SMALL = {"n_factors": 4, "random_state": 0, "early_stopping": False}
@@ -72,6 +72,6 @@ def test_the_paper_starts_at_random():
     ("n", "expected"), [(1, 1), (10, 10), (16 * 32, 32), (16 * 100 + 1, 101), (10**8, 8192)]
 )
 def test_an_epoch_has_sixteen_steps_where_it_can(n, expected):
-    size = steps._batch_size("auto", n)
+    size = _batch_size("auto", n)
     assert min(size, n) == expected
-    assert steps._batch_size(np.int64(7), n) == 7
+    assert _batch_size(np.int64(7), n) == 7
