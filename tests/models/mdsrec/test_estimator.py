@@ -21,7 +21,7 @@ from recsk.data.sequences import Sequences
 from recsk.metrics import evaluate
 from recsk.model_selection import LeaveLastOut, make_ranking_scorer
 from recsk.models import MDSRecRecommender
-from recsk.models.mdsrec import steps
+from recsk.models.mdsrec import training
 from tests.contract.suite import (
     FEATURES,
     HISTORIES,
@@ -533,7 +533,7 @@ class TestEarlyStopping:
                 held_out.extend(zip(seen.toarray(), target.toarray(), strict=True))
                 super().__init__(seen, target, *options, **more)
 
-        monkeypatch.setattr(steps, "Validation", Recorder)
+        monkeypatch.setattr(training, "Validation", Recorder)
         model = self.fit(early_stopping=True, validation_fraction=fraction, n_iter_no_change=100)
         assert len(model.validation_curve_) == model.n_iter_ == 8
         parts = [
