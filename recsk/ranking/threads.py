@@ -71,17 +71,18 @@ def one_thread_in_forks() -> Iterator[None]:
     if not _process.is_fork:
         yield
         return
-    process, torch = _process, sys.modules.get("torch")
+    process = _process
     with process.lock:
         pools, first = process.pools(), not process.n_inside
-        if first and torch is not None:
+        torch = sys.modules.get("torch")
+        if torch is not None and not process.torch_threads:  # calls before it may have had none
             process.torch_threads = torch.get_num_threads()
         # `limit(user_api=...)` would restore the pools of the other kind too.
         openmp = pools.select(user_api="openmp").limit(limits=1)
         if first:
             process.blas = pools.select(internal_api=_BLAS).limit(limits=1)
-            if torch is not None:
-                torch.set_num_threads(1)
+        if torch is not None:
+            torch.set_num_threads(1)
         process.n_inside += 1
     try:
         yield
@@ -89,7 +90,8 @@ def one_thread_in_forks() -> Iterator[None]:
         with process.lock:
             process.n_inside -= 1
             if not process.n_inside:
-                if torch is not None:
-                    torch.set_num_threads(process.torch_threads)
+                if process.torch_threads:
+                    sys.modules["torch"].set_num_threads(process.torch_threads)
+                    process.torch_threads = 0
                 process.blas.restore_original_limits()
             openmp.restore_original_limits()

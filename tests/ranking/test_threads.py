@@ -94,6 +94,29 @@ def test_calls_of_two_threads_that_overlap(fork):
     assert found == [True, True] and only(2)
 
 
+def test_torch_is_limited_where_another_call_imports_it(fork, monkeypatch):
+    entered, leave = threading.Event(), threading.Event()
+    found = []
+
+    def other():
+        with threadpool_limits(2, user_api="openmp"):
+            with one_thread_in_forks():
+                entered.set()
+                leave.wait(20)
+                found.append(only(1))
+            found.append(only(2))
+
+    thread = threading.Thread(target=other)
+    monkeypatch.delitem(sys.modules, "torch")
+    with one_thread_in_forks():
+        monkeypatch.setitem(sys.modules, "torch", torch)
+        thread.start()
+        assert entered.wait(20)
+    leave.set()
+    thread.join()
+    assert found == [True, True] and only(2)
+
+
 def test_the_engine_gets_one_thread(fork, monkeypatch):
     given = []
     rank = exact.rank_block
