@@ -8,8 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 from implicit.cpu.bpr import BayesianPersonalizedRanking
-from sklearn.linear_model import Ridge
-from sklearn.preprocessing import normalize
 
 from recsk.baselines.ignored import reject_weights, warn_of_features
 from recsk.contract import (
@@ -121,6 +119,8 @@ class BPRRecommender(BaseRecommender):
         model.fit(data.matrix, show_progress=False)
         users, items = model.user_factors, model.item_factors
         active = np.diff(data.matrix.indptr) > 0
+        from sklearn.linear_model import Ridge
+
         ridge = Ridge().fit(_mean_vectors(data.interactions, items)[active], users[active])
         self.fold_in_ = np.vstack([ridge.coef_.T, ridge.intercept_]).astype(np.float32)
         return Learned(item_vectors=items, user_vectors=users)
@@ -146,4 +146,6 @@ def _mean_vectors(
     histories: Interactions, items: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
     """Return the mean vector of the items in each history."""
+    from sklearn.preprocessing import normalize
+
     return np.asarray(normalize(histories.to_csr(), norm="l1") @ items)

@@ -6,7 +6,6 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.preprocessing import normalize
 
 from recsk.contract import (
     BaseRecommender,
@@ -92,6 +91,8 @@ class ContentKNNRecommender(BaseRecommender):
 
     def encode(self, histories: Interactions) -> Users:
         """Average the items of each history."""
+        from sklearn.preprocessing import normalize
+
         weights = normalize(histories.to_csr(), norm="l1")
         if hasattr(self, "item_embedding_"):
             return Users(vectors=np.asarray(weights @ self.item_embedding_))

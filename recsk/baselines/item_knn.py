@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 import scipy.sparse as sp
 from implicit.nearest_neighbours import ItemItemRecommender, bm25_weight, tfidf_weight
-from sklearn.preprocessing import normalize
 
 from recsk.baselines.ignored import warn_of_features
 from recsk.contract import (
@@ -112,4 +111,6 @@ class ItemKNNRecommender(BaseRecommender):
         """Return the weights, items x users."""
         if self.weighting == "bm25":
             return bm25_weight(by_item, self.K1, self.B)
+        from sklearn.preprocessing import normalize
+
         return normalize(tfidf_weight(by_item) if self.weighting == "tfidf" else by_item)

@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 
 from recsk.features.dense import Features
@@ -41,6 +40,8 @@ def cluster_items(
     cluster : ndarray of shape (I,), int64
         :math:`z`; `n_interests` for items in no cluster.
     """
+    from sklearn.cluster import KMeans
+
     values, present = features
     members = np.flatnonzero(present)
     # In float64: the squares of very large or small values overflow or underflow in float32.
