@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
 from recsk.storage.atomic import replace_file
 
@@ -53,6 +52,8 @@ class Checkpoint:
 
     def save(self, state: dict[str, Any]) -> None:
         """Write a state of tensors, numbers and strings; it replaces an earlier one."""
+        import torch
+
         file = io.BytesIO()
         torch.save(
             {
@@ -78,6 +79,8 @@ class Checkpoint:
         ValueError
             If the file is not from this training.
         """
+        import torch
+
         if not self.path.exists():
             return None
         try:
@@ -111,6 +114,8 @@ class Checkpoint:
 def _get(random: Stateful | np.random.RandomState) -> Any:
     if not isinstance(random, np.random.RandomState):
         return random.get_state()
+    import torch
+
     state: Any = random.get_state(legacy=True)
     name, keys, *rest = state
     return [name, torch.as_tensor(keys.astype(np.int64)), *rest]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
+
+from recsk.data.optional import import_torch
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["resolve_device"]
 
@@ -20,7 +25,10 @@ def resolve_device(device: str) -> torch.device:
     ------
     ValueError
         If it is none of these, or the device does not exist.
+    ImportError
+        If PyTorch cannot be imported.
     """
+    torch = import_torch("a fit")
     if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from sklearn.utils import check_random_state
 
 from recsk.contract.device import resolve_device
@@ -21,6 +20,9 @@ from recsk.contract.recommender import BaseRecommender
 from recsk.contract.validation import parse_metric
 from recsk.data.interactions import Interactions
 from recsk.features.dense import Features, fill_and_standardize
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["FitPreparation", "Prepared"]
 

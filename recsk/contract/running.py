@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from recsk.nn.state import default_state
+from recsk.data.optional import import_torch
 from recsk.ranking.threads import one_thread_in_forks
 
 __all__ = ["network_state", "one_thread_in_forks"]
@@ -22,6 +22,14 @@ def network_state(*, training: bool) -> Iterator[None]:
     ----------
     training : bool
         Whether gradients are recorded.
+
+    Raises
+    ------
+    ImportError
+        If PyTorch cannot be imported.
     """
+    import_torch("a fit" if training else "encoding sequences of new users")
+    from recsk.nn.state import default_state
+
     with one_thread_in_forks(), default_state(grad=training):
         yield

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import joblib
 import numpy as np
-import torch
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils._param_validation import Interval, StrOptions
 
@@ -22,9 +21,13 @@ from recsk.contract.preparation import FitPreparation, Prepared
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.running import network_state
 from recsk.data.interactions import Interactions
-from recsk.nn.training import TrainingLog, train
 from recsk.storage.state import StateReader
 from recsk.storage.version import __version__
+
+if TYPE_CHECKING:
+    import torch
+
+    from recsk.nn.training import TrainingLog
 
 __all__ = ["TrainedRecommender", "warn_if_unfinished"]
 
@@ -99,6 +102,8 @@ class TrainedRecommender(FitPreparation):
         try:
             yield
         except (MemoryError, RuntimeError) as error:
+            import torch
+
             sizes = ", ".join(f"{name}={getattr(self, name)}" for name in self._sizes)
             if isinstance(error, torch.OutOfMemoryError):
                 raise torch.OutOfMemoryError(
@@ -134,6 +139,8 @@ class TrainedRecommender(FitPreparation):
         `check` raises `NotFiniteError` where the network gives vectors that are not finite; it is
         called after each epoch without `evaluate`, so that such an epoch is never kept.
         """
+        from recsk.nn.training import train
+
         continues = prepared.adds
         checkpoint = None
         if not continues:
@@ -167,6 +174,8 @@ class TrainedRecommender(FitPreparation):
         """
         if self.checkpoint is None:
             return None
+        import torch
+
         params = self.get_params(deep=False)
         for name in ("checkpoint", "verbose"):
             del params[name]

@@ -8,7 +8,6 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.metrics.evaluation import METRICS, evaluate
-from recsk.nn.training import NotFiniteError
 from recsk.ranking.blocks import top_k_of_blocks
 from recsk.ranking.exact import top_k
 
@@ -85,6 +84,8 @@ class Validation:
             If a vector is not finite: training has diverged.
         """
         if not (np.isfinite(users).all() and np.isfinite(items).all()):
+            from recsk.nn.training import NotFiniteError
+
             raise NotFiniteError("the vectors of users or items are not finite")
         ranker = _Ranker(users, items, self.seen, self.term)
         measured = evaluate(

@@ -19,7 +19,7 @@ from recsk.models.continuing import users_to_train
 from recsk.models.mde.fold_in import MAX_DEGREE, FoldIn
 from recsk.models.mde.inputs import MDEInputs
 from recsk.models.mde.item_to_item import scale_of_weights
-from recsk.models.mde.start import start_from_spectrum
+from recsk.models.mde.start import start_from_spectrum, start_from_weights
 from recsk.models.mde.temperature import HIGHEST_TEMPERATURE, HeldOutTemperature
 from recsk.models.mde.weights import MDEWeights
 from recsk.nn.mde import Graphs, MDENetwork
@@ -83,7 +83,7 @@ def build(est: MDEInputs, prepared: Prepared[sp.csr_matrix]) -> Built:
     if prepared.growth is not None:
         users, logits = est._fold.estimate(train_set, prepared.growth.active)
         items = np.log(np.maximum(est.item_preference_, 1e-12))
-        est._weights.load(network, users, (logits, items), train_set)
+        start_from_weights(network, est._weights, users, (logits, items), train_set)
     elif est._recipe.start == "spectral":
         start_from_spectrum(network, train_set, encoded, prepared.seed)
     item_to_item = est._item_to_item(train_set, prepared.growth if prepared.adds else None)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
-import torch
 
-from recsk.graphs.neighbors import normalize_rows
-from recsk.nn.mde import MDENetwork
 from recsk.storage.state import StateReader
+
+if TYPE_CHECKING:
+    import torch
+
+    from recsk.nn.mde import MDENetwork
 
 __all__ = ["MDEWeights"]
 
@@ -60,46 +61,6 @@ class MDEWeights:
             return self
         new = np.zeros((n, self.item.shape[1]), np.float32)
         return replace(self, item=np.vstack([self.item, new]))
-
-    @torch.no_grad()
-    def load(
-        self,
-        network: MDENetwork,
-        users: Floats,
-        preference: tuple[Floats, Floats],
-        seen: sp.csr_matrix,
-    ) -> None:
-        """Set the weights of a network for as many users and items, or more.
-
-        Parameters
-        ----------
-        network : MDENetwork
-            Changed in place.
-        users : ndarray of shape (n_users, width)
-            Initial vectors of users, all modalities side by side; estimates of new ones.
-        preference : tuple of ndarray
-            Logits of users, (n_users, n_modalities), and of the known items.
-        seen : csr_matrix of shape (n_users, n_items)
-            A new item starts at the mean direction of its users.
-        """
-        directions = users.reshape(len(users), network.n_modalities, -1)
-        norms = np.linalg.norm(directions, axis=2)
-        lengths = np.full_like(norms, self.user_lengths.mean())
-        lengths[: len(self.user_lengths)] = self.user_lengths
-        learned = directions * (lengths / np.maximum(norms, 1e-12))[:, :, None]
-        network.user.copy_(torch.as_tensor(learned.reshape(len(users), -1)))
-        if network.id_embedding != "none":
-            means = normalize_rows(sp.csr_matrix(seen.T)) @ learned.mean(axis=1)
-            scale = np.linalg.norm(self.item, axis=1).mean()
-            item = means * (scale / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12))
-            started = (self.item != 0).any(axis=1)
-            item[: len(started)][started] = self.item[started]
-            network.item.copy_(torch.as_tensor(item))
-        if network.fixed_preference is None:
-            network.user_preference.copy_(torch.as_tensor(preference[0]))
-            network.item_preference[: len(preference[1])] = torch.as_tensor(preference[1])
-        modules = {name: torch.as_tensor(value.copy()) for name, value in self.modules.items()}
-        network.load_state_dict(modules, strict=False)
 
     def get_state(self) -> dict[str, Any]:
         """Return all arrays, as a dict of arrays and dicts."""

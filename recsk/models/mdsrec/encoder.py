@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-import torch
 
 from recsk.contract.running import network_state
-from recsk.nn.encoder import ItemInterests, ItemTables, SequenceEncoder, encode_sequences
 from recsk.storage.state import StateReader
 
-__all__ = ["StoredEncoder", "StoredInterests"]
+if TYPE_CHECKING:
+    import torch
+
+    from recsk.nn.encoder import ItemTables, SequenceEncoder
+
+__all__ = ["StoredEncoder", "StoredInterests", "weight_shapes"]
 
 
 class StoredInterests(NamedTuple):
@@ -78,8 +82,8 @@ class StoredEncoder:
         stored.weights = {name: weights.array(name, None) for name in weights.names()}
         n_factors = stored.items.shape[2]
         stored.settings = _settings(state.part("settings"), stored.weights, n_factors)
-        expected = {n: tuple(v.shape) for n, v in _empty(stored.settings).state_dict().items()}
-        if {name: weight.shape for name, weight in stored.weights.items()} != expected:
+        shapes = {name: weight.shape for name, weight in stored.weights.items()}
+        if shapes != weight_shapes(stored.settings):
             raise ValueError("the weights of the encoder do not fit its settings")
         if stored.settings["n_modalities"] != n_modalities:
             raise ValueError(f"the encoder is not for {n_modalities} modalities")
@@ -127,6 +131,8 @@ class StoredEncoder:
         weights : ndarray of shape (n, n_modalities), float32
             Weight of each modality.
         """
+        from recsk.nn.encoder import ItemInterests, ItemTables, encode_sequences
+
         encoder = _empty(self.settings)
         weights = {name: _tensor(value) for name, value in self.weights.items()}
         encoder.load_state_dict(weights, assign=True)
@@ -142,8 +148,43 @@ class StoredEncoder:
 
 def _empty(settings: dict[str, Any]) -> SequenceEncoder:
     """Make an encoder whose weights take no memory."""
+    import torch
+
+    from recsk.nn.encoder import SequenceEncoder
+
     with torch.device("meta"):  # else initial weights would be drawn from the global random state
         return SequenceEncoder(**settings)
+
+
+def weight_shapes(settings: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the weights of an encoder by their names, without PyTorch.
+
+    Parameters
+    ----------
+    settings : mapping
+        The arguments of a `SequenceEncoder`.
+    """
+    n_modalities, d = settings["n_modalities"], settings["n_factors"]
+    layers = {"out": (d, d), "item": (3 * d, d)}
+    if settings["with_interests"]:
+        layers["interest"] = (2 * d, d)
+    block: dict[str, tuple[int, ...]] = {"norms.0": (d,), "norms.1": (d,)}
+    block |= {f"attention.{name}": shape for name, shape in layers.items()}
+    block |= {"feed_forward.0": (4 * d, d), "feed_forward.2": (d, 4 * d)}
+    shapes: dict[str, tuple[int, ...]] = {
+        "position": (n_modalities, settings["max_length"], d),
+        "gate": (n_modalities, d),
+        "gate_bias": (n_modalities,),
+    }
+    for m in range(n_modalities):
+        parts: dict[str, tuple[int, ...]] = {f"norms.{m}": (d,)}
+        if settings["with_interests"]:
+            parts[f"interest_norms.{m}"] = (d,)
+        for b in range(settings["n_blocks"]):
+            parts |= {f"blocks.{m}.{b}.{name}": shape for name, shape in block.items()}
+        for name, shape in parts.items():
+            shapes |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    return shapes
 
 
 def _settings(
@@ -191,5 +232,7 @@ def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:
 
 
 def _tensor(array: npt.NDArray[Any]) -> torch.Tensor:
+    import torch
+
     # torch warns about read-only arrays, such as memory maps; nothing here writes to them.
     return torch.as_tensor(array if array.flags.writeable else array.copy())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 
 from recsk.contract.hold_out import hold_out_last
 from recsk.contract.preparation import Prepared
@@ -18,6 +18,9 @@ from recsk.features.missing import fill_missing_modalities
 from recsk.graphs.interests import cluster_items, extend_clusters
 from recsk.graphs.items import mix_with_identity, relation_graph
 from recsk.models.mdsrec.serving import MDSRecServing
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["MDSRecInputs"]
 

@@ -3,33 +3,44 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recsk.contract.preparation import Prepared
 from recsk.data.sequences import Sequences
-from recsk.models.mdsrec import training
 from recsk.models.mdsrec.inputs import MDSRecInputs
-from recsk.models.mdsrec.training import Built
-from recsk.nn.dropout import seeded_dropout
-from recsk.nn.training import TrainingLog
+
+if TYPE_CHECKING:
+    from recsk.models.mdsrec.training import Built
+    from recsk.nn.training import TrainingLog
 
 __all__ = ["MDSRecSteps"]
 
 
 class MDSRecSteps(MDSRecInputs):
-    """The steps of ``fit``, by the parameters of `recsk.MDSRecRecommender`."""
+    """The steps of ``fit``, by the parameters of `recsk.MDSRecRecommender`.
+
+    PyTorch is imported when they run: a model that only answers does not need it.
+    """
 
     def _seeded(self, prepared: Prepared[Any]) -> AbstractContextManager[None]:
+        from recsk.nn.dropout import seeded_dropout
+
         return seeded_dropout(prepared.seed, prepared.device)
 
     def _build(self, prepared: Prepared[Sequences]) -> Built:
         """Make the relation graphs, the interests and the network."""
-        return training.build(self, prepared)
+        from recsk.models.mdsrec.training import build
+
+        return build(self, prepared)
 
     def _train(self, built: Built) -> TrainingLog:
         """Train the network in place."""
-        return training.train(self, built)
+        from recsk.models.mdsrec.training import train
+
+        return train(self, built)
 
     def _keep(self, built: Built, log: TrainingLog) -> None:
         """Take out of the network what recommending needs, as arrays."""
-        training.keep(self, built, log)
+        from recsk.models.mdsrec.training import keep
+
+        keep(self, built, log)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-import torch
 
-from recsk.nn.mdsrec import MDSRecNetwork
 from recsk.storage.state import StateReader
+
+if TYPE_CHECKING:
+    from recsk.nn.mdsrec import MDSRecNetwork
 
 __all__ = ["MDSRecWeights"]
 
@@ -63,6 +64,8 @@ class MDSRecWeights:
         encoder : dict of str to ndarray
             Weights of its encoder.
         """
+        import torch
+
         arrays = self.arrays | {_ENCODER + name: value for name, value in encoder.items()}
         network.load_state_dict({name: torch.as_tensor(x.copy()) for name, x in arrays.items()})
 
