@@ -223,6 +223,8 @@ class _ItemUsers:
         self.users = user[torch.argsort(item)]
         self.counts = torch.bincount(item, minlength=n_items)
         self.starts = self.counts.cumsum(0) - self.counts
+        # True itself would be copied to the device, and the step would wait for that.
+        self._true = torch.ones((), dtype=torch.bool, device=user.device)
 
     def find_seen(
         self, users: torch.Tensor, negatives: torch.Tensor, batch_size: int
@@ -269,5 +271,5 @@ class _ItemUsers:
         shift = (self.starts[negative] - counts.cumsum(0) + counts)[column]
         position = shift + torch.arange(n_seen, device=user.device)
         mask = torch.zeros(len(user) + 1, len(negative), dtype=torch.bool, device=user.device)
-        mask[row[self.users[position]], column] = True
+        mask[row[self.users[position]], column] = self._true
         return mask[:-1]

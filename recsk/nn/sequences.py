@@ -186,7 +186,11 @@ class SequenceSampler:
         )
 
     def _to_device(self, array: npt.NDArray[Any]) -> torch.Tensor:
-        return torch.as_tensor(array).to(self.device, non_blocking=True)
+        tensor = torch.as_tensor(array)
+        if self.device.type == "cuda":
+            # From other memory the copy would wait for the device.
+            tensor = tensor.pin_memory()
+        return tensor.to(self.device, non_blocking=True)
 
     def _cut_windows(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """Cut long sequences and return the start and length of every window.

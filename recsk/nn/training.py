@@ -316,7 +316,10 @@ def _run_epoch(
         state.optimizer.zero_grad(set_to_none=True)
         values.sum().backward()
         state.step()
-    return {name: float(total) / n_batches for name, total in totals.items()}
+    if not totals:
+        return {}
+    sums = torch.stack(list(totals.values())).tolist()  # the one wait for the device
+    return {name: value / n_batches for name, value in zip(totals, sums, strict=True)}
 
 
 def _snapshot(network: torch.nn.Module) -> dict[str, torch.Tensor]:

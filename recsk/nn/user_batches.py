@@ -78,7 +78,7 @@ class UserBatches(InteractionSampler):
         # Every batch has a user: firsts rise by at least one, and leave one user to each batch.
         first = torch.cummax(first - batch, 0).values + batch
         first = torch.minimum(first, n_users - n_batches + batch)
-        first[-1] = n_users
+        first[-1:] = n_users  # ``first[-1] = ...`` would copy the number to the device, and wait
         before = torch.cat([n_pairs.new_zeros(1), n_pairs])[first]
         first_users, first_pairs = torch.stack([first, before]).tolist()
         return first_users, first_pairs

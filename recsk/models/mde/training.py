@@ -184,20 +184,19 @@ def _batches(
         "batch_size": _batch_size(est.batch_size, train_set.nnz),
         "n_shared": int(est.n_negatives) if est.loss == "softmax" else None,
         "exclude_seen": True,
-        "weight": None if weight is None else weight[torch.as_tensor(trained)],
+        "weight": None if weight is None else _to_device(weight[trained], device),
         "generator": generator,
         "candidates": torch.as_tensor(np.unique(item), device=device),
     }
     if est._recipe.propagation == "full":
         return InteractionSampler(*pairs, **options)
     affinity = normalize_symmetric(sp.csr_array(train_set)).data[trained]
-    affinity = torch.as_tensor(affinity, dtype=torch.float32, device=device)
-    return UserBatches(pairs[0], pairs[1], affinity, **options)
+    return UserBatches(pairs[0], pairs[1], _to_device(affinity, device), **options)
 
 
 def _pair_weights(
     est: MDEInputs, prepared: Prepared[sp.csr_matrix], user: np.ndarray
-) -> torch.Tensor | None:
+) -> np.ndarray | None:
     """Weight of each interaction in the ranking losses, with a mean of one."""
     weight = prepared.train_set.data
     if est._recipe.user_balance:
@@ -208,7 +207,7 @@ def _pair_weights(
         weight = weight * balance[user]
     elif prepared.interactions.value is None:
         return None
-    return torch.as_tensor(weight, dtype=torch.float32, device=prepared.device)
+    return weight
 
 
 def keep(est: MDEInputs, built: Built, log: TrainingLog) -> None:
@@ -262,6 +261,10 @@ def _batch_size(batch_size: Any, n_interactions: int) -> int:
     if batch_size != "auto":
         return int(batch_size)
     return min(max(-(-n_interactions // _N_STEPS), _SMALLEST_BATCH), _LARGEST_BATCH)
+
+
+def _to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    return torch.as_tensor(array, dtype=torch.float32, device=device)
 
 
 def _to_numpy(*tensors: torch.Tensor) -> list[np.ndarray]:
