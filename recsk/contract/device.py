@@ -21,6 +21,12 @@ def resolve_device(device: str) -> torch.device:
         ``"auto"`` uses CUDA where available, else the CPU; ``"cpu"``, ``"cuda"`` or ``"cuda:1"``
         choose.
 
+    Returns
+    -------
+    torch.device
+        One of CUDA has a number: that of the current device where none was given. Without it, a
+        program that changes the current device would change what is meant.
+
     Raises
     ------
     ValueError
@@ -30,7 +36,7 @@ def resolve_device(device: str) -> torch.device:
     """
     torch = import_torch("a fit")
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         resolved = torch.device(device)
     except RuntimeError:
@@ -44,4 +50,6 @@ def resolve_device(device: str) -> torch.device:
             f"device={device!r} was asked for, but torch sees {torch.cuda.device_count()} CUDA "
             "devices; device='auto' uses one where available"
         )
+    if resolved.type == "cuda" and resolved.index is None:
+        return torch.device("cuda", torch.cuda.current_device())
     return resolved

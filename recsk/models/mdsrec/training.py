@@ -127,7 +127,7 @@ def train(est: MDSRecInputs, built: Built) -> TrainingLog:
     checked = prepared.train_set.select(some)
     draws: list[Any] = [torch.default_generator, rng]
     if device.type == "cuda":
-        draws.append(torch.cuda.default_generators[device.index or 0])
+        draws.append(torch.cuda.default_generators[device.index])
     return est._train_network(
         prepared,
         network,
