@@ -114,15 +114,20 @@ class StoredEncoder:
 
     @network_state(training=False)
     def __call__(
-        self, indptr: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
+        self,
+        indptr: npt.NDArray[np.int64],
+        items: npt.NDArray[np.int64],
+        device: torch.device | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Encode sequences on the CPU.
+        """Encode sequences.
 
         Parameters
         ----------
         indptr : ndarray of shape (n + 1,)
         items : ndarray of shape (n_interactions,)
             Sequence u is ``items[indptr[u]:indptr[u + 1]]``, oldest first.
+        device : torch.device, default=None
+            Where they are encoded; None is the CPU.
 
         Returns
         -------
@@ -134,16 +139,18 @@ class StoredEncoder:
         from recsk.nn.encoder import ItemInterests, ItemTables, encode_sequences
 
         encoder = _empty(self.settings)
-        weights = {name: _tensor(value) for name, value in self.weights.items()}
+        weights = {name: _tensor(value, device) for name, value in self.weights.items()}
         encoder.load_state_dict(weights, assign=True)
         encoder.eval()
         interests = None
         if self.interests is not None:
             centers, cluster = self.interests
-            interests = ItemInterests(_tensor(centers), _tensor(cluster))
-        tables = ItemTables(_tensor(self.items), interests)
+            interests = ItemInterests(_tensor(centers, device), _tensor(cluster, device))
+        tables = ItemTables(_tensor(self.items, device), interests)
         states = encode_sequences(encoder, tables, indptr, items)
-        return encoder.user_vectors(states).numpy(), encoder.fusion_weights(states).numpy()
+        found = encoder.user_vectors(states), encoder.fusion_weights(states)
+        users, of_modalities = (x.cpu().numpy() for x in found)
+        return users, of_modalities
 
 
 def _empty(settings: dict[str, Any]) -> SequenceEncoder:
@@ -231,8 +238,8 @@ def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:
     return tensor.detach().cpu().numpy().copy()
 
 
-def _tensor(array: npt.NDArray[Any]) -> torch.Tensor:
+def _tensor(array: npt.NDArray[Any], device: torch.device | None) -> torch.Tensor:
     import torch
 
     # torch warns about read-only arrays, such as memory maps; nothing here writes to them.
-    return torch.as_tensor(array if array.flags.writeable else array.copy())
+    return torch.as_tensor(array if array.flags.writeable else array.copy(), device=device)

@@ -83,10 +83,12 @@ class MDSRecServing(ContinuingRecommender):
         related = hasattr(self, "item_to_item_")
         return Users(vectors, self._recent_weights(histories) if related else None)
 
-    def _encode(self, interactions: Interactions) -> tuple[np.ndarray, np.ndarray]:
+    def _encode(
+        self, interactions: Interactions, device: Any = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Vectors of users, and their weights of the modalities, from ordered histories."""
         indptr, items = interactions.sequences(packed=True)
-        vectors, weights = self._encoder(indptr, items)
+        vectors, weights = self._encoder(indptr, items, device)
         empty = np.diff(indptr) == 0
         weights[empty] = 1 / weights.shape[1]
         return vectors, weights

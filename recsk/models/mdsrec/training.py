@@ -166,7 +166,7 @@ def keep(est: MDSRecInputs, built: Built, log: TrainingLog) -> None:
         tables = network.item_tables()
         catalogue = network.item_vectors(tables).cpu().numpy()
     est._encoder = StoredEncoder(network.encoder, tables)
-    users, est.user_preference_ = est._encode(prepared.interactions)
+    users, est.user_preference_ = est._encode(prepared.interactions, prepared.device)
     weights = None
     if built.relations is not None:
         weights = est._recent_weights(prepared.interactions)
