@@ -21,6 +21,7 @@ from recsk.contract.preparation import FitPreparation, Prepared
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.running import network_state
 from recsk.data.interactions import Interactions
+from recsk.ranking.devices import is_memory_error_of_device
 from recsk.storage.state import StateReader
 from recsk.storage.version import __version__
 
@@ -105,7 +106,7 @@ class TrainedRecommender(FitPreparation):
             import torch
 
             sizes = ", ".join(f"{name}={getattr(self, name)}" for name in self._sizes)
-            if isinstance(error, torch.OutOfMemoryError):
+            if is_memory_error_of_device(error):
                 raise torch.OutOfMemoryError(
                     f"the memory of device={self.device!r} was not enough for this fit: lower one "
                     f"of {sizes}, or choose device='cpu'"

@@ -306,9 +306,20 @@ class NetworkContract(RecommenderContract):
         assert np.isfinite(est.recommend(0)[1]).all()
         assert 0 <= est.score(TEST) <= 1
 
-    def test_a_full_device_says_what_to_lower(self, est, monkeypatch):
+    @pytest.mark.parametrize(
+        "error",
+        [
+            torch.OutOfMemoryError("CUDA out of memory"),
+            RuntimeError("CUDA error: out of memory"),
+            RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`"),
+            RuntimeError("CUDA error: insufficient resources when calling `cusparseSpMM`"),
+            RuntimeError("CUDA error: resource allocation failed when calling `cusparseCreate`"),
+        ],
+        ids=["torch", "cuda", "cublas", "cusparse", "cusparse-handle"],
+    )
+    def test_a_full_device_says_what_to_lower(self, error, est, monkeypatch):
         def fail(*args, **kwargs):
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
 
         monkeypatch.setattr(type(unwrap(est)), "_train_network", fail)
         expected = rf"not enough.*lower one of batch_size={est.batch_size}, .*device='cpu'"
