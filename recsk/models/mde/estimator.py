@@ -129,7 +129,7 @@ class MDERecommender(MDESteps):
         File of one fit, from which the same call resumes after an interrupt and ends at the same
         model. A finished fit removes it. Needs an int as `random_state`.
     random_state : int, RandomState or None, default=None
-        An int gives the same model every time on the same type of device.
+        An int gives the same model every time on the CPU, and up to rounding on CUDA.
     verbose : bool or int, default=False
         Show a progress bar.
 

@@ -129,7 +129,7 @@ class MDSRecRecommender(MDSRecSteps):
         File that lets an interrupted fit resume: the same call ends at the same model. A finished
         fit removes it. One file serves one fit, not a search. Needs an int as `random_state`.
     random_state : int, RandomState or None, default=None
-        An int gives the same model every time on the same type of device.
+        An int gives the same model every time on the CPU, and up to rounding on CUDA.
     verbose : bool or int, default=False
         Show a progress bar.
 
