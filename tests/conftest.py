@@ -1,6 +1,7 @@
 """What several tests need: real data, and a reason to skip where something is absent."""
 
 import os
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -21,19 +22,65 @@ def _data_folder() -> Path:
     return Path(os.environ.get("RECSK_DATA") or _ROOT.parent / "shared" / "data")
 
 
-def pytest_collection_modifyitems(items):
-    without_gpu = None
-    for item in items:
-        if item.get_closest_marker("gpu"):
-            if without_gpu is None:
-                import torch
+def pytest_addoption(parser):
+    parser.addoption(
+        "--pretend-cuda",
+        choices=("none", "some", "all"),
+        default="some",
+        help="which tests marked gpu run on a pretended CUDA device where there is none (some: two "
+        "cases of each test function)",
+    )
 
-                without_gpu = not torch.cuda.is_available()
-            if without_gpu:
-                item.add_marker(pytest.mark.skip(reason="needs a CUDA device, none here"))
+
+def pytest_collection_modifyitems(config, items):
+    pretended = _pretended(config, [item for item in items if item.get_closest_marker("gpu")])
+    for item in items:
+        if item.nodeid in pretended:
+            reason = "needs a CUDA device, none here; --pretend-cuda=all runs it on a pretended one"
+            item.add_marker("pretended" if pretended[item.nodeid] else pytest.mark.skip(reason))
         if item.get_closest_marker("realdata") and not _data_folder().is_dir():
             reason = f"needs real data, but {_data_folder()} does not exist (set RECSK_DATA)"
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def _pretended(config, items) -> dict[str, bool]:
+    """Return which tests run on a pretended device, and which none at all; empty with CUDA."""
+    if not items:
+        return {}
+    import torch
+
+    if torch.cuda.is_available():
+        return {}
+    cases = defaultdict(list)
+    for item in items:
+        if not (item.get_closest_marker("threads") or "thread" in item.name):
+            cases[item.path, item.originalname].append(item.nodeid)
+    chosen = config.getoption("--pretend-cuda")
+    most = {"none": 0, "some": 2, "all": len(items)}[chosen]
+    run = set()
+    for same in cases.values():
+        run.update(same[:: max(len(same) // max(most, 1), 1)][:most])
+    return {item.nodeid: item.nodeid in run for item in items}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item):
+    """Run a test, with its fixtures, on a pretended device."""
+    if not item.get_closest_marker("pretended"):
+        return (yield)
+    from tests.nn.pretend import pretended_cuda
+
+    with pretended_cuda():
+        return (yield)
+
+
+@pytest.fixture
+def cuda():
+    """A pretended machine with CUDA devices, and what happens on them."""
+    from tests.nn.pretend import pretended_cuda
+
+    with pretended_cuda() as cuda:
+        yield cuda
 
 
 @pytest.fixture

@@ -262,6 +262,7 @@ class NetworkContract(RecommenderContract):
         ):
             assert self.fit(clone(est), train, eval_set=other).validation_curve_ == curve
 
+    @pytest.mark.threads
     def test_a_fit_leaves_the_random_state_of_torch(self, est, problem):
         before = torch.get_rng_state()
         check_several_threads_may_fit(est, problem)

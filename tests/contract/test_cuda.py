@@ -1,0 +1,121 @@
+"""Both networks on a pretended CUDA device: everything is where it should be."""
+
+import numpy as np
+import pytest
+import torch
+
+from recsk import MDERecommender, MDSRecRecommender
+from recsk.contract.device import resolve_device
+from tests.contract.suite import FEATURES, TEST, TRAIN
+
+SMALL = {"n_factors": 4, "max_epochs": 2, "random_state": 0}
+MDE = {**SMALL, "user_neighbors": 5, "item_neighbors": 3}
+MDSREC = {**SMALL, "n_heads": 2, "n_interests": 3, "n_neighbors": 3}
+MDE_SETTINGS = [
+    {},
+    {"loss": "bpr"},
+    {"training": "paper"},
+    {"training": "paper", "loss": "softmax", "alpha": 0.1, "beta": 0.1},
+    {"tradeoff": "independent", "alpha": 0.1, "beta": 0.1, "modality_weight": 1.0},
+    {"preference": [1, 2], "fusion": "sum", "similarity": "dot"},
+]
+MDSREC_SETTINGS = [
+    {},
+    {"n_negatives": 3},
+    {"n_interests": 0, "fusion": "mean"},
+    {"relation": None, "candidate_vectors": "id", "similarity": "dot"},
+    {"shared_ids": False, "candidate_vectors": "mean", "item_bias": True},
+]
+
+
+def name(params):
+    return "-".join(f"{key}={value}" for key, value in params.items()) or "defaults"
+
+
+def fit(estimator, **params):
+    return estimator.set_params(**params).fit(TRAIN, item_features=FEATURES, eval_set=TEST)
+
+
+@pytest.mark.parametrize("params", MDE_SETTINGS, ids=name)
+def test_mde_is_the_same_on_both(params, cuda):
+    models = [fit(MDERecommender(**MDE, device=d), **params) for d in ("cpu", "cuda")]
+    assert cuda.n_operations
+    for attribute in ("item_embedding_", "user_embedding_", "user_preference_"):
+        np.testing.assert_array_equal(*(getattr(model, attribute) for model in models))
+    assert models[0].validation_curve_ == models[1].validation_curve_
+
+
+@pytest.mark.parametrize("params", MDSREC_SETTINGS, ids=name)
+def test_mdsrec_without_dropout_is_the_same_up_to_rounding(params, cuda):
+    models = [
+        fit(MDSRecRecommender(**MDSREC, device=d), dropout=0.0, fusion="softmax", **params)
+        if "fusion" not in params
+        else fit(MDSRecRecommender(**MDSREC, device=d), dropout=0.0, **params)
+        for d in ("cpu", "cuda")
+    ]
+    for attribute in ("item_embedding_", "user_embedding_", "user_preference_"):
+        np.testing.assert_allclose(*(getattr(m, attribute) for m in models), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "make, settings", [(MDERecommender, MDE_SETTINGS), (MDSRecRecommender, MDSREC_SETTINGS)]
+)
+def test_waits_do_not_grow_with_the_steps(make, settings, cuda):
+    small = MDE if make is MDERecommender else MDSREC
+    for params in settings:
+        found = []
+        for batch_size in (8, 64):
+            cuda.waits.clear()
+            fit(make(**small, device="cuda", batch_size=batch_size), **params)
+            found.append(sorted(cuda.waits))
+        more = [wait for wait in found[0] if found[0].count(wait) > found[1].count(wait)]
+        assert not more, (params, more)
+
+
+def test_histories_are_encoded_on_the_device(cuda, monkeypatch):
+    from recsk.models.mdsrec import encoder
+
+    found, devices = encoder.encode_sequences, []
+
+    def encode(network, tables, *histories):
+        devices.append(tables.items.device)
+        return found(network, tables, *histories)
+
+    monkeypatch.setattr(encoder, "encode_sequences", encode)
+    fit(MDSRecRecommender(**MDSREC, device="cuda"))
+    assert devices == [torch.device("cuda:0")]
+
+
+def test_a_device_without_a_number_is_the_current_one(cuda):
+    assert resolve_device("cuda") == torch.device("cuda:0")
+    with torch.cuda.device(1):
+        assert resolve_device("cuda") == resolve_device("auto") == torch.device("cuda:1")
+
+
+def test_a_fit_goes_on_where_the_current_device_is_another(cuda, tmp_path):
+    """Dropout draws from the generator of the device that trains, which the checkpoint keeps."""
+    params = {**MDSREC, "device": "cuda", "max_epochs": 4, "dropout": 0.5}
+    with torch.cuda.device(1):
+        whole = fit(MDSRecRecommender(**params))
+        stopped = MDSRecRecommender(**params, checkpoint=tmp_path / "fit")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("recsk.contract.validation.Validation.__call__", _interrupt_after(2))
+            with pytest.raises(SystemExit):
+                fit(stopped)
+        again = fit(stopped)
+    assert again.loss_curve_ == whole.loss_curve_
+    np.testing.assert_array_equal(again.item_embedding_, whole.item_embedding_)
+
+
+def _interrupt_after(n_epochs):
+    from recsk.contract.validation import Validation
+
+    measure, n_done = Validation.__call__, [0]
+
+    def measure_or_stop(self, *args):
+        n_done[0] += 1
+        if n_done[0] > n_epochs:
+            raise SystemExit
+        return measure(self, *args)
+
+    return measure_or_stop
