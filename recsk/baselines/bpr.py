@@ -130,6 +130,15 @@ class BPRRecommender(BaseRecommender):
         means = _mean_vectors(histories, self.item_embedding_)
         return Users(vectors=means @ self.fold_in_[:-1] + self.fold_in_[-1])
 
+    def score_parts(
+        self, users: Users, rows: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Split off the bias of the items."""
+        whole = super().score_parts(users, rows, items)["vectors"]
+        assert users.vectors is not None
+        bias = users.vectors[rows, -1] * self.item_embedding_[items, -1]
+        return {"vectors": whole - bias, "bias": bias}
+
     def get_state(self) -> dict[str, Any]:
         """Return the fitted state for `recsk.save`."""
         return super().get_state() | {"fold_in_": self.fold_in_}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from recsk.baselines.ignored import warn_of_features
 from recsk.contract import BaseRecommender, Learned, TrainingData, Users, register_estimator
@@ -58,3 +59,9 @@ class PopularRecommender(BaseRecommender):
     def encode(self, histories: Interactions) -> Users:
         """Give all users the same vector."""
         return Users(vectors=np.ones((histories.n_users, 1), dtype=np.float32))
+
+    def score_parts(
+        self, users: Users, rows: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
+    ) -> dict[str, npt.NDArray[np.float32]]:
+        """Name the popularity, which is the whole score."""
+        return {"popularity": super().score_parts(users, rows, items)["vectors"]}

@@ -2,6 +2,7 @@
 
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from recsk.contract.explanation import Explanation
 from recsk.contract.learning import Learned, TrainingData
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.training import TrainedRecommender
@@ -10,6 +11,7 @@ from recsk.storage.registry import register_estimator
 
 __all__ = [
     "BaseRecommender",
+    "Explanation",
     "Interval",
     "Learned",
     "StrOptions",

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 
 from recsk.contract.answers import ranking_frame
-from recsk.contract.pairs import Pairs
+from recsk.contract.explaining import Explaining
 from recsk.data.checks import check_positive_int
 from recsk.data.forms import check_no_target
 from recsk.data.interactions import Interactions
@@ -38,7 +38,7 @@ def _after_fit(*names: str) -> Callable[[Any], bool]:
     return check
 
 
-class BaseRecommender(Pairs):
+class BaseRecommender(Explaining):
     r"""What all recommenders share: everything but what they learn.
 
     A subclass defines `learn`, which returns what scores are made of, and `encode` if it has

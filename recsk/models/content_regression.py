@@ -71,6 +71,19 @@ class ContentRegression:
         linear = vectors[left_out] - self.residuals[left_out]
         self.predicted = np.asarray(unit_rows(linear + correction), dtype=np.float32)
 
+    def leave_out(self, rows: npt.NDArray[np.int64], vectors: Floats) -> Floats:
+        """Predict some of the items from all others.
+
+        Parameters
+        ----------
+        rows : ndarray of shape (m,), int64
+        vectors : ndarray of shape (m, width), float32
+            Of these items.
+        """
+        _, correction = self._similar(self.content[rows], rows)
+        linear = vectors - self.residuals[rows]
+        return np.asarray(unit_rows(linear + correction), dtype=np.float32)
+
     def _fit(self, vectors: Floats, left_out: npt.NDArray[np.int64]) -> Floats:
         """Fit the ridge regression; return the residual of each item from all others."""
         inputs, weights = self._inputs(self.content), self.reliability

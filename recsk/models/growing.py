@@ -14,7 +14,7 @@ from recsk.data.labels import Labels
 from recsk.features.alignment import align_item_features
 from recsk.features.frames import is_frame
 from recsk.features.item_features import check_new_item_features
-from recsk.models.new_items import NewItemEstimate, grow_item_to_item
+from recsk.models.new_items import NewItemEstimate, NewItemModel, grow_item_to_item
 from recsk.models.placing import PlacingRecommender
 
 __all__ = ["GrowingRecommender"]
@@ -143,10 +143,14 @@ class GrowingRecommender(PlacingRecommender):
 
     def _estimate_new(self, content: npt.NDArray[np.float32]) -> NewItemEstimate:
         """Return vectors of new items and the known items that are similar."""
+        return self._kept_model()(content, self.n_features_in_)
+
+    def _kept_model(self) -> NewItemModel:
+        """Return the model of new items, made once."""
         kept = self._new_item_model
         if kept is None or kept.share != self.new_item_share:
             kept = self._new_item_model = self._make_new_item_model()
-        return kept(content, self.n_features_in_)
+        return kept
 
     def _read_new_features(
         self, item_features: Any, labels: Labels | None

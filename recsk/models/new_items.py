@@ -175,6 +175,24 @@ class NewItemModel:
         similar = self._among(similar, n_items)  # items may have been added
         return NewItemEstimate(vectors.astype(np.float32), similar, self.scale)
 
+    def leave_out(self, items: npt.NDArray[np.int64], item_vectors: Floats) -> Floats:
+        """Predict vectors of known items from their content, each without the item itself.
+
+        Parameters
+        ----------
+        items : ndarray of shape (n,), int64
+            Known items with content and interactions.
+        item_vectors : ndarray of shape (n_items, width), float32
+            Those that the model was made from.
+
+        Returns
+        -------
+        ndarray of shape (n, n_predicted), float32
+        """
+        vectors = item_vectors[items, : item_vectors.shape[1] - len(self.rest)]
+        learned = np.asarray(unit_rows(vectors), dtype=np.float32)
+        return self.length * self.regression.leave_out(np.searchsorted(self.known, items), learned)
+
 
 def mix_vectors(
     learned: Floats, predicted: Floats, part: Floats, n_predicted: int

@@ -32,6 +32,7 @@ class PlacingRecommender(TrainedRecommender):
     A subclass calls `_keep_content` in its `_keep` and, after `_set_fitted`, `_place_new_items`.
     """
 
+    _made_when_needed = ("_new_item_model", "_content_basis")
     _content_space: ContentSpace | None = None  # None without features
     _content: npt.NDArray[np.float32]  # of all items
     _content_lengths: npt.NDArray[np.float32]  # with it, what the features were

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,24 @@ class InIds:
             user_ids = self._to_labels(user_ids, "user", "user_ids", (0, 1))
         items = self._to_labels(items, "item", "items", (0, 1))
         return score_pairs(user_ids, items, user_items=self._histories(user_items))
+
+    def _explain_in_ids(
+        self, explain: Any, user_ids: Any, items: Any, *, user_items: Any = None, **options: Any
+    ) -> Any:
+        if user_ids is not None:
+            user_ids = self._to_labels(user_ids, "user", "user_ids", (0, 1))
+        if np.ndim(items) == 2 and self._own_labels("item") is not None:
+            named = _objects([*(self._own_labels("item") or ()), None])
+            items = named[np.asarray(items)]  # -1 is the last one
+        else:
+            items = self._to_labels(items, "item", "items", (0, 1))
+        why = explain(user_ids, items, user_items=self._histories(user_items), **options)
+
+        def in_ids(named: Any) -> Any:
+            return self._to_ids((named, None), "item", "explain")[0]
+
+        histories = [in_ids(history) for history in why.history]
+        return replace(why, items=in_ids(why.items), history=histories)
 
     def _candidates(self, options: dict[str, Any], kind: str) -> dict[str, Any]:
         """Return lists of candidates as labels; matrices and masks stay as they are."""

@@ -341,6 +341,13 @@ class IsNotRegistered(Decomposition):
     pass
 
 
+@broken("check_parts_add_up_to_the_score[ids]", "score_parts", "must add up")
+class CountsOnePartTwice(Decomposition):
+    def score_parts(self, users, rows, items):
+        vectors = super().score_parts(users, rows, items)["vectors"]
+        return {"vectors": vectors, "again": vectors}
+
+
 @broken("check_finds_what_a_checkerboard_withholds[ids]", "checkerboard", "recommend(k=1)")
 class LearnsNothing(Decomposition):
     def learn(self, data):

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 from scipy.special import softmax
 
 from recsk.data.interactions import Interactions
-from recsk.models.continuing import ContinuingRecommender
+from recsk.models.explaining import ExplainedRecommender
 from recsk.models.mde.fold_in import FoldIn, fuse
 from recsk.models.mde.weights import MDEWeights
 from recsk.models.new_items import NewItemEstimate
@@ -19,7 +19,7 @@ from recsk.storage.state import StateReader, weights_state
 __all__ = ["MDEServing"]
 
 
-class MDEServing(ContinuingRecommender):
+class MDEServing(ExplainedRecommender):
     """Fold-in of new users, new items, and the state that `recsk.save` stores."""
 
     _architecture = (
@@ -101,6 +101,19 @@ class MDEServing(ContinuingRecommender):
 
     def _has_modality_parts(self) -> bool:
         return self._fuse_state["fusion"] == "concat"
+
+    def _modality_shares(self, items: np.ndarray) -> np.ndarray:
+        return self.item_preference_[items]
+
+    def _summands(self, items: np.ndarray) -> np.ndarray:
+        preference = self.item_preference_[items]
+        width = self._fold.width // preference.shape[1]
+        nodes = self._fold.items[items].reshape(*preference.shape, width)
+        summands = np.moveaxis(nodes * preference[:, :, None], 1, 0)
+        if self._fuse_state["similarity"] == "cosine":
+            length = np.linalg.norm(summands.sum(axis=0), axis=1, keepdims=True)
+            summands = summands / np.maximum(length, 1e-12)
+        return summands.astype(np.float32)
 
     def encode(self, histories: Interactions) -> Users:
         """Fold in new users."""

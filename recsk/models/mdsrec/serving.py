@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.data.interactions import Interactions
-from recsk.models.continuing import ContinuingRecommender
+from recsk.models.explaining import ExplainedRecommender
 from recsk.models.mdsrec.encoder import StoredEncoder
 from recsk.models.mdsrec.relations import recent_weights
 from recsk.models.mdsrec.weights import MDSRecWeights
@@ -19,7 +19,7 @@ from recsk.storage.state import StateReader
 __all__ = ["MDSRecServing"]
 
 
-class MDSRecServing(ContinuingRecommender):
+class MDSRecServing(ExplainedRecommender):
     """Ordered histories as users, new items, and the state that `recsk.save` stores."""
 
     _architecture = (
@@ -68,6 +68,17 @@ class MDSRecServing(ContinuingRecommender):
 
     def _has_modality_parts(self) -> bool:
         return bool(self._encoder.settings["concatenate"])
+
+    def _summands(self, items: np.ndarray) -> np.ndarray:
+        tables = self._encoder.items[:, items]
+        if "candidate_vectors='id'" in self._built_with:
+            learned = self._weights.arrays["item"][:, items]
+            tables = np.broadcast_to(learned, tables.shape)
+        summands = tables / np.float32(len(tables))
+        if self._encoder.settings["similarity"] == "cosine":
+            length = np.linalg.norm(summands.sum(axis=0), axis=1, keepdims=True)
+            summands = summands / np.maximum(length, 1e-12)
+        return summands.astype(np.float32)
 
     def _relates_seen(self) -> bool:
         # Items of one history are related to each other, which does not make one of them a likely
