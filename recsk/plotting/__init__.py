@@ -6,6 +6,7 @@ Each display has a class method that computes values and draws them. It keeps th
 
 from recsk.plotting.comparison import ComparisonDisplay
 from recsk.plotting.embedding import EmbeddingDisplay
+from recsk.plotting.explanation import ExplanationDisplay
 from recsk.plotting.loss_curve import LossCurveDisplay
 from recsk.plotting.new_items import NewItemDisplay
 from recsk.plotting.preference import PreferenceDisplay
@@ -14,6 +15,7 @@ from recsk.plotting.sensitivity import SensitivityDisplay
 __all__ = [
     "ComparisonDisplay",
     "EmbeddingDisplay",
+    "ExplanationDisplay",
     "LossCurveDisplay",
     "NewItemDisplay",
     "PreferenceDisplay",

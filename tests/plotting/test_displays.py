@@ -14,6 +14,7 @@ from recsk.metrics import compare
 from recsk.plotting import (
     ComparisonDisplay,
     EmbeddingDisplay,
+    ExplanationDisplay,
     LossCurveDisplay,
     PreferenceDisplay,
     SensitivityDisplay,
@@ -28,7 +29,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 class TestAllDisplays:
     @pytest.fixture(
-        params=[*FROM_ESTIMATOR, SensitivityDisplay, ComparisonDisplay],
+        params=[*FROM_ESTIMATOR, SensitivityDisplay, ComparisonDisplay, ExplanationDisplay],
         ids=lambda cls: cls.__name__,
     )
     def draw(self, request, mde, ids_only, search):
@@ -37,6 +38,8 @@ class TestAllDisplays:
             models = {"mde": mde, "ids": ids_only}
             comparison = compare(models, X, k=5, exclude_seen=False, n_resamples=50, random_state=0)
             return lambda **kwargs: ComparisonDisplay.from_comparison(comparison, **kwargs)
+        if request.param is ExplanationDisplay:
+            return lambda **kwargs: ExplanationDisplay.from_estimator(mde, 3, k=2, **kwargs)
         if request.param is SensitivityDisplay:
             return lambda **kwargs: SensitivityDisplay.from_search(search, **kwargs)
         return lambda **kwargs: request.param.from_estimator(mde, **kwargs)
