@@ -2,6 +2,7 @@
 
 Each display has a class method that computes values and draws them. It keeps the values, and
 ``plot`` draws them again. Displays need matplotlib: ``pip install matplotlib``.
+`RecommendationReport` is a page of HTML and needs none.
 """
 
 from recsk.plotting.comparison import ComparisonDisplay
@@ -10,6 +11,7 @@ from recsk.plotting.explanation import ExplanationDisplay
 from recsk.plotting.loss_curve import LossCurveDisplay
 from recsk.plotting.new_items import NewItemDisplay
 from recsk.plotting.preference import PreferenceDisplay
+from recsk.plotting.report import RecommendationReport
 from recsk.plotting.sensitivity import SensitivityDisplay
 
 __all__ = [
@@ -19,5 +21,6 @@ __all__ = [
     "LossCurveDisplay",
     "NewItemDisplay",
     "PreferenceDisplay",
+    "RecommendationReport",
     "SensitivityDisplay",
 ]
