@@ -42,7 +42,7 @@ RULES: dict[str, tuple[str, set[str]]] = {
         "displays of fitted estimators, searches and comparisons",
         {"contract", "model_selection", "metrics", "features", "data"},
     ),
-    "distributed": ("item features for searches on a cluster", set()),
+    "distributed": ("searches and lists on a cluster", {"ranking", "data"}),
     "contract": (
         "what every recommender shares: input checks, recommend, the training of networks",
         {"metrics", "features", "nn", "storage", "ranking", "data"},
