@@ -204,7 +204,9 @@ def to_label_array(values: Any, name: str = "labels") -> npt.NDArray[Any]:
     if array.dtype.kind in "mM" and not (array != array).any():
         array = _times_to_objects(array)
     if array.dtype.kind == "O":
-        missing = np.fromiter(map(is_missing, array), bool, len(array))
+        missing = np.zeros(0, dtype=bool)
+        if not set(map(type, array.tolist())) <= {str, int}:
+            missing = np.fromiter(map(is_missing, array), bool, len(array))
     elif array.dtype.kind in "fmM":
         missing = array != array  # NaN and NaT differ from themselves
     else:
