@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
@@ -53,6 +54,11 @@ class _Product(torch.autograd.Function):
         return ctx.adjoint_matrix @ grad.contiguous(), None, None
 
 
+def _writeable(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    # torch warns about read-only arrays, such as memory maps; nothing here writes to them.
+    return array if array.flags.writeable else array.copy()
+
+
 def _to_torch(matrix: sp.csr_array, device: torch.device) -> torch.Tensor:
     # 32-bit indices halve the memory traffic, and the CPU and CUDA kernels use them directly.
     wide = max(matrix.nnz, *matrix.shape) > np.iinfo(np.int32).max
@@ -61,9 +67,9 @@ def _to_torch(matrix: sp.csr_array, device: torch.device) -> torch.Tensor:
         # torch warns once per process that its CSR layout is in beta; users cannot change that.
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support")
         tensor = torch.sparse_csr_tensor(
-            torch.as_tensor(matrix.indptr, dtype=index),
-            torch.as_tensor(matrix.indices, dtype=index),
-            torch.as_tensor(matrix.data, dtype=torch.float32),
+            torch.as_tensor(_writeable(matrix.indptr), dtype=index),
+            torch.as_tensor(_writeable(matrix.indices), dtype=index),
+            torch.as_tensor(_writeable(matrix.data), dtype=torch.float32),
             size=matrix.shape,
             check_invariants=False,
         )

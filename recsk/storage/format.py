@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import mmap
 from typing import Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from recsk.storage.version import __version__
 __all__ = [
     "compute_checksum",
     "import_safetensors",
+    "map_arrays",
     "parse_json",
     "read_arrays",
     "read_document",
@@ -101,6 +104,39 @@ def read_arrays(tensors: list[tuple[str, dict[str, Any]]]) -> Arrays:
         native = array.dtype.newbyteorder("=")
         # Older versions of safetensors return bytes, whose arrays are read-only.
         arrays[name] = array.astype(native, copy=not array.flags.writeable)
+    return arrays
+
+
+def map_arrays(file: int, header: bytes, size: int) -> Arrays:
+    """Map the arrays of a file into memory, read-only, where its header says that they are.
+
+    Parameters
+    ----------
+    file : int
+        Descriptor of the open file; it may be closed afterwards.
+    header : bytes
+    size : int
+        Of the file. The arrays follow the header and fill the rest, without gaps.
+    """
+    start = 8 + len(header)
+    mapped = mmap.mmap(file, size, access=mmap.ACCESS_READ)
+    entries = parse_json(header.decode())
+    del entries["__metadata__"]
+    arrays, position = {}, 0
+    try:
+        for name in sorted(entries, key=lambda name: entries[name]["data_offsets"]):
+            dtype, shape = np.dtype(_DTYPES[entries[name]["dtype"]]), entries[name]["shape"]
+            first, end = entries[name]["data_offsets"]
+            lengths_are_sizes = all(type(length) is int and length >= 0 for length in shape)
+            n_bytes = math.prod(shape) * dtype.itemsize if lengths_are_sizes else -1
+            if first != position or end != first + n_bytes:
+                raise ValueError(f"{name[:80]!r} has a shape that does not fit its position")
+            array = np.ndarray(shape, dtype, mapped, start + first)
+            # Files are aligned and little-endian, as nearly all machines are: no array is copied.
+            native = array.astype(dtype.newbyteorder("="), copy=False)
+            arrays[name], position = np.require(native, requirements="A"), end
+    except (LookupError, TypeError) as error:
+        raise ValueError("its header does not give types, shapes and positions") from error
     return arrays
 
 

@@ -39,12 +39,19 @@ def matrix_state(matrix: sp.csr_matrix) -> dict[str, Any]:
     """Return the index arrays of a matrix of ones; its values need not be stored."""
     if not (matrix.data == 1).all():
         raise ValueError("interactions must hold ones only")
-    return {"indptr": matrix.indptr, "indices": matrix.indices}
+    return _index_state(matrix)
 
 
 def weights_state(matrix: sp.csr_matrix) -> dict[str, Any]:
     """Return the arrays of a matrix of weights."""
-    return {"indptr": matrix.indptr, "indices": matrix.indices, "data": matrix.data}
+    return {**_index_state(matrix), "data": matrix.data}
+
+
+def _index_state(matrix: sp.csr_matrix) -> dict[str, Any]:
+    """Return the index arrays, of 32 bits where these are enough: SciPy would copy others."""
+    dtype = np.int32 if max(matrix.nnz, *matrix.shape) < 2**31 else np.int64
+    parts = {"indptr": matrix.indptr, "indices": matrix.indices}
+    return {name: part.astype(dtype, copy=False) for name, part in parts.items()}
 
 
 def text_state(texts: Collection[str]) -> dict[str, Any]:
@@ -69,6 +76,9 @@ class StateReader:
         A state from `flatten_state`.
     prefix : str, default=""
         This reader sees the names that start with it, without the prefix.
+    check_values : bool, default=True
+        Whether to look at all values of arrays. False checks their types, shapes and lengths
+        alone, for files that are trusted.
 
     Examples
     --------
@@ -79,12 +89,15 @@ class StateReader:
     >>> state.check_all_read()
     """
 
-    def __init__(self, values: dict[str, Any], prefix: str = "") -> None:
-        self._values, self._prefix = values, prefix
+    def __init__(
+        self, values: dict[str, Any], prefix: str = "", *, check_values: bool = True
+    ) -> None:
+        self._values, self._prefix, self.check_values = values, prefix, check_values
 
     def part(self, name: str) -> StateReader:
         """Return a reader of the values whose names start with `name` and a dot."""
-        return StateReader(self._values, f"{self._prefix}{name}.")
+        prefix = f"{self._prefix}{name}."
+        return StateReader(self._values, prefix, check_values=self.check_values)
 
     def names(self) -> list[str]:
         """Return the names that have not been read yet, sorted; a file has them in any order."""
@@ -167,7 +180,7 @@ class StateReader:
         ):
             lengths = ", ".join("any" if length is None else str(length) for length in shape)
             self._reject(name, f"of shape ({lengths})", value)
-        if value.dtype.kind == "f" and not np.isfinite(value).all():
+        if self.check_values and value.dtype.kind == "f" and not np.isfinite(value).all():
             raise ValueError(f"{self._prefix}{name} must be finite")
         return value
 
@@ -188,18 +201,13 @@ class StateReader:
             len(indptr) != shape[0] + 1
             or indptr[0] != 0
             or indptr[-1] != len(indices)
-            or (indptr[1:] < indptr[:-1]).any()
+            or (self.check_values and (indptr[1:] < indptr[:-1]).any())
         ):
             raise ValueError(
                 f"{name}.indptr does not divide {len(indices)} entries among {shape[0]} rows"
             )
-        if ((indices < 0) | (indices >= shape[1])).any():
-            raise ValueError(f"{name}.indices go beyond the {shape[1]} columns")
-        ascending = indices[1:] > indices[:-1]
-        starts = indptr[1:-1]
-        ascending[starts[(starts > 0) & (starts < len(indices))] - 1] = True
-        if not ascending.all():
-            raise ValueError(f"{name}.indices must ascend within each row")
+        if self.check_values:
+            _check_indices(name, indptr, indices, shape[1])
         matrix = sp.csr_matrix((np.ones(len(indices), np.float32), indices, indptr), shape=shape)
         matrix.has_canonical_format = True
         return matrix
@@ -249,3 +257,16 @@ class StateReader:
 
     def _reject(self, name: str, expected: str, value: Any) -> NoReturn:
         raise ValueError(f"{self._prefix}{name} must be {expected}; got {describe(value)}")
+
+
+def _check_indices(
+    name: str, indptr: npt.NDArray[Any], indices: npt.NDArray[Any], n_columns: int
+) -> None:
+    """Check the columns of a matrix whose `indptr` is in order."""
+    if ((indices < 0) | (indices >= n_columns)).any():
+        raise ValueError(f"{name}.indices go beyond the {n_columns} columns")
+    ascending = indices[1:] > indices[:-1]
+    starts = indptr[1:-1]
+    ascending[starts[(starts > 0) & (starts < len(indices))] - 1] = True
+    if not ascending.all():
+        raise ValueError(f"{name}.indices must ascend within each row")
