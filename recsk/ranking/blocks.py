@@ -73,15 +73,27 @@ def top_k_of_blocks(
 
 
 def rank(
-    scores: Scores, k: int, allowed: Allowed, *, n_threads: int = 0, block_size: int | None = None
+    scores: Scores,
+    k: int,
+    allowed: Allowed,
+    *,
+    n_threads: int = 0,
+    block_size: int | None = None,
+    device: str | None = None,
 ) -> Ranking:
     """Find the k columns with the largest scores for each row; arguments are checked.
+
+    With a device of torch, its own engine ranks there.
 
     Returns
     -------
     ids, scores : ndarray of shape (n_rows, k), int64 and float32
         As `top_k_of_blocks`.
     """
+    if device is not None:
+        from recsk.ranking.on_device import rank_on_device  # it imports torch
+
+        return rank_on_device(scores, k, allowed, device)
     n, n_items = scores.shape
     items = allowed.to_gather(n)
     if items is not None:

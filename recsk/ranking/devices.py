@@ -1,9 +1,21 @@
-"""Devices of CUDA, without an import of torch."""
+"""Which device ranks: CUDA where the machine has it; nothing here imports torch without need."""
 
 from __future__ import annotations
 
-__all__ = ["is_memory_error_of_device"]
+import sys
+from pathlib import Path
 
+from recsk.ranking.threads import in_fork
+
+__all__ = ["is_memory_error_of_device", "ranking_device"]
+
+# What shows, without torch, that the machine may have a device of CUDA.
+_DRIVERS = (
+    "/dev/nvidiactl",
+    "/proc/driver/nvidia",
+    "/dev/dxg",
+    "C:/Windows/System32/nvcuda.dll",
+)
 # What torch, cuBLAS and cuSPARSE say where the memory of a device is full.
 _DEVICE_IS_FULL = (
     "CUDA error: out of memory",
@@ -11,6 +23,37 @@ _DEVICE_IS_FULL = (
     "insufficient resources",
     "resource allocation failed",
 )
+
+
+def ranking_device(device: str) -> str | None:
+    """Return the device of CUDA that ranks, or None for the engine of the CPU.
+
+    A fitted model serves on any machine: where the device does not exist, the CPU ranks. So it
+    does in a forked process, which cannot use CUDA.
+
+    Parameters
+    ----------
+    device : str
+        "auto", "cpu", "cuda" or "cuda:1", as a fit takes it.
+
+    Examples
+    --------
+    >>> from recsk.ranking.devices import ranking_device
+    >>> ranking_device("cpu") is None
+    True
+    """
+    if not (device == "auto" or device.startswith("cuda")) or in_fork():
+        return None
+    if "torch" not in sys.modules and not any(Path(path).exists() for path in _DRIVERS):
+        return None
+    import torch
+
+    if not torch.cuda.is_available():
+        return None
+    number = None if device == "auto" else torch.device(device).index
+    if number is None:
+        number = torch.cuda.current_device()
+    return f"cuda:{number}" if number < torch.cuda.device_count() else None
 
 
 def is_memory_error_of_device(error: BaseException) -> bool:

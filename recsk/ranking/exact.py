@@ -45,6 +45,7 @@ def top_k(
     n_threads: int = 0,
     block_size: int | None = None,
     check_finite: bool = True,
+    device: str | None = None,
 ) -> Ranking:
     """Find the k items with the largest inner product for each user.
 
@@ -72,6 +73,9 @@ def top_k(
     check_finite : bool, default=True
         Whether to check that all vectors are finite. False saves the time if they are known to
         be. Scores and lists are meaningless if they are not.
+    device : str, default=None
+        Device of torch that ranks, such as "cuda:0"; item vectors stay there as long as their
+        array lives, and must not be changed meanwhile. None ranks on the CPU, without torch.
 
     Returns
     -------
@@ -117,6 +121,9 @@ def top_k(
     if block_size is not None:
         block_size = check_positive_int(block_size, "block_size")
     allowed = Allowed.read(exclude, items, filter_items, (len(users), n_items))
+    if device is not None:
+        products = CombinedScores(Users(users), catalogue, None, len(users), n_items)
+        return rank(products, k, allowed, device=device)
     if len(users) == 1 and catalogue.shape[1]:
         best = _best_of_most(users, catalogue, k, allowed)
         if best is not None:
@@ -167,6 +174,7 @@ def similar(
     items: Any = None,
     filter_items: Any = None,
     n_threads: int = 0,
+    device: str | None = None,
 ) -> Ranking:
     """Find the k most similar rows of each query by cosine.
 
@@ -178,7 +186,7 @@ def similar(
         The queries: rows whose neighbours are searched.
     k : int
         Number of neighbours, 1 or more.
-    items, filter_items, n_threads
+    items, filter_items, n_threads, device
         As in :func:`top_k`: the rows that may be found, and those that may not.
 
     Returns
@@ -205,10 +213,18 @@ def similar(
     """
     array = check_finite_vectors(vectors, "vectors")
     queries = check_ids(query_ids, "query_ids", len(array))
-    unit = unit_rows(array)
     itself = sparse.csr_array(
         (np.ones(len(queries), "f4"), queries, np.arange(len(queries) + 1)),
         shape=(len(queries), len(array)),
     )
+    if device is not None:
+        from recsk.ranking.on_device import unit_rows_on_device  # it imports torch
+
+        shape = itself.shape
+        allowed = Allowed.read(itself, items, filter_items, shape)
+        on_device = unit_rows_on_device(array, device)
+        products = CombinedScores(Users(on_device[queries]), on_device, None, *shape)
+        return rank(products, check_positive_int(k, "k"), allowed, device=device)
+    unit = unit_rows(array)
     options = {"items": items, "filter_items": filter_items, "n_threads": n_threads}
     return top_k(unit[queries], unit, k, exclude=itself, check_finite=False, **options)

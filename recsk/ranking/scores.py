@@ -204,11 +204,15 @@ class ScoresOfItems(Scores):
 
     def block(self, rows: slice) -> Array:
         """Compute the scores of all users for some of the items."""
-        some = self._all.among(self._items[rows])
+        some = self.of_users(rows)
         scores = np.empty((rows.stop - rows.start, self.shape[1]), dtype=np.float32)
         for users in some.blocks():
             scores[:, users] = some.block(users).T
         return scores
+
+    def of_users(self, rows: slice) -> Scores:
+        """Return the scores of all users for some of the items, with users as rows."""
+        return self._all.among(self._items[rows])
 
     def among(self, columns: Ids) -> Scores:
         """Return the scores of some of the users."""
