@@ -140,17 +140,18 @@ class Pairs(Learning):
         filter_users = self._check_user_sets(filter_users, "filter_users", len(ids))
         users = _known_only(users, np.diff(self.interactions_.indptr) > 0)
         seen = sp.csr_array(self.interactions_[:, ids].T) if exclude_seen else None
+        device = self._ranking_device()
         if self._is_factorized():
             vectors = self.item_embedding_[ids], self.user_embedding_
             options = {"exclude": seen, "items": users, "filter_items": filter_users}
-            found, scores = top_k(*vectors, k, check_finite=False, **options)
+            found, scores = top_k(*vectors, k, check_finite=False, device=device, **options)
         else:
             everybody = self._stored_users()
             if not (exclude_seen or self._relates_seen()):
                 everybody = replace(everybody, unrelated=self.interactions_)
             of_items = ScoresOfItems(self._scores(everybody, self.n_users_), ids)
             allowed = Allowed.read(seen, users, filter_users, of_items.shape)
-            found, scores = rank(of_items, k, allowed)
+            found, scores = rank(of_items, k, allowed, device=device)
         named = self._name_users(found)
         return (named[0], scores[0]) if queries.ndim == 0 else (named, scores)
 

@@ -71,6 +71,11 @@ class Prepared(Generic[T]):
         return list(self.features.values())
 
     @property
+    def ranking_device(self) -> str | None:
+        """The device of torch that ranks during the fit; None is the CPU, without torch."""
+        return None if self.device.type == "cpu" else str(self.device)
+
+    @property
     def adds(self) -> bool:
         """Whether a fitted model learns on from new interactions beside the known ones."""
         return self.growth is not None and self.growth.adds

@@ -92,6 +92,10 @@ class Rankings(InputChecks):
         vectors = getattr(self, "item_embedding_", None)
         return combine_scores(users, vectors, getattr(self, "item_to_item_", None))
 
+    def _ranking_device(self) -> str | None:
+        """Return the device of torch that ranks; None is the CPU, without torch."""
+        return None
+
     def _has_vectors(self) -> bool:
         return hasattr(self, "item_embedding_")
 
@@ -127,15 +131,16 @@ class Rankings(InputChecks):
         """Rank items for users, by popularity for users without a history."""
         sets: dict[str, Any] = {"items": items, "filter_items": filter_items}
         exclude = seen if exclude_seen else None
+        device = self._ranking_device()
         if self._is_factorized():
             assert users.vectors is not None
-            options = {**sets, "exclude": exclude, "check_finite": False}
+            options = {**sets, "exclude": exclude, "check_finite": False, "device": device}
             ids, scores = top_k(users.vectors, self.item_embedding_, k, **options)
         else:
             if not (exclude_seen or self._relates_seen()):
                 users = replace(users, unrelated=seen)
             allowed = Allowed.read(exclude, items, filter_items, seen.shape)
-            ids, scores = rank(self._scores(users, seen.shape[0]), k, allowed)
+            ids, scores = rank(self._scores(users, seen.shape[0]), k, allowed, device=device)
         empty = np.flatnonzero(np.diff(seen.indptr) == 0)
         if len(empty):
             user, popularity = self._popularity_vectors()
@@ -159,7 +164,8 @@ class Rankings(InputChecks):
         """Find items by the cosine of vectors; without vectors, by the item-to-item weights."""
         sets = {"items": items, "filter_items": filter_items}
         if self._has_vectors():
-            return similar(self._similarity_vectors(self.item_embedding_), ids, k, **sets)
+            vectors = self._similarity_vectors(self.item_embedding_)
+            return similar(vectors, ids, k, device=self._ranking_device(), **sets)
         n, n_items = len(ids), self.n_features_in_
         itself = sp.csr_matrix((np.ones(n, "f4"), ids, np.arange(n + 1)), shape=(n, n_items))
         weights = self.item_to_item_

@@ -380,6 +380,7 @@ class BaseRecommender(Explaining):
             "items": self._check_user_sets(users, "users", len(queries)),
             "filter_items": self._check_user_sets(filter_users, "filter_users", len(queries)),
         }
-        ids, scores = similar(self._similarity_vectors(self.user_embedding_), queries, k, **sets)
+        vectors = self._similarity_vectors(self.user_embedding_)
+        ids, scores = similar(vectors, queries, k, device=self._ranking_device(), **sets)
         named = self._name_users(ids)
         return (named[0], scores[0]) if scalar else (named, scores)

@@ -21,7 +21,7 @@ from recsk.contract.preparation import FitPreparation, Prepared
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.running import network_state
 from recsk.data.interactions import Interactions
-from recsk.ranking.devices import is_memory_error_of_device
+from recsk.ranking.devices import is_memory_error_of_device, ranking_device
 from recsk.storage.state import StateReader
 from recsk.storage.version import __version__
 
@@ -191,6 +191,9 @@ class TrainedRecommender(FitPreparation):
             training=joblib.hash(training),
             random_states=random_states,
         )
+
+    def _ranking_device(self) -> str | None:
+        return ranking_device(self.device)
 
     def _keep_log(self, prepared: Prepared[Any], log: TrainingLog) -> None:
         """Keep the course of the training."""

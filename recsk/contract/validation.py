@@ -8,8 +8,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.metrics.evaluation import METRICS, evaluate
-from recsk.ranking.blocks import top_k_of_blocks
+from recsk.ranking.allowed import Allowed
+from recsk.ranking.blocks import rank, top_k_of_blocks
 from recsk.ranking.exact import top_k
+from recsk.ranking.scores import CombinedScores
+from recsk.ranking.users import Users
 
 __all__ = ["Validation", "parse_metric"]
 
@@ -56,6 +59,8 @@ class Validation:
     item_to_item : csr_matrix of shape (n_items, n_items), default=None
         What an item of a history, a row, adds to the score of another that is not seen. It stays
         the same from epoch to epoch.
+    device : str, default=None
+        Device of torch that ranks; vectors are tensors there. None is the CPU.
     """
 
     def __init__(
@@ -67,15 +72,18 @@ class Validation:
         exclude_seen: bool = True,
         weights: sp.csr_matrix | None = None,
         item_to_item: sp.csr_matrix | None = None,
+        device: str | None = None,
     ) -> None:
         self.seen, self.held_out = seen, _sample_users(held_out)
-        self.exclude_seen = exclude_seen
+        self.exclude_seen, self.device = exclude_seen, device
+        self.weights = weights if item_to_item is not None else None
+        self.item_to_item = item_to_item if weights is not None else None
         self.term = None
-        if weights is not None and item_to_item is not None:
+        if weights is not None and item_to_item is not None and device is None:
             self.term = _ItemToItemPart(weights, item_to_item, seen, self.held_out)
         self.metric, self.k = parse_metric(eval_metric)
 
-    def __call__(self, users: np.ndarray, items: np.ndarray) -> float:
+    def __call__(self, users: Any, items: Any) -> float:
         """Rank by the inner products of these vectors and the other part, if there is one.
 
         Raises
@@ -83,11 +91,16 @@ class Validation:
         NotFiniteError
             If a vector is not finite: training has diverged.
         """
-        if not (np.isfinite(users).all() and np.isfinite(items).all()):
-            from recsk.nn.training import NotFiniteError
+        from recsk.nn.training import NotFiniteError, check_finite
 
-            raise NotFiniteError("the vectors of users or items are not finite")
-        ranker = _Ranker(users, items, self.seen, self.term)
+        ranker: _Ranker | _DeviceRanker
+        if self.device is not None:
+            check_finite(users, items)
+            ranker = _DeviceRanker(self, users, items)
+        else:
+            if not (np.isfinite(users).all() and np.isfinite(items).all()):
+                raise NotFiniteError("the vectors of users or items are not finite")
+            ranker = _Ranker(users, items, self.seen, self.term)
         measured = evaluate(
             ranker, self.held_out, self.metric, self.k, exclude_seen=self.exclude_seen
         )
@@ -161,3 +174,23 @@ class _Ranker:
             return scores
 
         return top_k_of_blocks(score_block, len(users), len(self.items), k, exclude=exclude)
+
+
+class _DeviceRanker:
+    """Ranks on a device, where the vectors are and stay."""
+
+    def __init__(self, of: Validation, users: Any, items: Any) -> None:
+        self.users, self.items, self.of, self.seen = users, items, of, of.seen
+
+    def recommend(self, user_ids: np.ndarray, k: int, *, exclude_seen: bool) -> Any:
+        of, seen = self.of, self.seen[user_ids]
+        users = Users(
+            self.users[user_ids],
+            None if of.weights is None else of.weights[user_ids],
+            None if of.weights is None else seen,
+        )
+        scores = CombinedScores(
+            users, self.items, of.item_to_item, len(user_ids), self.items.shape[0]
+        )
+        allowed = Allowed.read(seen if exclude_seen else None, None, None, scores.shape)
+        return rank(scores, k, allowed, device=of.device)

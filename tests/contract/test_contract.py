@@ -5,7 +5,8 @@ import os
 import pytest
 
 from recsk import MDERecommender
-from recsk.contract import register_estimator
+from recsk.contract import register_estimator, training
+from recsk.contract.preparation import Prepared
 from recsk.models import MDSRecRecommender
 from recsk.storage import registry
 from recsk.testing.labels import ITEM_LABELS
@@ -83,6 +84,25 @@ class TestTwoTowers(NetworkContract):
         # Files may hold it, but only here: error messages list the registered classes.
         monkeypatch.setattr(registry, "_classes", dict(registry._classes))
         register_estimator(TwoTowersRecommender)
+
+
+class RankedByTorch(RecommenderContract):
+    """The engine of devices ranks, on the CPU."""
+
+    @pytest.fixture(autouse=True)
+    def ranked_by_torch(self, monkeypatch):
+        monkeypatch.setattr(training, "ranking_device", lambda device: "cpu")
+        monkeypatch.setattr(Prepared, "ranking_device", "cpu")
+
+
+class TestMDERankedByTorch(RankedByTorch):
+    estimator = TestMDE.estimator
+    enough = TestMDE.enough
+
+
+class TestMDSRecRankedByTorch(RankedByTorch):
+    estimator = TestMDSRec.estimator
+    enough = TestMDSRec.enough
 
 
 class TestMDEOfLabels(TestMDE):

@@ -6,7 +6,7 @@ import torch
 
 from recsk import MDERecommender, MDSRecRecommender
 from recsk.contract.device import resolve_device
-from tests.contract.suite import FEATURES, TEST, TRAIN
+from tests.contract.suite import FEATURES, N_ITEMS, N_USERS, TEST, TRAIN
 
 SMALL = {"n_factors": 4, "max_epochs": 2, "random_state": 0}
 MDE = {**SMALL, "user_neighbors": 5, "item_neighbors": 3}
@@ -64,9 +64,9 @@ def test_waits_do_not_grow_with_the_steps(make, settings, cuda):
     small = MDE if make is MDERecommender else MDSREC
     for params in settings:
         found = []
-        for batch_size in (8, 64):
+        for batch_size in (16, 64):
             cuda.waits.clear()
-            fit(make(**small, device="cuda", batch_size=batch_size), **params)
+            fit(make(**small, device="cuda", batch_size=batch_size), max_epochs=1, **params)
             found.append(sorted(cuda.waits))
         more = [wait for wait in found[0] if found[0].count(wait) > found[1].count(wait)]
         assert not more, (params, more)
@@ -84,6 +84,72 @@ def test_histories_are_encoded_on_the_device(cuda, monkeypatch):
     monkeypatch.setattr(encoder, "encode_sequences", encode)
     fit(MDSRecRecommender(**MDSREC, device="cuda"))
     assert devices == [torch.device("cuda:0")]
+
+
+ASKED = {
+    "recommend": lambda model: model.recommend(k=N_ITEMS),
+    "recommend_seen": lambda model: model.recommend([0, 3], exclude_seen=False),
+    "recommend_one": lambda model: model.recommend(0),
+    "items": lambda model: model.recommend(k=4, items=[1, 2, 3, 5, 8], filter_items=[2]),
+    "a mask": lambda model: model.recommend(k=4, items=np.eye(N_USERS, N_ITEMS) == 0),
+    "new_users": lambda model: model.recommend(user_items=[[1, 2, 3], [], [4]], k=5),
+    "rank_items": lambda model: model.rank_items([0, 1], [5, 6, 7]),
+    "similar_items": lambda model: model.similar_items(np.arange(N_ITEMS), k=6),
+    "similar_users": lambda model: model.similar_users(np.arange(N_USERS), k=6),
+    "recommend_users": lambda model: model.recommend_users(np.arange(N_ITEMS), k=6),
+    "score": lambda model: (np.zeros(0), np.array(model.score(TEST))),
+}
+
+
+@pytest.mark.parametrize("make, small", [(MDERecommender, MDE), (MDSRecRecommender, MDSREC)])
+def test_the_device_ranks(make, small, cuda):
+    model = fit(make(**small, device="cpu"))
+    for what, ask in ASKED.items():
+        answers = []
+        for device, active in (("cpu", False), ("cuda:1", True)):
+            cuda.n_operations, n_before = 0, len(cuda.copies_to_cpu)
+            answers.append(ask(model.set_params(device=device)))
+            assert (cuda.n_operations > 0) == active, what
+        of_vectors = [w for w in cuda.copies_to_cpu[n_before:] if "nn/" in w.where]
+        assert not of_vectors, what
+        np.testing.assert_array_equal(answers[0][0], answers[1][0], what)
+        np.testing.assert_allclose(answers[0][1], answers[1][1], atol=1e-5, err_msg=what)
+
+
+@pytest.mark.parametrize("make, small", [(MDERecommender, MDE), (MDSRecRecommender, MDSREC)])
+def test_added_items_are_ranked_on_the_device(make, small, cuda):
+    model = fit(make(**small, device="cuda"))
+    new = model.add_items({name: values[:2] for name, values in FEATURES.items()})
+    cuda.n_operations = 0
+    on_cuda = model.recommend([0, 1], k=N_ITEMS + 2)
+    assert cuda.n_operations and np.isin(new, on_cuda[0]).all()
+    np.testing.assert_array_equal(
+        on_cuda[0], model.set_params(device="cpu").recommend([0, 1], k=N_ITEMS + 2)[0]
+    )
+
+
+@pytest.mark.parametrize("make, small", [(MDERecommender, MDE), (MDSRecRecommender, MDSREC)])
+def test_validation_ranks_on_the_device(make, small, cuda):
+    """An epoch copies lists and a sample to the CPU, and no vectors of all users or items."""
+    found = []
+    for max_epochs in (2, 3):
+        cuda.copies_to_cpu.clear()
+        fit(make(**small, device="cuda"), max_epochs=max_epochs)
+        found.append({w.where.partition(":")[0] for w in cuda.copies_to_cpu})
+        n_steps = sum("steps.py" in w.where.partition(":")[0] for w in cuda.copies_to_cpu)
+        found.append(n_steps)
+    assert "ranking/on_device.py" in found[0] and found[1] == found[3]
+
+
+def test_a_model_of_a_device_serves_without_it(monkeypatch):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recsk.contract.training.ranking_device", lambda device: "cpu")
+        model = fit(MDERecommender(**MDE, device="cpu"))
+        expected = model.recommend(k=5)
+    for device in ("cuda", "cuda:3"):
+        ids, scores = model.set_params(device=device).recommend(k=5)
+        np.testing.assert_array_equal(ids, expected[0])
+        np.testing.assert_allclose(scores, expected[1], atol=1e-5)
 
 
 def test_a_device_without_a_number_is_the_current_one(cuda):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -50,15 +52,14 @@ class HeldOutTemperature:
         self.excluded = seen[self.users][:, self.negatives].toarray() > 0
         self.excluded |= self.positives[:, None] == self.negatives
 
-    def next(
-        self,
-        temperature: float,
-        users: npt.NDArray[np.float32],
-        items: npt.NDArray[np.float32],
-    ) -> float:
-        """Return the temperature of the next epoch, from that of the last and its vectors."""
-        positive = np.einsum("uf,uf->u", users[self.users], items[self.positives])
-        negative = users[self.users] @ items[self.negatives].T
+    def next(self, temperature: float, users: Any, items: Any) -> float:
+        """Return the temperature of the next epoch, from that of the last and its vectors.
+
+        Vectors are arrays or tensors. Only those of the sample are copied to the CPU.
+        """
+        of_users = _rows(users, self.users)
+        positive = np.einsum("uf,uf->u", of_users, _rows(items, self.positives))
+        negative = of_users @ _rows(items, self.negatives).T
         negative[self.excluded] = -np.inf
         largest = negative.max(axis=1, initial=-np.inf)
         compared = np.isfinite(largest)
@@ -75,3 +76,8 @@ class HeldOutTemperature:
         found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 0.01})
         target = _FACTOR * np.exp(found.x)
         return float(min(np.sqrt(temperature * target), HIGHEST_TEMPERATURE))
+
+
+def _rows(vectors: Any, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    found = vectors[ids]
+    return found if isinstance(found, np.ndarray) else found.cpu().numpy()

@@ -136,7 +136,9 @@ def train(est: MDEInputs, built: Built) -> TrainingLog:
 
     def evaluate() -> float:
         assert validation is not None
-        vectors = _to_numpy(*network.embeddings())
+        vectors: Any = network.embeddings()
+        if prepared.ranking_device is None:
+            vectors = _to_numpy(*vectors)
         metric = validation(*vectors)
         if follow is not None:
             objective.score_temperature = follow.next(objective.score_temperature, *vectors)
@@ -152,6 +154,7 @@ def train(est: MDEInputs, built: Built) -> TrainingLog:
             est.eval_metric,
             weights=est.weigh_histories(train_set),
             item_to_item=built.item_to_item,
+            device=prepared.ranking_device,
         )
     log = est._train_network(
         prepared,

@@ -117,7 +117,7 @@ class StoredEncoder:
         self,
         indptr: npt.NDArray[np.int64],
         items: npt.NDArray[np.int64],
-        device: torch.device | None = None,
+        device: torch.device | str | None = None,
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Encode sequences.
 
@@ -126,7 +126,7 @@ class StoredEncoder:
         indptr : ndarray of shape (n + 1,)
         items : ndarray of shape (n_interactions,)
             Sequence u is ``items[indptr[u]:indptr[u + 1]]``, oldest first.
-        device : torch.device, default=None
+        device : torch.device or str, default=None
             Where they are encoded; None is the CPU.
 
         Returns
@@ -136,17 +136,21 @@ class StoredEncoder:
         weights : ndarray of shape (n, n_modalities), float32
             Weight of each modality.
         """
-        from recsk.nn.encoder import ItemInterests, ItemTables, encode_sequences
+        import torch
 
+        from recsk.nn.encoder import ItemInterests, ItemTables, encode_sequences
+        from recsk.ranking.on_device import on_device
+
+        where = torch.device("cpu" if device is None else device)
         encoder = _empty(self.settings)
-        weights = {name: _tensor(value, device) for name, value in self.weights.items()}
+        weights = {name: on_device(value, where) for name, value in self.weights.items()}
         encoder.load_state_dict(weights, assign=True)
         encoder.eval()
         interests = None
         if self.interests is not None:
             centers, cluster = self.interests
-            interests = ItemInterests(_tensor(centers, device), _tensor(cluster, device))
-        tables = ItemTables(_tensor(self.items, device), interests)
+            interests = ItemInterests(on_device(centers, where), on_device(cluster, where))
+        tables = ItemTables(on_device(self.items, where), interests)
         states = encode_sequences(encoder, tables, indptr, items)
         found = encoder.user_vectors(states), encoder.fusion_weights(states)
         users, of_modalities = (x.cpu().numpy() for x in found)
@@ -236,10 +240,3 @@ def _interests(state: StateReader, shape: tuple[int, int, int]) -> StoredInteres
 
 def _array(tensor: torch.Tensor) -> npt.NDArray[Any]:
     return tensor.detach().cpu().numpy().copy()
-
-
-def _tensor(array: npt.NDArray[Any], device: torch.device | None) -> torch.Tensor:
-    import torch
-
-    # torch warns about read-only arrays, such as memory maps; nothing here writes to them.
-    return torch.as_tensor(array if array.flags.writeable else array.copy(), device=device)

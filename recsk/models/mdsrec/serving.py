@@ -97,8 +97,12 @@ class MDSRecServing(ExplainedRecommender):
     def _encode(
         self, interactions: Interactions, device: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Vectors of users, and their weights of the modalities, from ordered histories."""
+        """Vectors of users, and their weights of the modalities, from ordered histories.
+
+        Without a device they are computed on the one that ranks.
+        """
         indptr, items = interactions.sequences(packed=True)
+        device = self._ranking_device() if device is None else device
         vectors, weights = self._encoder(indptr, items, device)
         empty = np.diff(indptr) == 0
         weights[empty] = 1 / weights.shape[1]

@@ -154,8 +154,10 @@ def _evaluation(est: MDSRecInputs, built: Built) -> Any:
         exclude_seen=est._score_excludes_seen(),
         weights=sp.csr_matrix(recent_weights(*histories, n_items, int(est.max_length))),
         item_to_item=relations,
+        device=prepared.ranking_device,
     )
-    return lambda: validation(*_vectors(network, sequences))
+    vectors = _vectors if prepared.ranking_device is None else _tensors
+    return lambda: validation(*vectors(network, sequences))
 
 
 def keep(est: MDSRecInputs, built: Built, log: TrainingLog) -> None:
