@@ -90,8 +90,8 @@ def top_k(
     Raises
     ------
     ValueError
-        If shapes do not match, a vector is not finite, `k` or `block_size` is below 1, or
-        `n_threads` below 0.
+        If shapes do not match, a vector is not finite, `k` or `block_size` is below 1,
+        `n_threads` below 0, or `device` does not exist.
     TypeError
         If `k`, `n_threads` or an item id is not an integer, or a mask is not boolean.
     IndexError

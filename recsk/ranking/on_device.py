@@ -52,11 +52,11 @@ def rank_on_device(scores: Scores, k: int, allowed: Allowed, device: str) -> Ran
     Raises
     ------
     ValueError
-        If a score is not a number.
+        If a score is not a number, or the device does not exist.
     torch.OutOfMemoryError
         If the memory of the device is not enough.
     """
-    where = torch.device(device)
+    where = _check_device(device)
     try:
         with torch.no_grad(), torch.autocast(where.type, enabled=False):
             return _rank(scores, k, allowed, where)
@@ -67,6 +67,22 @@ def rank_on_device(scores: Scores, k: int, allowed: Allowed, device: str) -> Ran
             f"the memory of {device} was not enough to rank {scores.shape[1]} items: set "
             "device='cpu' by set_params, or free memory of the device"
         ) from error
+
+
+def _check_device(device: Any) -> torch.device:
+    try:
+        where = torch.device(device)
+    except (RuntimeError, TypeError):
+        where = None
+    n_devices = torch.cuda.device_count()
+    if where is None or not (
+        where.type == "cpu" or (where.type == "cuda" and (where.index or 0) < n_devices)
+    ):
+        raise ValueError(
+            f"device must be 'cpu' or a device of CUDA, of which torch sees {n_devices}, such as "
+            f"'cuda:0'; got {device!r}. None ranks on the CPU without torch"
+        )
+    return where
 
 
 def _rank(scores: Scores, k: int, allowed: Allowed, device: torch.device) -> Ranking:
@@ -336,7 +352,7 @@ def _forget(key: tuple[int, str], copies: _Copies, reference: weakref.ref[Any]) 
 
 def unit_rows_on_device(vectors: Any, device: str) -> Any:
     """Scale the rows of an array to length one on a device; rows of zeros stay zero."""
-    rows = on_device(vectors, torch.device(device))
+    rows = on_device(vectors, _check_device(device))
     peak = rows.abs().amax(dim=1, keepdim=True)
     rows = rows / torch.where(peak > 0, peak, 1)
     return rows / torch.where(peak > 0, rows.norm(dim=1, keepdim=True), 1)

@@ -192,3 +192,13 @@ def test_the_cpu_ranks_where_there_is_no_device(monkeypatch):
 def test_a_fork_ranks_on_the_cpu(cuda, monkeypatch):
     monkeypatch.setattr("recsk.ranking.devices.in_fork", lambda: True)
     assert ranking_device("cuda") is None
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "meta", "gpu", 1.5, "cuda:x"])
+@pytest.mark.parametrize(
+    "ask",
+    [lambda **o: top_k([[1.0]], [[1.0]], 1, **o), lambda **o: similar([[1.0], [1.0]], [0], 1, **o)],
+)
+def test_a_device_that_does_not_exist_is_refused(ask, device):
+    with pytest.raises(ValueError, match="device must be 'cpu' or a device of CUDA"):
+        ask(device=device)
