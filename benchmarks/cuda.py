@@ -56,7 +56,7 @@ LARGEST_DIFFERENCE, LEAST_OVERLAP = 1e-3, 0.99
 WAITS = ("StreamSynchronize", "DeviceSynchronize", "EventSynchronize")
 
 
-def pack(folder: Path, python: str) -> None:
+def pack(folder: Path, python: str, packages: list[str]) -> None:
     """Put wheels and data into a folder that a bare machine can use."""
     wheels, data = folder / "wheels", folder / "data"
     for path in (wheels, data):
@@ -64,7 +64,7 @@ def pack(folder: Path, python: str) -> None:
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
     target = ["--python-version", python, "--platform", "manylinux2014_x86_64"]
     target += ["--platform", "manylinux_2_28_x86_64", "--dest", str(wheels)]
-    subprocess.run([*command, *target, *PACKAGES], check=True)
+    subprocess.run([*command, *target, *packages], check=True)
     source = Path(os.environ.get("RECSK_DATA", ROOT.parent / "shared" / "data"))
     for name in DATA:
         shutil.copy(source / f"{name}.npz", data)
@@ -427,6 +427,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--pack", type=Path, metavar="FOLDER", help="only fill this folder")
     parser.add_argument("--python", default="3.12", help="version of the bare machine")
+    parser.add_argument("--packages", nargs="+", default=list(PACKAGES), help="those to carry")
     parser.add_argument("--carried", type=Path, metavar="FOLDER", help="what --pack has filled")
     parser.add_argument(
         "--json",
@@ -440,7 +441,7 @@ def parse(words: list[str] | None) -> argparse.Namespace:
 def main(words: list[str] | None = None) -> int:
     args = parse(words)
     if args.pack:
-        pack(args.pack, args.python)
+        pack(args.pack, args.python, args.packages)
         return 0
     if args.carried:
         given = sys.argv[1:] if words is None else words
