@@ -286,11 +286,16 @@ class _ItemToItem:
         products = self.values.index_select(0, place) * weight.index_select(0, pair)
         item = self.indices.index_select(0, place).to(torch.int64)
         flat = row_of.index_select(0, pair) * self.n_items + item
-        # Sums in the order of the histories, the same each time; `index_add_` has no order.
-        sums: torch.Tensor = torch.ops.aten.embedding_dense_backward(
-            products[:, None], flat, n_rows * self.n_items, -1, False
-        )
-        return sums.view(n_rows, self.n_items)
+        return _sums(products, flat, n_rows * self.n_items).view(n_rows, self.n_items)
+
+
+def _sums(values: torch.Tensor, ids: torch.Tensor, n: int) -> torch.Tensor:
+    """Sum values by id, in their order: the same sums each time."""
+    if values.device.type == "cpu":
+        return torch.zeros(n, device=values.device).index_add_(0, ids, values)
+    # On CUDA, `index_add_` has no order.
+    sums = torch.ops.aten.embedding_dense_backward(values[:, None], ids, n, -1, False)
+    return sums[:, 0]
 
 
 class _Blocks(_Scorer):
