@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.metaestimators import available_if
 
 from recsk.contract.answers import ranking_frame
-from recsk.contract.explaining import Explaining
+from recsk.contract.diversity import Diversifying
 from recsk.data.checks import check_positive_int
 from recsk.data.forms import check_no_target
 from recsk.data.interactions import Interactions
@@ -38,7 +38,7 @@ def _after_fit(*names: str) -> Callable[[Any], bool]:
     return check
 
 
-class BaseRecommender(Explaining):
+class BaseRecommender(Diversifying):
     r"""What all recommenders share: everything but what they learn.
 
     A subclass defines `learn`, which returns what scores are made of, and `encode` if it has
@@ -88,6 +88,7 @@ class BaseRecommender(Explaining):
         exclude_seen: bool = True,
         items: Any = None,
         filter_items: Any = None,
+        diversity: Any = None,
         as_frame: bool = False,
     ) -> Any:
         """Recommend the items with the highest scores.
@@ -114,6 +115,11 @@ class BaseRecommender(Explaining):
             order of `items_`.
         filter_items : array-like of labels or int, sparse matrix or boolean mask, default=None
             These items may not be recommended.
+        diversity : float or dict of str to float, default=None
+            How much the content of the items in a list should differ, from 0 to 1, in all
+            modalities together or by modality, such as ``{"image": 0.3}``. The 10 `k` best items
+            are re-ranked by maximal marginal relevance; scores stay those of the model. An item
+            without a modality is like no other. Only for models that keep features.
         as_frame : bool, default=False
             Return a long pandas frame with the columns user, item, rank (from 1) and score,
             without padding. New users have the keys of the mapping, the labels of the
@@ -122,8 +128,8 @@ class BaseRecommender(Explaining):
         Returns
         -------
         items : ndarray of shape (n, k), int64 or object
-            Best first. Where fewer than `k` are allowed, ids end in -1 and labels in None. A
-            scalar user gives (k,).
+            Best first, or with `diversity` as they are chosen. Where fewer than `k` are allowed,
+            ids end in -1 and labels in None. A scalar user gives (k,).
         scores : ndarray of shape (n, k), float32
             Their scores; -inf for padding. Popularities for users without a history.
 
@@ -149,7 +155,8 @@ class BaseRecommender(Explaining):
         n = query.seen.shape[0]
         items = self._check_item_sets(items, "items", n)
         filter_items = self._check_item_sets(filter_items, "filter_items", n)
-        ids, scores = self._rank(query.users, query.seen, k, exclude_seen, items, filter_items)
+        allowed = exclude_seen, items, filter_items
+        ids, scores = self._rank_diversely(query, k, *allowed, diversity)
         if as_frame:
             return ranking_frame(query.names, self._name_items(ids), scores)
         named = self._name_items(ids)

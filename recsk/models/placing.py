@@ -74,6 +74,11 @@ class PlacingRecommender(TrainedRecommender):
         self._content = _with_rows(known, changed, self._content_space.vectors(some))
         self._content_lengths = _with_rows(lengths, changed, self._content_space.lengths(some))
 
+    def _features_of(self, items: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float32]]:
+        if self._content_space is None:
+            return {}
+        return self._content_space.features(self._content[items], self._content_lengths[items])
+
     def _set_fitted(self, interactions: Interactions, learned: Learned) -> None:
         super()._set_fitted(interactions, learned)
         if self._content_space is None:

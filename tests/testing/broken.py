@@ -348,6 +348,13 @@ class CountsOnePartTwice(Decomposition):
         return {"vectors": vectors, "again": vectors}
 
 
+@broken("check_diverse_lists_are_of_the_items_allowed[ids]", "diversity=0.5", "the first items")
+class DiverseListsHaveSeenItems(Decomposition):
+    def recommend(self, user_ids=None, k=10, *, exclude_seen=True, diversity=None, **options):
+        options["exclude_seen"] = exclude_seen and not diversity
+        return super().recommend(user_ids, k, diversity=diversity, **options)
+
+
 @broken("check_finds_what_a_checkerboard_withholds[ids]", "checkerboard", "recommend(k=1)")
 class LearnsNothing(Decomposition):
     def learn(self, data):
