@@ -41,6 +41,15 @@ def test_quickstart_shows_what_features_are_worth(tmp_path):
     assert len(differences) == 6
     assert all(float(line[2]) < 0 and float(line[-1]) < 0.05 for line in differences)
     assert "at an edge of the grid: none" in run.stdout
+    # One recommendation is explained: its parts add up to its score.
+    (why,) = (line for line in lines if line[:1] == ["Why"])
+    parts = lines[lines.index(why) + 1]
+    assert parts[1:2] == ["picture"]
+    assert sum(float(part) for part in parts if part[0].isdigit()) == pytest.approx(
+        float(why[-2]), abs=0.02
+    )
+    # It shows progress.
+    assert "Tuning ALS" in run.stderr
     assert picture.stat().st_size > 10_000
     assert str(picture) in run.stdout
 
