@@ -171,14 +171,14 @@ class Learning(GrowingData):
         item_features: Mapping[str, Any] | None = None,
         sample_weight: npt.ArrayLike | str | None = None,
     ) -> Self:
-        """Learn on from new interactions, users and items, beside those that are known.
+        """Continue to learn, from new interactions, users and items.
 
-        Before a fit it is `fit`. A rule becomes that of a fit on all interactions so far. A network
-        makes its graphs and item-to-item weights again from all of them (MDE: for items with new
-        interactions), and trains on from its weights in a fraction of the time of a fit: on the
-        users with new interactions and some others. New users start where fold-in places them, new
-        items at their content. Other threads may recommend meanwhile: they read the model as it
-        was.
+        On an unfitted estimator it is `fit`. A rule is fitted again on all interactions so far. A
+        network rebuilds its graphs and item-to-item weights from all of them (MDE: for items with
+        new interactions). It then trains from its weights, on the users with new interactions and
+        some others, in a fraction of the time of a fit. New users start where fold-in places them,
+        new items at their content. Other threads may recommend during the call: they read the model
+        as it was.
 
         Parameters
         ----------

@@ -341,8 +341,8 @@ class BaseRecommender(Diversifying):
         item_ids : label, int or array-like of shape (n,)
         k : int, default=10
         items, filter_items : array-like, sparse matrix or boolean mask, default=None
-            Only these items may be found, or not these; as in `recommend`, for all of `item_ids`
-            or for each its row.
+            Only these items may be found, or not these. As in `recommend`: one set for all
+            `item_ids`, or one row for each.
 
         Returns
         -------

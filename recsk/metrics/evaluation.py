@@ -86,8 +86,8 @@ def evaluate(
     """Measure the recommendations of a fitted model on held-out interactions.
 
     Every user with a held-out item gets one list, which excludes the user's training items and
-    nothing else. A held-out item that is also in training can then not be found, which a warning
-    says.
+    nothing else. Held-out items that are also in training can then not be found: a warning counts
+    them.
 
     Parameters
     ----------

@@ -31,8 +31,8 @@ class LeaveLastOut(InteractionSplitter):
     n_last : int, default=1
         Number of interactions to hold out for each user, 1 or more.
     repeats : bool, default=False
-        False: a held-out interaction is left out of the test set if the user has interacted with
-        its item in training, as lists without seen items can never hold it. True: it is tested.
+        False: the test set leaves out interactions whose user has interacted with the item in
+        training, because lists exclude seen items. True: they are tested.
         See :doc:`/guide/splitting`.
 
     Notes
@@ -90,8 +90,8 @@ class TemporalSplit(InteractionSplitter):
     test_size : float, default=0.2
         Share of all interactions in each test set, with ``n_splits * test_size < 1``.
     repeats : bool, default=False
-        False: a held-out interaction is left out of the test set if the user has interacted with
-        its item in training, as lists without seen items can never hold it. True: it is tested.
+        False: the test set leaves out interactions whose user has interacted with the item in
+        training, because lists exclude seen items. True: they are tested.
         See :doc:`/guide/splitting`.
 
     Notes

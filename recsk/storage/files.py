@@ -62,7 +62,7 @@ def save(est: Any, path: str | bytes | os.PathLike[str]) -> None:
     NotFittedError
         If `est` is not fitted.
     TypeError
-        If the class of `est` is not registered, as a subclass of a registered one is not.
+        If the class of `est` is not registered. Subclasses have to be registered too.
     ValueError
         If a file cannot hold a parameter or fitted attribute. The message names it, and nothing
         is written.

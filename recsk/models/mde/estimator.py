@@ -28,9 +28,9 @@ class MDERecommender(MDESteps):
     interactions, then on a graph of users with common items and, for each modality, on a graph of
     similar items. Every user and item has a preference for the modalities. The preference weighs
     the modalities in the fused vector that scores items. It also sets how strongly the modalities
-    of this user or item are pushed apart (difference) or pulled together (alignment). What items
-    say about each other by occurring in the same histories, no short vector can hold: a sparse
-    regression on co-occurring items adds it to the scores.
+    of this user or item are pushed apart (difference) or pulled together (alignment). A sparse
+    regression on co-occurring items is added to the scores: short vectors cannot hold which single
+    items occur together.
 
     .. math:: s_{ui} = \cos(x_u, x_i) + \frac{c}{\sqrt{|H_u|}} \sum_{j \in H_u} B_{ji}
 
