@@ -19,6 +19,7 @@ extensions = [
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
+    "cards",
     "mathml",
     "quick_examples",
     "repository_links",

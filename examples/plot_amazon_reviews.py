@@ -1,12 +1,11 @@
 """
-Amazon Reviews 2023: next purchases from texts
+Sequential recommendation: Amazon Reviews 2023
 ==============================================
 
-Product pages have titles and descriptions, and a shop has orders in time. Here texts become
-features by tf-idf and a truncated SVD, which needs no download; vectors of a language model go in
-the same way. Set ``RECSK_AMAZON_RATINGS`` and ``RECSK_AMAZON_METADATA`` to the two files of a
-category from https://amazon-reviews-2023.github.io to run on real reviews (start with a small
-category); otherwise this example makes texts and purchases of its own, and says so.
+Titles and descriptions of products become features: tf-idf, then a truncated SVD. That needs no
+download; vectors of a language model go in the same way. Set ``RECSK_AMAZON_RATINGS`` and
+``RECSK_AMAZON_METADATA`` to the two files of a category from https://amazon-reviews-2023.github.io
+to run on real reviews. Otherwise the example makes synthetic texts and purchases.
 """
 
 import os
@@ -36,11 +35,11 @@ TOPICS = """
 """
 
 # %%
-# Read, or make
+# Read the data
 # -------------
 #
-# The synthetic products have a strength in each of eight topics, and words drawn by it. A fifth of
-# them have no description, as on real product pages.
+# Synthetic products have a strength in each of eight topics, and words drawn by it. A fifth of them
+# have no description, as on real product pages.
 
 
 def synthetic():
@@ -87,12 +86,12 @@ print(f"its description: {data.descriptions[described][:75]}")
 # Texts to features
 # -----------------
 #
-# One modality for titles and one for descriptions. A product without a text gets a row of NaN,
-# which says so; a row of zeros would make all such products alike.
+# Titles are one modality, descriptions another. A product without a text gets a row of NaN: it
+# lacks the modality. A row of zeros would make all such products alike.
 #
-# The vocabulary is made from all products, those nobody bought included. This is no leak: texts are
-# there before the first purchase. Text of *reviews* would be one, since a review is written by
-# somebody who bought.
+# The vocabulary is made from all products, also those without purchases. This is no leak: product
+# texts exist before the first purchase. Texts of *reviews* would be a leak, because buyers write
+# them.
 
 
 def encode(texts):
@@ -113,10 +112,10 @@ for name, values in features.items():
     print(f"{name}: {values.shape}, {np.isnan(values[:, 0]).mean():.0%} without")
 
 # %%
-# The next purchase
-# -----------------
+# Split
+# -----
 #
-# Everybody's last purchase is held out.
+# The last purchase of each user is held out.
 
 train, last = next(LeaveLastOut().split(X))
 train, last = X[train], X[last]
@@ -135,15 +134,15 @@ for name, model in models.items():
     print(f"{name:20s} kept epoch {model.best_iter_} of {model.n_iter_}")
 
 # %%
-# Who gains
-# ---------
+# Which items gain
+# ----------------
 #
-# With one held-out item each, recall@10 is the share of users who find it in the first ten. We look
-# at it by how often the item was bought in training.
+# With one held-out item for each user, recall@10 is the share of users who find it in the first
+# ten. We group it by the number of purchases in training.
 #
-# On the synthetic data texts help a little on the whole, and it is items bought often that they
-# find more of; of those bought once or twice ids find more. Items that nobody bought in training
-# are found by their texts alone, and hardly ever: those that people know stand before them.
+# On the synthetic data, texts help a little in total, and most for frequently bought items. For
+# items bought once or twice, ids alone find more. Items without purchases are found by their texts
+# alone, and rarely: known items rank above them.
 
 bought = np.bincount(train.item, minlength=X.n_items)
 ranges = ((0, 0), (1, 2), (3, 5), (6, 10), (11, bought.max()))
@@ -175,7 +174,7 @@ colours = {
     "SASRec (ids alone)": "#E69F00",
     "MDSRec (with texts)": "#0072B2",
 }
-figure, ax = plt.subplots(figsize=(8, 4), layout="constrained")
+_, ax = plt.subplots(figsize=(5.4, 3.7), layout="constrained")
 for place, (name, colour) in enumerate(colours.items()):
     shares = [found[name][group].mean() for _, _, group in groups]
     x = np.arange(len(groups)) + 0.27 * (place - 1)
@@ -185,7 +184,7 @@ for place, (name, colour) in enumerate(colours.items()):
     for group, share in zip(names, shares, strict=True):
         print(f"{name:20s} item bought {group} times in training: {share:.3f}")
 ax.set_xticks(range(len(groups)), labels)
-ax.set(xlabel="purchases of the right item in training (users)", ylabel="recall@10")
+ax.set(xlabel="purchases of the item in training (users)", ylabel="recall@10")
 ax.set_title(f"Next purchase found. {source}")
 ax.legend(frameon=False, loc="upper left")
 ax.margins(y=0.2)

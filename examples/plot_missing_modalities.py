@@ -1,11 +1,10 @@
 """
-Items that lack a modality
-==========================
+Missing modalities
+==================
 
-Half of the items have no picture yet: what is that to cost? A row of NaN in ``item_features`` says
-that an item lacks a modality. Here we take away the pictures of more and more items, and see how
-well recommendations do, beside two ways out that people often take: to fill the gaps with zeros,
-and to give up the modality.
+Half of the items have no picture: what does that cost? A row of NaN in ``item_features`` means that
+an item lacks a modality. We remove the pictures of more and more items, and compare rows of NaN
+with two other ways: rows of zeros, and no pictures at all.
 """
 
 import os
@@ -23,11 +22,11 @@ n_users, n_items, max_epochs = (150, 120, 3) if QUICK else (700, 800, 15)
 shares = (0.0, 0.5, 0.9) if QUICK else (0.0, 0.2, 0.4, 0.6, 0.8, 0.95)
 
 # %%
-# Data and a fixed order of loss
-# ------------------------------
+# Data
+# ----
 #
-# One random order decides whose pictures go first, so that what is missing at 20 % is missing at
-# 40 % too, and the curve is not moved by the draw.
+# One random order decides whose pictures are removed first. So the items without a picture at 20 %
+# have none at 40 % either, and the curve does not depend on the draw.
 
 data = make_multimodal(
     n_users=n_users, n_items=n_items, modalities=("picture", "text"), random_state=0
@@ -46,12 +45,11 @@ def recall(item_features):
 
 
 # %%
-# Take pictures away
-# ------------------
+# Remove pictures
+# ---------------
 #
-# Pictures whose mean is far from zero make the zeros worse: they then say something definite, and
-# the same of all items that lack a picture. We shift them by 3, as raw features are often not
-# centred (outputs of ReLU layers are never negative).
+# Raw features are often not centred (outputs of ReLU layers are never negative), so we shift the
+# pictures by 3. Zeros then mean something definite, and the same for all items without a picture.
 
 picture, text = data.item_features["picture"] + 3, data.item_features["text"]
 as_nan, as_zero = [], []
@@ -69,12 +67,12 @@ text_alone, ids_alone = recall({"text": text}), recall(None)
 print(f"text alone {text_alone:.4f}, no features at all {ids_alone:.4f}")
 
 # %%
-# The more pictures are gone, the less there is to know, and rows of NaN never do worse than to
-# leave pictures out. Zeros do worse than NaN until nearly all pictures are gone: they make items
-# alike that have nothing in common but a gap. This is one draw of data and of lost pictures, so
-# that the last hundredth of recall means nothing.
+# With fewer pictures, recall falls. Rows of NaN are never worse than no pictures at all. Zeros are
+# worse than NaN until nearly all pictures are gone: they make items similar that share nothing but
+# a gap. This is one draw of data and of lost pictures, so the last hundredth of recall means
+# nothing.
 
-figure, ax = plt.subplots(figsize=(7, 4), layout="constrained")
+_, ax = plt.subplots(figsize=(5.4, 3.7), layout="constrained")
 ax.plot(shares, as_nan, color="#0072B2", marker="o", label="rows of NaN")
 ax.plot(shares, as_zero, color="#E69F00", marker="^", label="rows of zeros")
 for value, name in ((text_alone, "text alone"), (ids_alone, "no features")):

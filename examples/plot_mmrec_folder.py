@@ -1,11 +1,11 @@
 """
-A dataset folder of MMRec
-=========================
+Dataset folders of MMRec
+========================
 
-Many data sets of multimodal recommendation are handed on as folders in the form of MMRec: one table
-of interactions with a fixed split, and one array per modality.
-:func:`~recsk.datasets.load_mmrec` reads them. Set ``RECSK_MMREC`` to such a folder to run on
-it; otherwise this example writes a small one from synthetic data and reads it back.
+Many multimodal data sets come as folders in the form of MMRec: a table of interactions with a fixed
+split, and one array for each modality. :func:`~recsk.datasets.load_mmrec` reads them. Set
+``RECSK_MMREC`` to such a folder to run on it. Otherwise the example writes a small one from
+synthetic data and reads it back.
 """
 
 import os
@@ -24,12 +24,12 @@ QUICK = os.environ.get("RECSK_EXAMPLES") == "quick"
 n_users, n_items, max_epochs = (150, 120, 3) if QUICK else (1200, 1500, 100)
 
 # %%
-# What is in a folder
-# -------------------
+# The files of a folder
+# ---------------------
 #
-# ``NAME.inter`` has a line per interaction, with a label that says which part it belongs to: 0 for
-# training, 1 for validation, 2 for test. Row *i* of ``image_feat.npy`` and of ``text_feat.npy`` is
-# item *i*. To write one's own data in this form takes a few lines.
+# ``NAME.inter`` has one line for each interaction, with a label: 0 for training, 1 for validation,
+# 2 for test. Row *i* of ``image_feat.npy`` and of ``text_feat.npy`` is item *i*. A few lines write
+# your own data in this form.
 
 
 def write_folder(folder):
@@ -60,13 +60,13 @@ print(f"training {len(data.train)}, validation {len(data.valid)}, test {len(data
 print({name: values.shape for name, values in data.item_features.items()})
 
 # %%
-# Fit on one part, stop by another, test on the third
-# ---------------------------------------------------
+# Fit with early stopping
+# -----------------------
 #
-# ``eval_set`` gives the validation part to early stopping, in place of a share of the training
-# interactions. To give it the test part instead would choose the epoch by the answers.
+# ``eval_set`` passes the validation part to early stopping, in place of a share of the training
+# interactions. The test part must not be used here: it would choose the epoch.
 #
-# Without features the same estimator is close to LightGCN, which knows ids alone.
+# Without features the same estimator is close to LightGCN, which uses ids alone.
 
 models = {}
 for name, features in (("ids alone", None), ("with features", data.item_features)):
@@ -78,12 +78,12 @@ for name, features in (("ids alone", None), ("with features", data.item_features
     print(f"{name}: kept epoch {model.best_iter_} of {model.n_iter_}")
 
 # %%
-# The test part
-# -------------
+# Test
+# ----
 #
-# As in MMRec, only training interactions are masked: what is in the validation part competes with
-# what is in the test part, for the model was not told of it. Figures of programs that mask both are
-# a little higher, and not to be compared with these.
+# As in MMRec, only training interactions are masked: items of the validation part compete with
+# those of the test part. Programs that mask both report slightly higher figures, which cannot be
+# compared with these.
 
 results = {}
 for name, model in models.items():
@@ -92,12 +92,14 @@ for name, model in models.items():
     print(f"{name:14s} {figures}")
 
 # %%
-# On the synthetic data features are worth much: there are seven training interactions per user and
-# fewer per item, and they show in fewer epochs, too. One run on one split is no benchmark, though:
-# repeat it with several values of `random_state` before you believe a small difference.
+# On the synthetic data features help much, because users and items have few interactions. One run
+# on one split is no benchmark: repeat it with several values of `random_state` before you trust a
+# small difference.
 
+# sphinx_gallery_thumbnail_number = 2
 colours = dict(zip(models, ("#E69F00", "#0072B2"), strict=True))
-figure, (curve, bars) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+_, curve = plt.subplots(figsize=(5.4, 3.7), layout="constrained")
+_, bars = plt.subplots(figsize=(5.4, 3.7), layout="constrained")
 for place, (name, model) in enumerate(models.items()):
     epochs = np.arange(1, model.n_iter_ + 1)
     curve.plot(epochs, model.validation_curve_, color=colours[name], label=name)

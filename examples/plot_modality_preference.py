@@ -1,11 +1,11 @@
 """
-Who listens to which modality
+Modality preferences of users
 =============================
 
-Some people buy by the picture, others read the text. :class:`~recsk.MDERecommender` learns a weight
-of every modality for every user. Are these weights what moves the users? Real data has no answer
-to compare with; :func:`~recsk.datasets.make_multimodal` has, since it draws how much of a user's
-choice follows each modality.
+Some users choose by the picture, others by the text. :class:`~recsk.MDERecommender` learns a weight
+of each modality for each user. Are these weights right? Real data has no answer.
+:func:`~recsk.datasets.make_multimodal` has one: it draws how much the choices of a user depend on
+each modality.
 """
 
 import os
@@ -22,12 +22,12 @@ QUICK = os.environ.get("RECSK_EXAMPLES") == "quick"
 n_users, n_items, max_epochs = (200, 200, 5) if QUICK else (1000, 1000, 25)
 
 # %%
-# Users of all kinds
-# ------------------
+# Data
+# ----
 #
-# The true preferences come from a Dirichlet distribution: with a `concentration` of 0.5 most users
-# look at one modality much more than at the other. The modalities are to tell different things
-# (`correlation`): where both say the same, nobody can know which one a user followed.
+# The true preferences come from a Dirichlet distribution. With a `concentration` of 0.5 most users
+# depend on one modality much more than on the other. `correlation` is low: if both modalities show
+# the same, nobody can tell which one a user followed.
 
 data = make_multimodal(
     n_users=n_users,
@@ -41,14 +41,13 @@ data = make_multimodal(
 true = data.user_preference[:, 0]
 
 # %%
-# Which settings find them
-# ------------------------
+# Which settings find the preferences
+# -----------------------------------
 #
-# A weight can only be told where the ranking loss depends on it user by user. With
-# ``fusion="concat"``, the default, the score is the sum of what each modality says, weighted by how
-# much user and item listen to it. With ``fusion="sum"`` the vectors of both modalities are mixed
-# before they are compared, so that a weight changes what *both* say. The learning rate decides how
-# far the weights get from the even ones that they start from.
+# With ``fusion="concat"``, the default, a score is a sum over the modalities, weighted by the
+# preferences of user and item. With ``fusion="sum"`` the vectors of both modalities are mixed
+# before they are compared, so that a weight changes the effect of *both*. The learning rate decides
+# how far weights get from the equal ones that they start with.
 
 settings = {
     "the defaults": {},
@@ -65,24 +64,24 @@ for name, setting in settings.items():
 print(f"  {'(the truth)':34s} {1:.2f}   {true.std():.3f}")
 
 # %%
-# The defaults find the order of the users. A small learning rate hardly moves the weights from one
+# The defaults find the order of the users. With a small learning rate the weights stay near one
 # half. With ``fusion="sum"`` much of the order is lost.
 #
 # The learned weights
 # -------------------
 #
-# :class:`~recsk.plotting.PreferenceDisplay` shows how the weights spread over users and items.
+# :class:`~recsk.plotting.PreferenceDisplay` shows the distribution of the weights of users and
+# items.
 
 model = models["the defaults"]
 PreferenceDisplay.from_estimator(model)
 
 # %%
-# Against the truth
-# -----------------
+# Compared with the truth
+# -----------------------
 #
-# The order of the users is right, the size of the weights is not: they stay nearer to one half than
-# the true ones. Use them to sort and compare people, not as shares of their decisions. And of
-# somebody who took few items not much can be known.
+# The order of the users is right, but the weights are too close to one half. Use them to sort and
+# compare users, not as shares of their decisions. Users with few interactions are uncertain.
 
 weight = model.user_preference_[:, 0]
 length = np.bincount(data.interactions.user, minlength=n_users)
@@ -94,14 +93,16 @@ names = [f"{length[group].min()} to {length[group].max()}" for group in groups]
 for name, value in zip(names, found, strict=True):
     print(f"users with {name} items: rank correlation {value:.2f}")
 
-figure, (ax, bars) = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained", width_ratios=(3, 2))
+# sphinx_gallery_thumbnail_number = 2
+_, ax = plt.subplots(figsize=(5.4, 3.7), layout="constrained")
+_, bars = plt.subplots(figsize=(5.4, 3.7), layout="constrained")
 ax.scatter(true, weight, s=9, color="#0072B2", alpha=0.5, linewidths=0)
 ax.plot([0, 1], [0, 1], color="0.4", linestyle=":")
 ax.text(0.84, 0.9, "as large as\nthe truth", color="0.3", fontsize=9, ha="right", va="center")
 ax.set(xlabel="true weight of the picture", ylabel="learned weight", xlim=(0, 1), ylim=(0, 1))
 ax.set_title("One point is one user")
 bars.bar_label(bars.bar(names, found, color="#009E73"), fmt="%.2f", padding=2)
-bars.set(xlabel="items that the user took", ylabel="rank correlation", ylim=(0, 1.05))
+bars.set(xlabel="items in the history", ylabel="rank correlation", ylim=(0, 1.05))
 bars.set_title("By length of history")
 for each in (ax, bars):
     each.spines[["top", "right"]].set_visible(False)

@@ -1,11 +1,11 @@
 """
-MovieLens: what genres add
-==========================
+General recommendation: MovieLens and genres
+============================================
 
-The films of MovieLens are described by genres. Do they help beside what people watched, and do
-recommendations keep to the genres that people like? Set ``RECSK_MOVIELENS`` to a folder or zip from
-https://grouplens.org/datasets/movielens/ to see it on real ratings (the sizes up to ml-1m take
-minutes on a CPU); otherwise this example runs on synthetic data of that shape, and says so.
+Genres describe the films of MovieLens. Do they help beside the ratings, and do recommendations
+match the genres that users like? Set ``RECSK_MOVIELENS`` to a folder or zip from
+https://grouplens.org/datasets/movielens/ to run on real ratings (up to ml-1m it takes minutes on a
+CPU). Otherwise the example makes synthetic data of that shape.
 """
 
 import os
@@ -27,11 +27,11 @@ GENRES = (
 ).split()
 
 # %%
-# Read, or make
+# Read the data
 # -------------
 #
-# A rating is not a recommendation: somebody who gave one star has seen the film and regrets it. So
-# only ratings of 4 and more count as interactions, on real data by ``min_rating=4``.
+# A low rating is no interaction: the user has seen the film and did not like it. So only ratings of
+# 4 and more count; on real data, ``min_rating=4``.
 
 
 def synthetic():
@@ -69,12 +69,12 @@ print(f"{source}: {X.n_users} users, {X.n_items} films, {len(X)} ratings of 4 or
 print(f"half of the films have at least {np.median(np.bincount(X.item)):.0f} of them")
 
 # %%
-# The last three films
-# --------------------
+# Split
+# -----
 #
-# Everybody's last three films are held out. The times of MovieLens are those of rating, not of
-# watching: most people rate many films in one sitting, and a cut at one point in time would leave
-# few who have ratings on both sides of it.
+# The last three films of each user are held out. MovieLens has the times of rating, not of
+# watching: most users rate many films at once, so that a split at one point in time would leave few
+# users with ratings on both sides.
 
 train, test = next(LeaveLastOut(n_last=3).split(X))
 train, test = X[train], X[test]
@@ -109,8 +109,8 @@ for name, model in models.items():
     print(f"{name:16s} {figures}")
 
 # %%
-# One person's list
-# -----------------
+# The list of one user
+# --------------------
 
 
 def describe(item):
@@ -125,17 +125,17 @@ print("saw, among others:", *map(describe, train.item[train.user == user][-5:]),
 print("is recommended:", *map(describe, mde.recommend(user, k=5)[0]), sep="\n  ")
 
 # %%
-# Do lists keep to the genres of people?
-# --------------------------------------
+# Do lists match the genres of users?
+# -----------------------------------
 #
-# For each model, we compare the genres of a user's history with those of the first ten recommended:
-# the mean over users of the cosine between the two profiles. On the right are the genres of all
-# histories and of all lists together.
+# For each model, we compare the genres of a user's history with those of the first ten films: the
+# mean over users of the cosine between the two profiles. On the right are the genres of all
+# histories and of all lists.
 #
-# On the synthetic data genres add nothing to the ranking: with a dozen ratings and more for most
-# films, they are known well enough by who liked them, and three labels tell little beside that.
-# Both models give people their genres, and popularity gives everybody those of a few famous films.
-# Where films are new the answer is another one, as the example on new items shows.
+# On the synthetic data genres add nothing to the ranking: most films have a dozen ratings and more,
+# and three labels add little to that. Both models match the genres of the users; popularity
+# recommends the genres of a few popular films to all. For new films the answer is different: see
+# the example on cold items.
 
 users = np.unique(test.user)
 history = train.to_csr()[users] @ genre
@@ -150,9 +150,8 @@ for name, model in models.items():
 
 colours = dict(zip(models, ("#999999", "#E69F00", "#0072B2"), strict=True))
 markers = dict(zip(models, "s^o", strict=True))
-figure, (bars, dots) = plt.subplots(
-    1, 2, figsize=(10, 5), layout="constrained", width_ratios=(1, 1)
-)
+_, bars = plt.subplots(figsize=(5.4, 3.7), layout="constrained")
+_, dots = plt.subplots(figsize=(5.4, 4.4), layout="constrained")
 shown = ["recall@10", "recall@20", "ndcg@20"]
 for place, (name, values) in enumerate(results.items()):
     x = np.arange(len(shown)) + 0.27 * (place - 1)

@@ -1,11 +1,10 @@
 """
-Items nobody has taken yet
-==========================
+Cold items: recommend what nobody has clicked
+=============================================
 
-A shop gets new items every day, and a model that knows items by their clicks cannot say anything
-about them. Their pictures and texts are there from the first hour, though. Here a sixth of the
-catalogue is held out whole: no interaction with these items is in training, and the question is who
-will take them.
+A shop gets new items every day. Models of clicks know nothing about them, but their pictures and
+texts are there from the first hour. Here a sixth of the catalogue is held out: training has no
+interaction with these items. Which users will choose them?
 """
 
 import os
@@ -23,13 +22,12 @@ QUICK = os.environ.get("RECSK_EXAMPLES") == "quick"
 n_users, n_items, max_epochs = (200, 300, 5) if QUICK else (1000, 1500, 30)
 
 # %%
-# Hold items out, not interactions
-# --------------------------------
+# Hold out items
+# --------------
 #
-# A random split of the interactions leaves nearly every item in training, and says nothing about
-# new ones. :class:`~recsk.model_selection.PredefinedInteractionSplit` splits by a label of each
-# interaction: here 0, to be tested, for all interactions with an item that is to be new, and -1,
-# for training, elsewhere.
+# A random split of the interactions leaves nearly every item in training, and measures nothing
+# about new ones. :class:`~recsk.model_selection.PredefinedInteractionSplit` splits by a label of
+# each interaction: 0 (test) for all interactions with a new item, -1 (training) for the others.
 
 data = make_multimodal(n_users=n_users, n_items=n_items, interactions_per_user=20, random_state=0)
 X = data.interactions
@@ -42,18 +40,17 @@ print(f"{len(train)} interactions with {n_items - len(new)} items to learn from"
 print(f"{len(test)} interactions with {len(new)} new items to foresee")
 
 # %%
-# Four ways to rank them
-# ----------------------
+# Four rankings
+# -------------
 #
-# - Popularity: all new items have a count of zero, so that their order is arbitrary, the same for
-#   everybody, and near chance save for the luck of which come first. (Counts
-#   taken from all of ``X`` would leak what is to be foreseen; this is an easy mistake to make.)
-# - Content kNN: the cosine between an item's features and the mean features of what the user took,
-#   modality by modality.
-# - :class:`~recsk.MDERecommender`: learns from the clicks which features matter, and to whom. By
-#   default an item that somebody took also has a learned vector of its own; new items get the
-#   vector that their content predicts, on a scale at which they are listed as often as others.
-# - The same with ``id_embedding="none"``: features alone stand for all items, old and new.
+# - Popularity: all new items have a count of zero, so their order is arbitrary. (Counts from all of
+#   ``X`` would be a leak.)
+# - Content kNN: the cosine of an item's features with the mean features of the history, for each
+#   modality.
+# - :class:`~recsk.MDERecommender` learns which features matter to which user. Known items also have
+#   a learned vector. New items get a vector predicted from content, on a scale at which they are
+#   recommended as often as known items.
+# - The same with ``id_embedding="none"``: features alone, for all items.
 
 
 class Scores:
@@ -84,11 +81,11 @@ for name, id_embedding in (("MDE", "add"), ("MDE without ids", "none")):
     rankings[name] = model.user_embedding_ @ model.item_embedding_.T
 
 # %%
-# New among new, and new among all
-# --------------------------------
+# Among new items, and among all
+# ------------------------------
 #
-# A page of new items ranks these alone; ``model.recommend(..., items=new)`` does it. On the front
-# page they compete with everything that the users have not seen.
+# A page of new items ranks these alone: ``model.recommend(..., items=new)``. On the front page they
+# compete with all unseen items.
 
 cutoffs = (1, 5, 10, 20, 30, 40, 50)
 among_new, among_all = {}, {}
@@ -107,13 +104,12 @@ print(f"{'Chance':16s} recall@20 among the new items {20 / len(new):.3f}")
 print(f"{len(new) / n_items:.0%} of the catalogue are new")
 
 # %%
-# Among new items, features find about seven times as many as chance does, and MDE more than content
-# kNN, which takes all features for equally important.
+# Among new items, features find about seven times as many as chance, and MDE finds more than
+# content kNN, which treats all features as equally important.
 #
-# Where all items compete, MDE finds more of the new ones than content kNN, with and without ids.
-# Look at how many new items are on the lists before calling a model the better one: to list more of
-# them is to find more of them, and a ranking of new items alone would look best of all.
-# Recall of new items tells what it costs to rank old and new ones together, not how good the whole
+# Among all items, MDE finds more new items than content kNN, with and without ids. Check how many
+# new items the lists contain before you call a model better: a list with more new items finds more
+# of them. Recall of new items shows what competition with known items costs, not how good the whole
 # list is.
 
 colours = {
@@ -123,7 +119,8 @@ colours = {
     "MDE without ids": "#009E73",
 }
 markers = {"Popularity": "s", "Content kNN": "^", "MDE": "o", "MDE without ids": "D"}
-figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), layout="constrained", sharex=True)
+# sphinx_gallery_thumbnail_number = 2
+axes = [plt.subplots(figsize=(5.4, 3.7), layout="constrained")[1] for _ in range(2)]
 for ax, measured, title in (
     (axes[0], among_new, "Only new items are ranked"),
     (axes[1], among_all, "All items compete"),
@@ -131,9 +128,11 @@ for ax, measured, title in (
     for name, values in measured.items():
         recalls = [values[f"recall@{k}"] for k in cutoffs]
         ax.plot(cutoffs, recalls, color=colours[name], marker=markers[name], label=name)
-    ax.set(title=title, xlabel="length k of the list", ylim=(0, None))
+    if measured is among_new:
+        ax.axline((0, 0), slope=1 / len(new), color="0.4", linestyle=":", label="chance")
+    ax.set(
+        title=title, xlabel="length k of the list", ylabel="recall@k of new items", ylim=(0, None)
+    )
+    ax.legend(frameon=False)
     ax.spines[["top", "right"]].set_visible(False)
-axes[0].axline((0, 0), slope=1 / len(new), color="0.4", linestyle=":", label="chance")
-axes[0].set_ylabel("recall@k of new items (mean over users)")
-axes[0].legend(frameon=False)
 plt.show()

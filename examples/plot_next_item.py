@@ -1,11 +1,10 @@
 """
-What comes next
-===============
+Sequential recommendation: the next item of a session
+=====================================================
 
-In a session, what comes next depends on what came last. :class:`~recsk.MDSRecRecommender` reads
-histories in their order, and sees what the items are. Without features the same estimator is
-SASRec, which knows items by their ids alone. Both are asked about sessions that were not in
-training.
+In a session, the next item depends on the last ones. :class:`~recsk.MDSRecRecommender` reads
+histories in order, and the features of the items. Without features the same estimator is SASRec,
+which uses ids alone. Both continue sessions that were not in training.
 """
 
 import os
@@ -23,11 +22,11 @@ QUICK = os.environ.get("RECSK_EXAMPLES") == "quick"
 n_users, n_items, max_epochs = (150, 100, 2) if QUICK else (2000, 800, 60)
 
 # %%
-# Sessions
-# --------
+# Data
+# ----
 #
-# With ``sequential=0.7`` seven of ten steps go to one of the five items most like the last one; the
-# others follow the user's taste.
+# With ``sequential=0.7``, seven of ten steps go to one of the five items that are most similar to
+# the last one. The others follow the taste of the user.
 
 data = make_multimodal(n_users=n_users, n_items=n_items, sequential=0.7, random_state=0)
 X = data.interactions
@@ -37,9 +36,9 @@ print(X)
 # Hold out whole sessions
 # -----------------------
 #
-# Two fifths of the users are left out of training altogether. They are the visitors of tomorrow:
-# all but the last item of each of their sessions is what the site has seen, the last is what it
-# should have shown. The model is not fitted again for them.
+# Two fifths of the users are not in training: they are the visitors of tomorrow. All items of their
+# sessions but the last are the history, and the last one is the answer. The model is not fitted
+# again.
 
 visitor = X.user >= n_users * 3 // 5
 train = X[~visitor]
@@ -49,11 +48,11 @@ last = np.array([session[-1] for session in sessions])
 print(f"{len(train)} interactions in training, {len(sessions)} sessions to continue")
 
 # %%
-# With features and without
-# -------------------------
+# Fit with and without features
+# -----------------------------
 #
-# Each fit holds the last items of some users of training out and stops when it foresees these no
-# better. That happens inside of ``train``: stopping by the sessions we test on would be a leak.
+# Each fit holds out the last items of some training users for early stopping. Stopping by the test
+# sessions would be a leak.
 
 parameters = {
     "n_factors": 32,
@@ -76,8 +75,8 @@ LossCurveDisplay.from_estimator(models["MDSRec (with features)"])
 # How often the next item is found
 # --------------------------------
 #
-# ``recommend(user_items=...)`` continues any history, oldest item first, and leaves out what it
-# holds. Beside it is what is popular, with the same items left out.
+# ``recommend(user_items=...)`` continues any history, oldest item first, and leaves out its items.
+# Popular items are the baseline, with the same items left out.
 
 truth = csr_array((np.ones(len(last)), (np.arange(len(last)), last)), shape=(len(last), n_items))
 famous = np.argsort(-np.bincount(train.item, minlength=n_items), kind="stable")
@@ -92,15 +91,17 @@ for name, ids in lists.items():
 
 # %%
 # With features the model finds more of the next items in the first ten and twenty. At the top of
-# the list ids do as well or better: any of five items may follow an item here, and content cannot
-# tell which of them it is going to be.
+# the list ids are as good or better: any of five items may follow an item here, and content cannot
+# tell which.
 
 colours = dict(zip(lists, ("#999999", "#E69F00", "#0072B2"), strict=True))
-figure, (curve, bars) = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
+# sphinx_gallery_thumbnail_number = 3
+_, curve = plt.subplots(figsize=(5.4, 3.7), layout="constrained")
+_, bars = plt.subplots(figsize=(5.4, 3.7), layout="constrained")
 for name, model in models.items():
     epochs = np.arange(1, model.n_iter_ + 1)
     curve.plot(epochs, model.validation_curve_, color=colours[name], marker=".", label=name)
-curve.set(xlabel="epoch", ylabel="validation NDCG@10", title="While they learn")
+curve.set(xlabel="epoch", ylabel="validation NDCG@10", title="Validation")
 curve.xaxis.get_major_locator().set_params(integer=True)
 curve.legend(frameon=False)
 cutoffs = (1, 5, 10, 20)

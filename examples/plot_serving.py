@@ -1,10 +1,10 @@
 """
-Save, load and serve
-====================
+Serving: save, load, approximate search
+=======================================
 
-A model is fitted in one place and answers in another: for users it knows, for users it has never
-seen, and fast. This example goes all the way. It needs the extras ``safe`` (safetensors) and
-``ann`` (faiss): ``python -m pip install safetensors faiss-cpu``.
+Fit in one place, answer in another: for known users, for new users, and fast. This example needs
+the extras ``safe`` (safetensors) and ``ann`` (faiss): ``python -m pip install safetensors
+faiss-cpu``.
 """
 
 import os
@@ -30,7 +30,7 @@ n_users, n_items, max_epochs, n_calls = (150, 500, 2, 20) if QUICK else (1000, 2
 # Fit
 # ---
 #
-# Users from number `n_known` on are kept out of training: they come to the site after the fit.
+# Users from number `n_known` on are not in training: they arrive after the fit.
 
 data = make_multimodal(n_users=n_users, n_items=n_items, interactions_per_user=20, random_state=0)
 X = data.interactions
@@ -45,9 +45,8 @@ model.fit(train, item_features=data.item_features)
 # Save
 # ----
 #
-# `recsk.save` writes arrays and JSON, and reading them runs no code. joblib keeps any Python
-# object, such as a whole search; loading such a file runs whatever code is in it, so that it is for
-# your own files only.
+# `recsk.save` writes arrays and JSON; reading them runs no code. joblib keeps any Python object,
+# such as a whole search. Loading such a file can run any code: use it for your own files only.
 
 folder = tempfile.TemporaryDirectory()
 safe, pickled = Path(folder.name, "model.recsk"), Path(folder.name, "model.joblib")
@@ -62,12 +61,12 @@ assert (joblib.load(pickled).recommend([0, 1])[0] == model.recommend([0, 1])[0])
 folder.cleanup()
 
 # %%
-# Users it has never seen
-# -----------------------
+# New users
+# ---------
 #
-# They bring their histories, which are folded in without a fit. What a history holds is left out of
-# the list, as ``exclude_seen`` is on by default. The list for an empty history is the same for all
-# and cannot know what each of them has seen: to be fair, we leave that out of it ourselves.
+# Histories of new users are folded in without a fit. Items of the history are not recommended
+# (``exclude_seen``). The list for an empty history is the same for all users and cannot leave out
+# what each has seen, so we remove seen items from it ourselves.
 
 known = evaluate(served, later[later.user < n_known], metrics="ndcg", k=20)["ndcg@20"]
 new_users = np.arange(n_known, n_users)
@@ -80,13 +79,13 @@ print(f"NDCG@20 of users never seen  {ndcg_at_k(folded, truth):.4f}")
 print(f"  with the most popular items {ndcg_at_k(popular, truth):.4f}")
 
 # %%
-# An approximate index
-# --------------------
+# Approximate search
+# ------------------
 #
-# `recommend` scores all items. An index of faiss looks at a part of them only, and gives exact
-# scores of what it finds. ``ann = model.to_ann()`` makes it, and
-# ``ann.query(vectors, k=10, exclude=seen, weights=weights)`` asks it: the weights of the histories
-# are for the item-to-item part of the scores.
+# `recommend` scores all items. An index of faiss visits a part of them, and scores what it finds
+# exactly. ``ann = model.to_ann()`` makes it, and ``ann.query(vectors, k=10, exclude=seen,
+# weights=weights)`` searches: `weights` of the histories are for the item-to-item part of the
+# scores.
 
 served.to_ann().query(
     served.user_vectors([0, 1]),
@@ -96,9 +95,9 @@ served.to_ann().query(
 )
 
 # %%
-# Whether that is faster depends on the size of the catalogue. To see it here, four copies of every
-# item, each with some noise, stand in for a catalogue five times as large;
-# :class:`~recsk.ranking.ItemIndex` is what `to_ann` returns.
+# Whether that is faster depends on the size of the catalogue. Four noisy copies of every item make
+# a catalogue that is five times as large. `to_ann` returns a :class:`~recsk.ranking.ItemIndex`, as
+# used here.
 
 rng = np.random.default_rng(0)
 copies = [served.item_embedding_] + [
@@ -127,8 +126,8 @@ for size in sizes:
     print(f"{size:6d} items: exact {exact_times[-1]:.2f} ms, index {index_times[-1]:.2f} ms")
 
 # %%
-# `search_width`, 128 by default, says how many candidates a search keeps at hand: the more, the
-# slower, and the more of the exact first ten it finds.
+# `search_width` (default 128) is the number of candidates that a search keeps. More candidates are
+# slower, and find more of the exact first ten.
 
 exact, _ = top_k(vectors, items, 10)
 widths, recalls, times = [16, 32, 64, 128, 256], [], []
@@ -139,13 +138,13 @@ for ann.search_width in widths:
     print(f"search_width {ann.search_width:3d}: {recalls[-1]:.3f} found, {times[-1]:.2f} ms")
 
 # %%
-# Scoring everything takes time in proportion to the catalogue, and the index hardly more for a
-# larger one. On small catalogues it is the slower of the two: below some tens of thousands of items
-# (where exactly depends on the machine and the number of factors) there is no need for one. A
-# `search_width` of 64 finds nearly all that the exact ranking does. Measure both on vectors of your
-# own, which may be harder to tell apart than these.
+# Exact time grows in proportion to the catalogue; that of the index hardly grows. Below some tens
+# of thousands of items (depending on machine and width) the exact ranking is faster. A
+# `search_width` of 64 finds nearly all of the exact items. Measure both on your own vectors, which
+# may be harder to tell apart.
 
-figure, (by_size, by_width) = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
+_, by_size = plt.subplots(figsize=(5.4, 3.7), layout="constrained")
+_, by_width = plt.subplots(figsize=(5.4, 3.7), layout="constrained")
 by_size.loglog(sizes, exact_times, color="#D55E00", marker="s", label="exact")
 by_size.loglog(sizes, index_times, color="#0072B2", marker="o", label="index")
 by_size.set_xticks(sizes, [f"{size:,}" for size in sizes])

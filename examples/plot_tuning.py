@@ -1,10 +1,10 @@
 """
-Tuning with scikit-learn's own search
-=====================================
+Tuning with GridSearchCV
+========================
 
-:class:`~recsk.MDERecommender` has two terms beside the ranking loss: one pushes the modalities of
-a node apart (weight `alpha`), one pulls them together (`beta`). How much of each is good depends on
-the data, so we search, with :class:`~sklearn.model_selection.GridSearchCV` as it is.
+:class:`~recsk.MDERecommender` has two terms beside the ranking loss: one pushes the modalities of a
+user or item apart (weight `alpha`), the other pulls them together (`beta`). The best weights depend
+on the data. We search with :class:`~sklearn.model_selection.GridSearchCV`, as it is.
 """
 
 import os
@@ -22,11 +22,11 @@ QUICK = os.environ.get("RECSK_EXAMPLES") == "quick"
 n_users, n_items, max_epochs = (100, 100, 2) if QUICK else (600, 600, 15)
 
 # %%
-# A test part first
-# -----------------
+# Hold out a test part
+# --------------------
 #
-# What the search sees is ``train``. The test part is for one look at the end: a figure that chose
-# the parameters is too good to be true.
+# The search sees ``train`` alone. Use the test part once, at the end: a figure that chose the
+# parameters is too optimistic.
 
 data = make_multimodal(n_users=n_users, n_items=n_items, random_state=0)
 X = data.interactions
@@ -37,14 +37,14 @@ train, test = X[train], X[test]
 # The search
 # ----------
 #
-# Three things are different from a classifier's search:
+# Three things differ from a search of a classifier:
 #
-# - `cv` is a splitter of recsk, which splits interactions. scikit-learn's own would, given a
-#   matrix, split users, and a model cannot be asked about a user it has never seen. An int as
-#   `random_state` gives all candidates the same splits.
-# - `scoring` is a ranking metric. It masks what was seen in training. Without that, lists fill up
-#   with items the user has already, and all candidates look bad.
-# - The features go to ``fit``, as a dict. They belong to items, so the splits leave them whole.
+# - `cv` is a splitter of recsk: it splits interactions. Splitters of scikit-learn would split the
+#   users of a matrix, and a model cannot rank for users it has never seen. An int as `random_state`
+#   gives all candidates the same splits.
+# - `scoring` is a ranking metric, which masks seen items. Otherwise lists fill up with them, and
+#   all candidates look bad.
+# - The features go to ``fit``, as a dict. They belong to items, so that no split cuts them.
 
 weights = [0, 0.1] if QUICK else [0, 0.01, 0.1, 1]
 search = GridSearchCV(
@@ -60,27 +60,26 @@ print(f"standard deviation over the splits {results['std_test_score'][best]:.4f}
 print(f"worst candidate {results['mean_test_score'].min():.4f}")
 
 # %%
-# How much depends on what
-# ------------------------
+# Sensitivity
+# -----------
 #
-# :class:`~recsk.plotting.SensitivityDisplay` draws two parameters as a heat map, and one as a line
-# with a band of one standard deviation over the splits. The other parameter is then held at its
-# best value.
+# In :class:`~recsk.plotting.SensitivityDisplay` two parameters are a heat map. One is a line with a
+# band of one standard deviation over the splits; the other parameter then has its best value.
 #
-# On this data a large `beta` does harm, and `alpha` hardly matters. The best value is at the edge
-# of the grid: had it been clearly better, one would go on beyond it.
+# On these data a large `beta` is worse, and `alpha` makes little difference. The best value is at
+# the edge of the grid: if it were clearly better, we would extend the grid.
 
 SensitivityDisplay.from_search(search, params=["alpha", "beta"])
 SensitivityDisplay.from_search(search, params="beta")
 plt.show()
 
 # %%
-# One look at the test part
-# -------------------------
+# Test once
+# ---------
 #
-# The search refitted the best candidate on all of ``train``. Beside it is the same model without
-# the two terms. The search was won by a hair, and a hair is what is left on the test part: here the
-# plain model would do. On other data it may not.
+# The search has fitted the best candidate on all of ``train`` again. Beside it is the same model
+# without the two terms. Their difference was small in the search and is small on the test part: the
+# plain model is enough here. On other data it may not be.
 
 plain = search.estimator.set_params(alpha=0, beta=0).fit(train, item_features=data.item_features)
 for name, model in (("alpha=0, beta=0", plain), ("best of the search", search.best_estimator_)):

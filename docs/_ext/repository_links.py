@@ -1,14 +1,37 @@
-"""Links that are none on the site.
+"""Links of the pages that are other links on the site, or none.
 
-Those of the pages to folders of the repository are right for whoever reads them there; the site
-has no such folders and shows the text alone. (A file that a page links to becomes a download, and a
-link to what is not there stays a warning; both are MyST's doing.) And ndcg@10 is no address.
+Pages link to files and folders of the repository, which is right for whoever reads them there. On
+the site an example is a page of the gallery, and other folders are their text alone. (Another file
+becomes a download, and a link to what is not there stays a warning; both are MyST's doing.) And
+ndcg@10 is no address.
 """
 
 from pathlib import Path
 
 from docutils.nodes import reference
-from sphinx.addnodes import pending_xref
+from sphinx.addnodes import download_reference, pending_xref
+
+
+def lead_to_gallery(app, doctree):
+    """Lead links to examples/, and to an example in it, to the pages of the gallery."""
+    here = Path(app.env.doc2path(app.env.docname)).parent
+    examples = Path(app.srcdir).parent / "examples"
+    for node in [*doctree.findall(pending_xref), *doctree.findall(download_reference)]:
+        if node["reftype"] != "myst" or not node["reftarget"].startswith("../"):
+            continue
+        target = here.joinpath(node["reftarget"]).resolve()
+        if target == examples or target.match("examples/plot_*.py"):
+            page = "index" if target == examples else target.stem
+            link = pending_xref(
+                refdoc=app.env.docname,
+                refdomain="doc",
+                reftarget=f"auto_examples/{page}",
+                reftargetid=None,
+                reftype="myst",
+                refexplicit=True,
+            )
+            link += node.children
+            node.replace_self(link)
 
 
 def unlink_folders(app, doctree):
@@ -30,6 +53,7 @@ def unlink_metrics(app, doctree):
 
 def setup(app):
     """Come before references are resolved."""
+    app.connect("doctree-read", lead_to_gallery)
     app.connect("doctree-read", unlink_folders)
     app.connect("doctree-read", unlink_metrics)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
