@@ -43,9 +43,9 @@ def run(name):
     return vars(module)
 
 
-def test_there_is_one_tour_of_about_thirty_lines():
+def test_there_is_one_tour_of_about_fifteen_lines():
     (tour,) = blocks("README.md")
-    assert 20 <= len(tour.splitlines()) <= 40
+    assert len([line for line in tour.splitlines() if line]) <= 15
 
 
 @pytest.mark.slow
@@ -75,7 +75,7 @@ def test_code_that_is_only_shown_can_be_read_by_python(page):
 def test_the_commands_are_the_ones_that_ci_runs():
     command = "python -m pip install tox && python -m tox"
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
-    assert [line.strip() for line in lines if line.startswith("    python")] == [
+    assert [line.strip() for line in lines if line.strip().startswith(command)] == [
         f"{command} run -e demo",
         command,
     ]
@@ -87,8 +87,7 @@ def test_links_inside_the_project_lead_somewhere(page):
     text = (ROOT / page).read_text(encoding="utf-8")
     for target in re.findall(r"\]\(([^)\s#]+)", text):
         # Pages that a build writes are for the build to check.
-        written = any(part in target for part in ("auto_examples/", "api/generated/"))
-        if not target.startswith("http") and not written:
+        if not target.startswith("http") and "api/generated/" not in target:
             assert (ROOT / page).parent.joinpath(target).exists(), f"{page} links to {target}"
 
 
