@@ -153,10 +153,15 @@ class Explaining(Pairs):
     def _check_explained(self, items: Any, query: Query) -> Ids:
         """Return the items of each user, (n, m), with -1 as padding."""
         n = query.seen.shape[0]
-        by_user = (
-            np.ndim(items) == 2 if isinstance(items, np.ndarray) or not self._labels else False
-        )
-        if not by_user and not (query.scalar and isinstance(items, np.ndarray)):
+        if "item" not in self._labels and isinstance(items, list | tuple):
+            lengths = [len(row) for row in items if isinstance(row, list | tuple | np.ndarray)]
+            if len(set(lengths)) > 1:
+                raise ValueError(
+                    f"items must have rows of one length, padded with -1; got {describe(items)}"
+                )
+            items = np.asarray(items) if lengths and len(lengths) == len(items) else items
+        is_array = isinstance(items, np.ndarray)
+        if not (is_array and (items.ndim == 2 or query.scalar)):
             flat = self._check_items(items, "items", (0, 1)).reshape(-1)
             return np.tile(flat, (n, 1))
         table = np.atleast_2d(np.asarray(items))

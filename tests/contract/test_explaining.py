@@ -190,6 +190,7 @@ class TestForms:
             ([0], [[1.5]], TypeError, "items"),
             ([0], [-1], IndexError, "items has -1|-1"),
             ([0], [[N_ITEMS]], IndexError, str(N_ITEMS)),
+            ([0, 1], [[1, 2], [3]], ValueError, "items must have rows of one length"),
             ([N_USERS], [0], IndexError, str(N_USERS)),
             ([0], np.zeros((1, 1, 1), int), ValueError, "items"),
         ],
