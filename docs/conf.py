@@ -65,7 +65,8 @@ sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
-    "ignore_pattern": r"quickstart",  # a script with arguments, which `tox run -e demo` runs
+    # Scripts with arguments, which `tox run -e demo` and `-e serve` run.
+    "ignore_pattern": r"quickstart|[/\\]serve\.py",
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "backreferences_dir": "api/generated/backreferences",
