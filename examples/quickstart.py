@@ -6,6 +6,8 @@ kNN, and a tuned ALS from implicit, which sees clicks only. Runs offline, in abo
 a minute on one CPU core:
 
     python examples/quickstart.py
+
+It ends with a picture, and a page in HTML that shows recommendations and why.
 """
 
 import argparse
@@ -23,6 +25,7 @@ from recsk.baselines import ALSRecommender, ContentKNNRecommender, PopularRecomm
 from recsk.datasets import make_multimodal
 from recsk.metrics import compare
 from recsk.model_selection import RandomHoldout, make_ranking_scorer
+from recsk.plotting import RecommendationReport
 
 METRICS = ("recall", "ndcg", "precision", "map")
 CUTOFFS = (10, 20)
@@ -104,25 +107,16 @@ def print_recommendations(model, histories, k=5):
             print(f"  {score:.2f}  {product}{new}")
 
 
-def print_why(model, user, history, product):
-    """What each modality gives, and what the score loses without each item of the history."""
-    (row,) = np.flatnonzero(model.users_ == user)
-    (column,) = np.flatnonzero(model.items_ == product)
-    score = float(model.score_pairs(user, product))
-    products = model.user_embedding_[row] * model.item_embedding_[column]
-    by_modality = products.reshape(len(model.modality_names_), -1).sum(axis=1)
-    parts = dict(zip(model.modality_names_, by_modality, strict=True))
-    parts["co-occurring items"] = score - by_modality.sum()
-    print(f"\nWhy {product} for {user}: score {score:.2f} =")
-    print("  " + " + ".join(f"{part:.2f} {name}" for name, part in parts.items()))
-
-    shorter = [[item for item in history if item != left_out] for left_out in history]
-    whole, *without = model.score_pairs(
-        None, [product] * (len(history) + 1), user_items=[list(history), *shorter]
-    )
+def print_why(model, user, product):
+    """The parts of a score, and what it loses without each item of the history."""
+    why = model.explain([user], [product])
+    parts = {name: float(part[0, 0]) for name, part in why.parts.items()}
+    print(f"\nWhy {product} for {user}: score {why.scores[0, 0]:.2f} =")
+    print("  " + " + ".join(f"{part:.2f} {name}" for name, part in parts.items() if part))
     print("  What the score would lose without an item of the history:")
-    for place in np.argsort(without)[:3]:
-        print(f"  {whole - without[place]:.2f}  {history[place]}")
+    effects = why.effects[0][:, 0]
+    for place in np.argsort(-effects)[:3]:
+        print(f"  {effects[place]:.2f}  {why.history[0][place]}")
 
 
 def print_table(comparison):
@@ -221,8 +215,8 @@ def main():
     by_user = train.sequences()
     histories = {X.user_labels[user]: X.item_labels[by_user[user]].tolist() for user in (1500, 41)}
     print_recommendations(mde, histories)
-    user, history = next(iter(histories.items()))
-    print_why(mde, user, history, mde.recommend(user, k=1)[0][0])
+    user = next(iter(histories))
+    print_why(mde, user, mde.recommend(user, k=1)[0][0])
 
     comparison = compare(models, test, METRICS, CUTOFFS, baseline="MDE", random_state=args.seed)
     print("\nHeld-out interactions (mean over users, higher is better):")
@@ -230,7 +224,10 @@ def main():
 
     args.output.parent.mkdir(parents=True, exist_ok=True)
     draw(comparison, mde, args.output)
+    page = args.output.with_suffix(".html")
+    RecommendationReport.from_estimator(mde, list(histories), k=8).save(page)
     print(f"\nPicture: {args.output}")
+    print(f"A page to look at: {page}")
     print(f"Took {time.perf_counter() - began:.0f} s.")
 
 

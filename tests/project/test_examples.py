@@ -44,7 +44,7 @@ def test_quickstart_shows_what_features_are_worth(tmp_path):
     # One recommendation is explained: its parts add up to its score.
     (why,) = (line for line in lines if line[:1] == ["Why"])
     parts = lines[lines.index(why) + 1]
-    assert parts[1:2] == ["picture"]
+    assert parts[1:2] == ["picture:"]
     assert sum(float(part) for part in parts if part[0].isdigit()) == pytest.approx(
         float(why[-2]), abs=0.02
     )
@@ -52,6 +52,9 @@ def test_quickstart_shows_what_features_are_worth(tmp_path):
     assert "Tuning ALS" in run.stderr
     assert picture.stat().st_size > 10_000
     assert str(picture) in run.stdout
+    page = picture.with_suffix(".html")
+    assert str(page) in run.stdout
+    assert "Omar Lee" in page.read_text(encoding="utf-8")
 
 
 def test_gallery_has_its_examples():
