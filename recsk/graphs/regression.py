@@ -14,7 +14,7 @@ from recsk.graphs.neighbors import top_k_products
 __all__ = ["neighbor_regression"]
 
 _ITEMS_AT_ONCE = 128  # whose systems are solved together
-_MAX_DENSE_ITEMS = 20_000  # with more, the co-occurrences of all items take over 1.6 GB
+_MAX_DENSE_ITEMS = 20_000  # the most popular ones, whose co-occurrences take 1.6 GB
 
 
 def neighbor_regression(
@@ -86,17 +86,12 @@ def neighbor_regression(
     )
     sizes = np.diff(neighbors.indptr)
     weights = np.empty(neighbors.nnz, dtype=np.float32)
-    dense = by_item.shape[0] <= _MAX_DENSE_ITEMS
-    gram = (by_item @ matrix).toarray() if dense else None
+    co_occurrences = _CoOccurrences(by_item, matrix)
     # Items with equally many neighbours are solved together: nothing is padded but the last few.
     order = np.argsort(sizes, kind="stable")
     for rows in _blocks(order[np.searchsorted(sizes[order], 1) :]):
         columns, inside = _pad(neighbors, rows)
-        with_item = np.hstack([columns, predicted[rows, None]])
-        if gram is not None:
-            products = np.take(gram, with_item[:, :, None] * len(gram) + with_item[:, None, :])
-        else:
-            products = np.stack([_co_occurrences(by_item, ids) for ids in with_item])
+        products = co_occurrences(columns, inside, predicted[rows])
         weights[_places(neighbors, rows)] = _solve(products, inside, regularization)[inside]
     indptr = np.zeros(matrix.shape[1] + 1, dtype=neighbors.indptr.dtype)  # half of 64 bits
     indptr[predicted + 1] = sizes
@@ -142,13 +137,77 @@ def _pad(
     return columns, inside
 
 
-def _co_occurrences(by_item: sp.csr_array, ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Return the products of the interactions of some items, (n, n)."""
-    some = by_item[ids]
-    users, some.indices = np.unique(some.indices, return_inverse=True)
-    some = sp.csr_array((some.data, some.indices, some.indptr), shape=(len(ids), len(users)))
-    products: npt.NDArray[np.float32] = (some @ some.T).toarray()
-    return products
+class _CoOccurrences:
+    """Products of the columns of a matrix, for small sets of items.
+
+    Those of the most popular items are kept: the sums over their many users are computed once.
+    Those of an item with few users are summed over the histories of these.
+
+    Parameters
+    ----------
+    by_item : csr_array of shape (n_items, n_users)
+    matrix : csr_array of shape (n_users, n_items)
+        The same by user.
+    """
+
+    def __init__(self, by_item: sp.csr_array, matrix: sp.csr_array) -> None:
+        self.by_item, self.matrix = by_item, matrix
+        popular = np.argsort(-np.diff(by_item.indptr), kind="stable")[:_MAX_DENSE_ITEMS]
+        popular.sort()
+        self.place = np.full(by_item.shape[0], -1, dtype=np.int64)
+        self.place[popular] = np.arange(len(popular))
+        some = matrix if len(popular) == matrix.shape[1] else matrix[:, popular]
+        self.kept = (by_item[popular] @ some).toarray()
+        self._column = np.full(by_item.shape[0], -1, dtype=np.int64)
+
+    def __call__(
+        self,
+        neighbors: npt.NDArray[np.int64],
+        inside: npt.NDArray[np.bool_],
+        items: npt.NDArray[np.int64],
+    ) -> npt.NDArray[np.float32]:
+        """Return the products of neighbours with each other, and with their item behind them.
+
+        Parameters
+        ----------
+        neighbors : ndarray of shape (n, m)
+        inside : ndarray of shape (n, m), bool
+            Which of them are neighbours; the rest is padding.
+        items : ndarray of shape (n,)
+
+        Returns
+        -------
+        ndarray of shape (n, m + 1, m + 1), float32
+            Meaningless for padding.
+        """
+        ids = np.hstack([neighbors, items[:, None]])
+        place = self.place[ids]
+        products: npt.NDArray[np.float32] = np.take(
+            self.kept, place[:, :, None] * len(self.kept) + place[:, None, :], mode="clip"
+        )
+        rare = (place < 0) & np.hstack([inside, np.ones((len(ids), 1), bool)])
+        for n in np.flatnonzero(rare.any(axis=1)):
+            members = ids[n, : inside[n].sum()], ids[n, -1:]  # padding is behind the neighbours
+            self._fill(products[n], np.concatenate(members), np.flatnonzero(rare[n]))
+        return products
+
+    def _fill(
+        self,
+        products: npt.NDArray[np.float32],
+        members: npt.NDArray[np.int64],
+        rare: npt.NDArray[np.int64],
+    ) -> None:
+        """Set the rows and columns of items that are not kept."""
+        columns = np.arange(len(members))
+        columns[-1] = len(products) - 1
+        self._column[members] = columns
+        found = self.by_item[members[np.searchsorted(columns, rare)]] @ self.matrix
+        column = self._column[found.indices]
+        known = column >= 0
+        row = np.repeat(rare, np.diff(found.indptr))[known]
+        products[rare] = products[:, rare] = 0
+        products[row, column[known]] = products[column[known], row] = found.data[known]
+        self._column[members] = -1
 
 
 def _solve(
