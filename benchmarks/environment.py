@@ -9,13 +9,13 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-import torch
-
 __all__ = ["describe", "write"]
 
 
 def describe() -> dict[str, Any]:
     """Commit of the code, versions, the machine."""
+    import torch  # here: some scripts measure processes without it
+
     return {
         "commit": _COMMIT,
         "python": platform.python_version(),
