@@ -17,8 +17,10 @@ __all__ = [
     "cosine_neighbors",
     "normalize_rows",
     "top_k_by_blocks",
+    "top_k_of_transposed",
     "top_k_per_row",
     "top_k_products",
+    "transpose_rare",
     "unit_features",
 ]
 
@@ -84,23 +86,40 @@ def top_k_products(
     column. Columns of `right` with more than `max_degree` entries are ignored; None keeps all. A
     block has `block_size` rows, or fewer if the products of so many rows do not fit in memory.
     """
-    target = left if right is None else right
+    transposed = transpose_rare(left if right is None else right, max_degree)
+    ignore_diagonal = right is None or ignore_diagonal
+    return top_k_of_transposed(left, transposed, n_neighbors, block_size, ignore_diagonal, itself)
+
+
+def transpose_rare(matrix: sp.csr_array, max_degree: int | None) -> sp.csr_array:
+    """Return the transpose, without the columns of more than `max_degree` entries."""
     if max_degree is not None:
-        degree = np.bincount(target.indices, minlength=target.shape[1])
+        degree = np.bincount(matrix.indices, minlength=matrix.shape[1])
         if (degree > max_degree).any():
             keep = sp.diags_array((degree <= max_degree).astype(np.float32))
-            target = sp.csr_array(target @ keep)
-            target.eliminate_zeros()
-    transposed = sp.csr_array(target.T)
+            matrix = sp.csr_array(matrix @ keep)
+            matrix.eliminate_zeros()
+    return sp.csr_array(matrix.T)
+
+
+def top_k_of_transposed(
+    left: sp.csr_array,
+    transposed: sp.csr_array,
+    n_neighbors: int,
+    block_size: int,
+    ignore_diagonal: bool = False,
+    itself: np.ndarray | None = None,
+) -> sp.csr_array:
+    """Keep the largest entries of every row of ``left @ transposed``, as `top_k_products`."""
     blocks = []
     for rows in _split_rows(_max_products_per_row(left, transposed), block_size):
         block = sp.csr_array(left[rows] @ transposed)
         offset: int | np.ndarray | None = None if itself is None else itself[rows]
-        if right is None or ignore_diagonal:
+        if ignore_diagonal:
             offset = rows.start
         blocks.append(top_k_per_row(block, n_neighbors, diagonal_offset=offset))
     if not blocks:
-        return sp.csr_array((left.shape[0], target.shape[0]), dtype=np.float32)
+        return sp.csr_array((left.shape[0], transposed.shape[1]), dtype=np.float32)
     return sp.csr_array(sp.vstack(blocks, format="csr", dtype=np.float32))
 
 

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from recsk.graphs.neighbors import normalize_rows, top_k_products
+from recsk.graphs.neighbors import (
+    normalize_rows,
+    top_k_of_transposed,
+    top_k_products,
+    transpose_rare,
+)
 
-__all__ = ["similar_histories", "user_cooccurrence_graph"]
+__all__ = ["HistoryIndex", "similar_histories", "user_cooccurrence_graph"]
 
 
 def user_cooccurrence_graph(
@@ -72,6 +77,37 @@ def user_cooccurrence_graph(
     return counts
 
 
+class HistoryIndex:
+    """Histories by item: those most similar to a few others are found without reading all.
+
+    Parameters
+    ----------
+    others : csr_array of shape (n_others, n_items)
+        Histories of the users to link to.
+    max_degree : int or None, default=1000
+        As in `user_cooccurrence_graph`.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> from recsk.graphs.users import HistoryIndex
+    >>> index = HistoryIndex(sp.csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]]))
+    >>> index.similar(sp.csr_array([[1.0, 1.0, 0.0]]), n_neighbors=1).toarray().round(2)
+    array([[1., 0.]], dtype=float32)
+    """
+
+    def __init__(self, others: sp.csr_array, max_degree: int | None = 1000) -> None:
+        self._by_item = transpose_rare(normalize_rows(others), max_degree)
+
+    def similar(
+        self, histories: sp.csr_array, n_neighbors: int, block_size: int = 4096
+    ) -> sp.csr_array:
+        """Link histories to the most similar others, as `similar_histories`."""
+        return top_k_of_transposed(
+            normalize_rows(histories), self._by_item, n_neighbors, block_size
+        )
+
+
 def similar_histories(
     histories: sp.csr_array,
     others: sp.csr_array,
@@ -104,10 +140,4 @@ def similar_histories(
     >>> similar_histories(sp.csr_array([[1.0, 1.0, 0.0]]), others, n_neighbors=2).toarray().round(2)
     array([[1. , 0.5]], dtype=float32)
     """
-    return top_k_products(
-        normalize_rows(histories),
-        normalize_rows(others),
-        n_neighbors,
-        max_degree=max_degree,
-        block_size=block_size,
-    )
+    return HistoryIndex(others, max_degree).similar(histories, n_neighbors, block_size)

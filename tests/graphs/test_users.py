@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recsk.graphs import similar_histories, user_cooccurrence_graph
+from recsk.graphs.users import HistoryIndex
 from tests.graphs.cases import (
     check_graph,
     interaction_matrices,
@@ -82,3 +83,14 @@ def test_similar_histories_have_the_largest_cosines(R, seed, n_neighbors, max_de
         best = np.sort(row)[::-1][:n_neighbors]
         np.testing.assert_allclose(np.sort(found)[::-1][: len(best)], best, atol=1e-6)
         np.testing.assert_allclose(found[found > 0], row[found > 0], atol=1e-6)
+
+
+@given(interaction_matrices, seeds, neighbor_counts, st.none() | st.integers(1, 4))
+def test_an_index_finds_the_same_for_each_history_alone(R, seed, n_neighbors, max_degree):
+    others = np.random.default_rng(seed).integers(0, 2, (5, R.shape[1])).astype(np.float32)
+    histories, others = sp.csr_array(R), sp.csr_array(others)
+    expected = similar_histories(histories, others, n_neighbors, max_degree=max_degree).toarray()
+    index = HistoryIndex(others, max_degree)
+    for row in range(len(R)):
+        found = index.similar(histories[row : row + 1], n_neighbors).toarray()
+        np.testing.assert_array_equal(found[0], expected[row])

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.graphs.neighbors import normalize_rows
-from recsk.graphs.users import similar_histories, user_cooccurrence_graph
+from recsk.graphs.users import HistoryIndex, user_cooccurrence_graph
 from recsk.storage.state import StateReader, matrix_state
 
 __all__ = ["MAX_DEGREE", "FoldIn", "fuse"]
@@ -80,6 +80,8 @@ class FoldIn:
         Parameters of the model.
     """
 
+    _index: HistoryIndex | None = None  # of `interactions`; made for the first new user
+
     def __init__(
         self,
         interactions: sp.csr_matrix,
@@ -115,6 +117,10 @@ class FoldIn:
         inputs = self._inputs(interactions)
         self.coefficients = _ridge(inputs[known], learned[known])
         self.residuals = (learned - inputs @ self.coefficients).astype(np.float32)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is made again when it is needed, in pickles and copies."""
+        return {name: value for name, value in vars(self).items() if name != "_index"}
 
     def get_state(self) -> dict[str, Any]:
         """Return all arrays and settings, as a dict of arrays, numbers and dicts."""
@@ -236,9 +242,10 @@ class FoldIn:
 
     def _estimate(self, histories: sp.csr_matrix) -> np.ndarray:
         """Estimate what training would have learned for these users alone."""
-        near = similar_histories(
-            histories, self.interactions, _N_SIMILAR, max_degree=self.max_degree
-        )
+        index = self._index
+        if index is None:
+            index = self._index = HistoryIndex(self.interactions, self.max_degree)
+        near = index.similar(histories, _N_SIMILAR)
         near.data **= _SHARPNESS
         total = np.asarray(near.sum(axis=1)).reshape(-1, 1) + _SHRINKAGE
         return self._inputs(histories) @ self.coefficients + (near @ self.residuals) / total

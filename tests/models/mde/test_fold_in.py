@@ -1,3 +1,4 @@
+import pickle
 from types import SimpleNamespace
 
 import numpy as np
@@ -165,6 +166,21 @@ def test_users_do_not_depend_on_who_else_is_folded_in():
         alone, own = fold(sp.csr_matrix(HISTORIES[[new]]))
         np.testing.assert_allclose(alone[0], together[new], rtol=1e-5, atol=1e-6)
         np.testing.assert_allclose(own[0], logits[new], rtol=1e-5, atol=1e-6)
+
+
+def test_what_the_first_new_user_made_is_not_kept_elsewhere():
+    _, fold = model()
+    before = fold(sp.csr_matrix(HISTORIES))
+    assert fold._index is not None
+    again = pickle.loads(pickle.dumps(fold))
+    assert "_index" not in vars(again)
+    similar = sp.csr_matrix((np.ones(1, np.float32), ([0], [2])), shape=(1, I))
+    grown = fold.with_new_items(similar)
+    assert "_index" not in vars(grown)
+    wider = sp.csr_matrix(np.hstack([HISTORIES, np.zeros((5, 1), np.float32)]))
+    for found in (again(sp.csr_matrix(HISTORIES)), grown(wider)):
+        for a, b in zip(before, found, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 def test_preferences_of_known_users_are_recognised():
