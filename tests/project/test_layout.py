@@ -74,6 +74,35 @@ def test_torch_code_knows_nothing_of_scikit_learn():
             assert not any(name.split(".")[0] == "sklearn" for name in names), path
 
 
+def imported_at_once(path):
+    """Modules that are imported when a file is, and not within a function or for types alone."""
+    found, nodes = set(), list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+        elif isinstance(node, ast.ClassDef | ast.Try | ast.With) or (
+            isinstance(node, ast.If) and ast.unparse(node.test) != "TYPE_CHECKING"
+        ):
+            nodes += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+    return found
+
+
+def test_what_answers_imports_no_torch():
+    with_torch = {"recsk/nn", "recsk/models/mde/start", "recsk/models/mde/training"}
+    with_torch |= {"recsk/models/mdsrec/training"}
+    for path in MODULES:
+        name = path.relative_to(ROOT).with_suffix("").as_posix()
+        if name in with_torch or name.startswith("recsk/nn/"):
+            continue
+        for module in imported_at_once(path):
+            wrong = module.split(".")[0] == "torch" or module.startswith("recsk.nn")
+            wrong |= module.replace(".", "/") in with_torch
+            assert not wrong, f"{name} imports {module}: do it where it is needed"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_modules_are_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
