@@ -48,16 +48,14 @@ def ask(args: argparse.Namespace) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in MODELS:
         path = args.ask / name
-        loading: dict[str, list[float]] = {"mapped": [], "checked": []}
+        loading: dict[str, list[tuple[float, float]]] = {"mapped": [], "checked": []}
         for _ in range(args.loads):
             for how, times in loading.items():
-                start = time.perf_counter()
-                model = recsk.load(path, mmap=how == "mapped")
-                times.append(1e3 * (time.perf_counter() - start))
+                times.append(timed(recsk.load, path, mmap=how == "mapped"))
         model = recsk.load(path, mmap=True)
         found[name] = {
             "mib": path.stat().st_size / 2**20,
-            "load_ms": {how: float(np.median(times)) for how, times in loading.items()},
+            "load_ms": {how: np.median(times, axis=0).tolist() for how, times in loading.items()},
             "questions": latencies(args, model),
         }
     assert "torch" not in sys.modules
@@ -130,8 +128,9 @@ def main() -> None:
     line = "{:<20}{:<24}" + "{:>12}" * 4
     print(line.format("ms", "", "CPU p50", "CPU p99", "wall p50", "wall p99"))
     for name, row in found.items():
-        load = ", ".join(f"{how} {ms:.1f} ms" for how, ms in row["load_ms"].items())
-        print(f"{name}: load {row['mib']:.0f} MiB: {load}")
+        print(f"{name}, {row['mib']:.0f} MiB")
+        for how, (cpu, wall) in row["load_ms"].items():
+            print(line.format("", f"load, {how}", f"{cpu:.1f}", "", f"{wall:.1f}", ""))
         for question, numbers in row["questions"].items():
             print(line.format("", question, *(f"{x:.2f}" for x in numbers.values())))
     arguments = {name: value for name, value in vars(args).items() if name not in ("json", "ask")}
