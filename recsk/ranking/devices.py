@@ -42,7 +42,9 @@ def ranking_device(device: str) -> str | None:
     >>> ranking_device("cpu") is None
     True
     """
-    if not (device == "auto" or device.startswith("cuda")) or in_fork():
+    if not (isinstance(device, str) and (device == "auto" or device.startswith("cuda"))):
+        return None
+    if in_fork():
         return None
     if "torch" not in sys.modules and not any(Path(path).exists() for path in _DRIVERS):
         return None
@@ -50,7 +52,10 @@ def ranking_device(device: str) -> str | None:
 
     if not torch.cuda.is_available():
         return None
-    number = None if device == "auto" else torch.device(device).index
+    try:
+        number = None if device == "auto" else torch.device(device).index
+    except RuntimeError:  # no name of a device; a fit refuses it
+        return None
     if number is None:
         number = torch.cuda.current_device()
     return f"cuda:{number}" if number < torch.cuda.device_count() else None

@@ -86,6 +86,25 @@ def test_histories_are_encoded_on_the_device(cuda, monkeypatch):
     assert devices == [torch.device("cuda:0")]
 
 
+@pytest.mark.parametrize("warm", [False, True], ids=["partial_fit", "warm_start"])
+@pytest.mark.parametrize("make, small", [(MDERecommender, MDE), (MDSRecRecommender, MDSREC)])
+def test_training_goes_on_on_the_device(make, small, warm, cuda):
+    models = []
+    for device in ("cpu", "cuda"):
+        model = make(**small, device=device, warm_start=warm)
+        if make is MDSRecRecommender:
+            model.set_params(dropout=0.0, fusion="softmax")
+        model.fit(TRAIN[:-40], item_features=FEATURES)
+        cuda.n_operations = 0
+        if warm:
+            model.fit(TRAIN, item_features=FEATURES)
+        else:
+            model.partial_fit(TRAIN[-40:])
+        assert (cuda.n_operations > 0) == (device == "cuda")
+        models.append(model)
+    np.testing.assert_allclose(*(model.item_embedding_ for model in models), atol=1e-4)
+
+
 ASKED = {
     "recommend": lambda model: model.recommend(k=N_ITEMS),
     "recommend_seen": lambda model: model.recommend([0, 3], exclude_seen=False),

@@ -176,7 +176,8 @@ def test_which_device_ranks(cuda):
     assert ranking_device("cpu") is None
     assert ranking_device("auto") == ranking_device("cuda") == "cuda:0"
     assert ranking_device("cuda:1") == "cuda:1"
-    assert ranking_device("cuda:7") is None
+    for other in ("cuda:7", "cuda:x", "gpu", None):
+        assert ranking_device(other) is None
     with torch.cuda.device(1):
         assert ranking_device("auto") == "cuda:1"
 
