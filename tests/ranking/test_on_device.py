@@ -4,7 +4,7 @@ import gc
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy import sparse
@@ -14,6 +14,7 @@ from recsk.ranking.allowed import Allowed
 from recsk.ranking.blocks import rank, top_k_of_blocks
 from recsk.ranking.devices import ranking_device
 from recsk.ranking.scores import BlockScores, CombinedScores, ScoresOfItems
+from tests.nn.cuda import DEVICES
 from tests.ranking.cases import naive_top_k, problems, sets
 
 FEW = st.integers(-2, 2).map(float)  # sums are exact in float32, and ties are frequent
@@ -25,23 +26,25 @@ def assert_same(found, expected):
     assert found[0].dtype == np.int64 and found[1].dtype == np.float32
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @given(problems(), st.sampled_from([1, 100, 2**20]))
-def test_top_k_equals_the_naive_ranking(problem, n_bytes):
+def test_top_k_equals_the_naive_ranking(device, problem, n_bytes):
     users, catalogue, k, options, _ = problem
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(on_device._BLOCK_BYTES, "cpu", n_bytes)
-        found = top_k(users, catalogue, k, **options, device="cpu")
+        patch.setitem(on_device._BLOCK_BYTES, device, n_bytes)
+        found = top_k(users, catalogue, k, **options, device=device)
     assert_same(found, naive_top_k(users, catalogue, k, **options))
     assert_same(found, top_k(users, catalogue, k, **options))
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @given(problems())
-def test_similar_equals_that_of_the_cpu(problem):
+def test_similar_equals_that_of_the_cpu(device, problem):
     _, vectors, k, _, _ = problem
     queries = np.arange(len(vectors))[::2]
     # Of lengths other than 0 and 1, roots are rounded.
     vectors = np.sign(vectors.sum(axis=1, keepdims=True)) * np.eye(1, 3, dtype="f4")
-    assert_same(*(similar(vectors, queries, k, device=device) for device in ("cpu", None)))
+    assert_same(*(similar(vectors, queries, k, device=where) for where in (device, None)))
 
 
 @st.composite
@@ -70,23 +73,26 @@ def combined_problems(draw):
     return users, items, term, (n, n_items), draw(st.integers(1, 9)), allowed
 
 
+@pytest.mark.parametrize("device", DEVICES)
 @given(combined_problems(), st.sampled_from([1, 2**20]))
-def test_scores_with_an_item_to_item_part(problem, n_bytes):
+def test_scores_with_an_item_to_item_part(device, problem, n_bytes):
     users, items, term, shape, k, allowed = problem
     scores = CombinedScores(users, items, term, *shape)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(on_device._BLOCK_BYTES, "cpu", n_bytes)
-        assert_same(*(rank(scores, k, allowed, device=device) for device in ("cpu", None)))
+        patch.setitem(on_device._BLOCK_BYTES, device, n_bytes)
+        assert_same(*(rank(scores, k, allowed, device=where) for where in (device, None)))
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@settings(max_examples=40)
 @given(combined_problems(), st.lists(st.integers(0, 7), min_size=1, max_size=4))
-def test_users_of_items(problem, chosen):
+def test_users_of_items(device, problem, chosen):
     users, items, term, (n, n_items), k, _ = problem
     chosen = np.array(chosen) % n_items
     scores = ScoresOfItems(CombinedScores(users, items, term, n, n_items), chosen)
     for given_users in (None, [0], np.eye(len(chosen), n, dtype=bool)):
         allowed = Allowed.read(None, given_users, None, scores.shape)
-        assert_same(*(rank(scores, k, allowed, device=device) for device in ("cpu", None)))
+        assert_same(*(rank(scores, k, allowed, device=where) for where in (device, None)))
 
 
 def test_scores_that_come_in_blocks():
@@ -119,10 +125,11 @@ def test_a_score_that_is_no_number_is_refused():
         top_k([[np.nan]], [[1.0], [2.0]], 1, device="cpu", check_finite=False)
 
 
-def test_a_large_problem(large_problem):
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_large_problem(device, large_problem):
     users, catalogue, exclude = large_problem
     found, expected = (
-        top_k(users, catalogue, 20, exclude=exclude, device=device) for device in ("cpu", None)
+        top_k(users, catalogue, 20, exclude=exclude, device=where) for where in (device, None)
     )
     np.testing.assert_array_equal(found[0], expected[0])
     np.testing.assert_allclose(found[1], expected[1], rtol=1e-5, atol=1e-6)
