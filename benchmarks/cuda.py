@@ -10,14 +10,16 @@ the report says so. For a machine that has PyTorch and no access to package regi
     python benchmarks/cuda.py --pack benchmarks/output/cuda --python 3.12   (where there is access)
     python benchmarks/cuda.py --carried benchmarks/output/cuda              (on the other machine)
 
-The first line puts wheels of the packages that PyTorch does not bring, and the data, into a folder;
-the second installs what is missing from there, for this run alone. Both run in a checkout.
+The first line puts wheels of the packages that PyTorch does not bring (`--packages` names fewer)
+and the data into a folder; the second installs what is missing from there, for this run alone. Both
+run in a checkout.
 `--device cpu --small` tries the script itself.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -36,21 +38,20 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ("tiktok", "sports", "baby", "scientific")
-# Names of packages, and of the modules that they have.
-PACKAGES = {
-    "implicit": "implicit",
-    "scikit-learn": "sklearn",
-    "threadpoolctl": "threadpoolctl",
-    "joblib": "joblib",
-    "tqdm": "tqdm",
-    "hypothesis": "hypothesis",
-    "sortedcontainers": "sortedcontainers",
-    "pytest": "pytest",
-    "pluggy": "pluggy",
-    "iniconfig": "iniconfig",
-    "safetensors": "safetensors",
-    "pandas": "pandas",
-}
+# What recsk and its tests need beside PyTorch.
+PACKAGES = (
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "implicit",
+    "threadpoolctl",
+    "joblib",
+    "tqdm",
+    "hypothesis",
+    "pytest",
+    "safetensors",
+    "pandas",
+)
 # Of loss curves, relative, and of the best 20 items after one epoch.
 LARGEST_DIFFERENCE, LEAST_OVERLAP = 1e-3, 0.99
 WAITS = ("StreamSynchronize", "DeviceSynchronize", "EventSynchronize")
@@ -61,7 +62,7 @@ def pack(folder: Path, python: str, packages: list[str]) -> None:
     wheels, data = folder / "wheels", folder / "data"
     for path in (wheels, data):
         path.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+    command = [sys.executable, "-m", "pip", "download", "--only-binary", ":all:"]
     target = ["--python-version", python, "--platform", "manylinux2014_x86_64"]
     target += ["--platform", "manylinux_2_28_x86_64", "--dest", str(wheels)]
     subprocess.run([*command, *target, *packages], check=True)
@@ -74,18 +75,26 @@ def pack(folder: Path, python: str, packages: list[str]) -> None:
 
 def start_carried(folder: Path, words: list[str]) -> int:
     """Run this script again with what the folder brings."""
-    missing = [name for name, module in PACKAGES.items() if not importlib.util.find_spec(module)]
+    wheels = sorted((folder / "wheels").glob("*.whl"))
+    missing = [str(wheel) for wheel in wheels if not is_installed(wheel.name.split("-")[0])]
     with tempfile.TemporaryDirectory() as installed:
         if missing:
-            found = ["--no-index", "--no-deps", "--find-links", str(folder / "wheels")]
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", installed]
-            subprocess.run([*command, *found, *missing], check=True)
+            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+            subprocess.run([*command, "--target", installed, *missing], check=True)
         paths = [str(ROOT), os.environ.get("PYTHONPATH", ""), installed]
         own = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
         own["RECSK_DATA"] = str((folder / "data").resolve())
         return subprocess.run(
             [sys.executable, __file__, *words], env={**os.environ, **own}
         ).returncode
+
+
+def is_installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
 
 
 class Confirmation:
