@@ -16,6 +16,7 @@ from typing import Any
 
 import by_user
 import numpy as np
+import paper_form
 import rivals
 import sources
 from sklearn.model_selection import ParameterGrid
@@ -92,6 +93,8 @@ MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
     "few_negatives": (MDERecommender, {"n_negatives": 256}, True),
     "ids": (MDERecommender, {}, False),
     "lightgcn": (MDERecommender, LIGHTGCN, False),
+    # The paper's form but for one choice that its text leaves open.
+    **paper_form.FORMS,
 }
 _PAPER = dict(MDSRecRecommender._paper)
 # The models of sequences, with the modalities that one is given, None for all.

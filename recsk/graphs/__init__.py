@@ -9,7 +9,7 @@ from recsk.graphs.regression import neighbor_regression
 from recsk.graphs.spectral import spectral_vectors
 from recsk.graphs.succession import recency_weights, succession_graph
 from recsk.graphs.user_item import interaction_graph, normalize_symmetric
-from recsk.graphs.users import similar_histories, user_cooccurrence_graph
+from recsk.graphs.users import similar_histories, user_cooccurrence_graph, user_walk_graph
 
 __all__ = [
     "cluster_items",
@@ -26,5 +26,6 @@ __all__ = [
     "spectral_vectors",
     "succession_graph",
     "user_cooccurrence_graph",
+    "user_walk_graph",
     "window_cooccurrence_graph",
 ]

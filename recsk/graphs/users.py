@@ -1,4 +1,4 @@
-"""Graphs between users: by items in common and by similar histories."""
+"""Graphs between users: by items in common, by walks and by similar histories."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recsk.graphs.neighbors import (
     transpose_rare,
 )
 
-__all__ = ["HistoryIndex", "similar_histories", "user_cooccurrence_graph"]
+__all__ = ["HistoryIndex", "similar_histories", "user_cooccurrence_graph", "user_walk_graph"]
 
 
 def user_cooccurrence_graph(
@@ -75,6 +75,60 @@ def user_cooccurrence_graph(
         counts.data = np.exp(counts.data)
         counts.data /= np.bincount(rows, weights=counts.data)[rows].astype(np.float32)
     return counts
+
+
+def user_walk_graph(
+    interactions: sp.csr_array,
+    n_neighbors: int,
+    *,
+    others: sp.csr_array | None = None,
+    max_degree: int | None = 1000,
+    block_size: int = 4096,
+) -> sp.csr_array:
+    r"""Link every user to the users that a walk over a common item reaches most often.
+
+    .. math:: w_{uv} = \sum_i \frac{r_{ui}}{\sum_j r_{uj}} \frac{r_{vi}}{\sum_w r_{wi}}
+
+    is the probability that a random item of u and then a random user of this item give v. So rare
+    items in common count more than popular ones, and users with few links are linked weakly.
+
+    Parameters
+    ----------
+    interactions : csr_array of shape (n_users, n_items)
+        One, or a weight, where a user interacted with an item.
+    n_neighbors, others, max_degree, block_size
+        As in `user_cooccurrence_graph`.
+
+    Returns
+    -------
+    csr_array of shape (n_users, n_others), float32
+        Rows sum to one at most.
+
+    Examples
+    --------
+    >>> import scipy.sparse as sp
+    >>> from recsk.graphs import user_walk_graph
+    >>> interactions = sp.csr_array([[1.0, 1.0, 0.0], [0.0, 1.0, 1.0]])
+    >>> user_walk_graph(interactions, n_neighbors=1).toarray()
+    array([[0.  , 0.25],
+           [0.25, 0.  ]], dtype=float32)
+    """
+    target = interactions if others is None else others
+    return top_k_products(
+        _scale_rows(interactions),
+        sp.csr_array(_scale_rows(sp.csr_array(target.T)).T),
+        n_neighbors,
+        max_degree=max_degree,
+        block_size=block_size,
+        ignore_diagonal=others is None,
+    )
+
+
+def _scale_rows(matrix: sp.csr_array) -> sp.csr_array:
+    """Divide every row by its sum; empty rows stay empty."""
+    total = np.asarray(matrix.sum(axis=1, dtype=np.float64)).ravel()
+    scale = sp.diags_array((1 / np.where(total > 0, total, 1)).astype(np.float32))
+    return sp.csr_array(scale @ matrix, dtype=np.float32)
 
 
 class HistoryIndex:

@@ -61,6 +61,8 @@ class MDENetwork(nn.Module):
         How far the learned vector of an item counts beside its content: zero for cold items.
     preference : Tensor of shape (M,) or None
         Fixed preference that all nodes share; None learns one for each node.
+    weigh_items : bool
+        Whether preferences weigh the modalities of items in the fused vector, or of users alone.
     tradeoff : {"preference", "uniform", "independent"}
         Weights of difference and alignment: from the preference of each node, one everywhere, or
         learned freely for each node.
@@ -87,6 +89,7 @@ class MDENetwork(nn.Module):
         id_embedding: Literal["none", "add", "gate"],
         id_share: torch.Tensor,
         preference: torch.Tensor | None,
+        weigh_items: bool,
         tradeoff: Literal["preference", "uniform", "independent"],
         generator: torch.Generator,
     ) -> None:
@@ -99,6 +102,7 @@ class MDENetwork(nn.Module):
         self.normalize = normalize
         self.fusion, self.similarity = fusion, similarity
         self.id_embedding = id_embedding if self.modalities else "only"
+        self.weigh_items = weigh_items
         self.tradeoff = tradeoff
 
         self.user = _xavier(n_users, self.n_modalities * n_factors, generator)
@@ -219,6 +223,10 @@ class MDENetwork(nn.Module):
         fused = weighted.flatten(1) if self.fusion == "concat" else weighted.sum(dim=1)
         return self.to_score_space(fused)
 
+    def fuse_items(self, items: torch.Tensor, preference: torch.Tensor) -> torch.Tensor:
+        """Join the modalities of items; without `weigh_items` all of them count fully."""
+        return self.fuse(items, preference if self.weigh_items else torch.ones_like(preference))
+
     def to_score_space(self, vectors: torch.Tensor) -> torch.Tensor:
         """Scale vectors so that inner products of users and items are scores."""
         return unit_vectors(vectors) if self.similarity == "cosine" else vectors
@@ -248,7 +256,7 @@ class MDENetwork(nn.Module):
         """Return the fused vectors of all users and items; their inner products are scores."""
         users, items = self()
         user_preference, item_preference = self.preferences()
-        return self.fuse(users, user_preference), self.fuse(items, item_preference)
+        return self.fuse(users, user_preference), self.fuse_items(items, item_preference)
 
 
 def _encoder(width: int, hidden: int, n_factors: int, generator: torch.Generator) -> nn.Module:

@@ -50,6 +50,9 @@ class MDEObjective:
         :math:`L_{rank}`; softmax ranks the positive among negatives that the batch shares.
     score_temperature : float
         Divides the scores in the softmax.
+    score_scale : float
+        Multiplies the scores in BPR. Those of vectors of length one are bounded: without a factor
+        BPR never leaves its linear part.
     modality_weight : float
         :math:`w`; 1 in the paper.
     alpha, beta, reg_lambda : float
@@ -64,6 +67,7 @@ class MDEObjective:
     nodes: Callable[[Batch], BatchNodes]
     ranking: Literal["bpr", "softmax"]
     score_temperature: float
+    score_scale: float
     modality_weight: float
     alpha: float
     beta: float
@@ -98,8 +102,9 @@ class MDEObjective:
         """Compute the ranking losses of the fused scores and of the scores per modality."""
         network = self.network
         modality_weight = self.modality_weight if network.n_modalities > 1 else 0.0
-        pairs = zip(of_batch.vectors, of_batch.preferences, strict=True)
-        fused = of_batch.select([network.fuse(*pair) for pair in pairs])
+        users, *items = zip(of_batch.vectors, of_batch.preferences, strict=True)
+        vectors = [network.fuse(*users), *(network.fuse_items(*pair) for pair in items)]
+        fused = of_batch.select(vectors)
         terms = {"ranking": self._ranking_loss(fused, batch)}
         if modality_weight:
             parts = [network.to_score_space(part).unbind(1) for part in of_batch.vectors]
@@ -113,6 +118,7 @@ class MDEObjective:
     def _ranking_loss(self, vectors: Sequence[torch.Tensor], batch: Batch) -> torch.Tensor:
         user, positive, negative = vectors
         if self.ranking == "bpr":
+            user = user * self.score_scale
             scores = (user * positive).sum(dim=1), (user * negative).sum(dim=1)
             return bpr_loss(*scores, batch.weight)
         seen = batch.seen

@@ -11,6 +11,7 @@ from recsk.graphs import (
     relation_graph,
     similar_histories,
     user_cooccurrence_graph,
+    user_walk_graph,
 )
 from tests.graphs.cases import random_features
 
@@ -21,6 +22,7 @@ from tests.graphs.cases import random_features
         normalize_symmetric,
         interaction_graph,
         lambda R: user_cooccurrence_graph(R, 2, max_degree=1),
+        lambda R: user_walk_graph(R, 2, max_degree=1),
         lambda R: similar_histories(R, R, 2, max_degree=1),
         lambda R: item_similarity_graph(R.toarray(), 2),
         lambda R: relation_graph(R, random_features(0, 5), 2, max_length=2),
@@ -39,7 +41,8 @@ def test_interactions_are_not_changed(build):
 @pytest.mark.parametrize("form", [sp.csr_matrix, sp.csr_array])
 def test_graphs_without_interactions_are_empty(form):
     R = form((3, 4), dtype=np.float32)
-    for graph in (interaction_graph(R), user_cooccurrence_graph(R, 2), similar_histories(R, R, 2)):
+    graphs = interaction_graph(R), user_cooccurrence_graph(R, 2), user_walk_graph(R, 2)
+    for graph in (*graphs, similar_histories(R, R, 2)):
         assert graph.nnz == 0
 
 

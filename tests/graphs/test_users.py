@@ -4,7 +4,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recsk.graphs import similar_histories, user_cooccurrence_graph
+from recsk.graphs import similar_histories, user_cooccurrence_graph, user_walk_graph
 from recsk.graphs.users import HistoryIndex
 from tests.graphs.cases import (
     check_graph,
@@ -69,6 +69,39 @@ def test_large_counts_do_not_overflow():
     expected = [[0, 1, 0], [1, 0, 0], [0.5, 0.5, 0]]
     graph = user_cooccurrence_graph(sp.csr_array(R), 2)
     np.testing.assert_allclose(graph.toarray(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("block_size", [1, 3, 4096])
+@given(
+    R=interaction_matrices | weight_matrices,
+    seed=seeds,
+    max_degree=st.none() | st.integers(1, 4),
+)
+def test_user_walks_equal_the_reference(block_size, R, seed, max_degree):
+    # All neighbours: which of equally likely users are kept depends on the order of sums.
+    others = np.random.default_rng(seed).integers(0, 2, (5, R.shape[1])).astype(np.float32)
+    others *= R.max(initial=1)
+    options = {"max_degree": max_degree, "block_size": block_size}
+    for target in (None, others):
+        n_neighbors = len(R) if target is None else len(others)
+        graph = user_walk_graph(
+            sp.csr_array(R),
+            n_neighbors,
+            others=None if target is None else sp.csr_array(target),
+            **options,
+        )
+        expected = reference.user_walks(R, n_neighbors, target, max_degree)
+        np.testing.assert_allclose(graph.toarray(), expected, rtol=1e-5, atol=1e-7)
+        assert (graph.sum(axis=1) < 1 + 1e-5).all()
+
+
+@given(interaction_matrices, neighbor_counts)
+def test_user_walks_keep_the_likeliest_users(R, n_neighbors):
+    kept = user_walk_graph(sp.csr_array(R), n_neighbors).toarray()
+    every = user_walk_graph(sp.csr_array(R), len(R)).toarray()
+    largest = -np.sort(-every, axis=1)[:, :n_neighbors]
+    np.testing.assert_allclose(-np.sort(-kept, axis=1)[:, :n_neighbors], largest, rtol=1e-6)
+    assert ((kept == 0) | (kept == every)).all()
 
 
 @given(interaction_matrices, seeds, neighbor_counts, st.none() | st.integers(1, 4))

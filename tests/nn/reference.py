@@ -51,6 +51,21 @@ def user_graph(R, n_neighbors, others=None, max_degree=None):
     return out
 
 
+def user_walks(R, n_neighbors, others=None, max_degree=None):
+    """Probabilities of the walks user, item, user, to the users that most of them reach."""
+    same_users, others = others is None, R if others is None else others
+    out = np.zeros((len(R), len(others)))
+    for u in range(len(R)):
+        for i in np.flatnonzero(R[u]):
+            if max_degree is None or (others[:, i] > 0).sum() <= max_degree:
+                for v in np.flatnonzero(others[:, i]):
+                    out[u, v] += R[u, i] / R[u].sum() * others[v, i] / others[:, i].sum()
+        if same_users:
+            out[u, u] = 0
+        out[u, sorted(range(len(others)), key=lambda v: (-out[u, v], v))[n_neighbors:]] = 0
+    return out
+
+
 def item_graph(F, n_neighbors, present=None):
     """Eq. 4: the most similar items by cosine, symmetrically normalised."""
     members = np.arange(len(F)) if present is None else np.flatnonzero(present)
@@ -214,11 +229,17 @@ def preferences(p, problem):
     return tuple(np.array([softmax(row) for row in p[f"{x}_preference"]]) for x in ("user", "item"))
 
 
+def fused_weights(p, problem):
+    """Weights of the modalities in fused vectors: preferences, or those of users alone."""
+    users, items = preferences(p, problem)
+    return users, items if problem.weigh_items else np.ones_like(items)
+
+
 def embeddings(p, problem):
     """Fused vectors of users and items, whose inner products are scores."""
     scale = unit if problem.similarity == "cosine" else (lambda x: x)
-    pairs = zip(forward(p, problem), preferences(p, problem), strict=True)
-    return tuple(scale(fuse(X, preference, problem.fusion)) for X, preference in pairs)
+    pairs = zip(forward(p, problem), fused_weights(p, problem), strict=True)
+    return tuple(scale(fuse(X, weights, problem.fusion)) for X, weights in pairs)
 
 
 def objective(p, problem, batch, c):
@@ -228,13 +249,15 @@ def objective(p, problem, batch, c):
     user_preference, item_preference = preferences(p, problem)
     scale = unit if problem.similarity == "cosine" else (lambda x: x)
     nodes = [users[user], items[positive], items[negative]]
-    chosen = [user_preference[user], item_preference[positive], item_preference[negative]]
+    of_users, of_items = fused_weights(p, problem)
+    chosen = [of_users[user], of_items[positive], of_items[negative]]
 
     def rank(u, i, j):
         u, i, j = scale(u), scale(i), scale(j)
         scores = np.array([a @ b for a, b in zip(u, i, strict=True)])
         if c["ranking"] == "bpr":
-            return bpr(scores, np.array([a @ b for a, b in zip(u, j, strict=True)]), weight)
+            negatives = np.array([a @ b for a, b in zip(u, j, strict=True)])
+            return bpr(c["score_scale"] * scores, c["score_scale"] * negatives, weight)
         tau = c["score_temperature"]
         return sampled_softmax(scores / tau, u @ j.T / tau, excluded, weight)
 
@@ -254,8 +277,8 @@ def objective(p, problem, batch, c):
     )
     terms["difference"] = terms["alignment"] = 0.0
     for side, ids, X, w in (
-        ("user", user, nodes[0], chosen[0]),
-        ("item", positive, nodes[1], chosen[1]),
+        ("user", user, nodes[0], user_preference[user]),
+        ("item", positive, nodes[1], item_preference[positive]),
     ):
         for pair, (a, b) in enumerate(combinations(range(n_modalities), 2)):
             if problem.tradeoff == "preference":

@@ -26,6 +26,7 @@ FEATURES = [RNG.normal(size=(I, p)) for p in (4, 2, 5)]
 PRESENT = [np.arange(I) % 4 != m for m in range(3)]  # items 0 and 4 lack modality 0, and so on
 WEIGHTS = {
     "score_temperature": 0.3,
+    "score_scale": 4.0,
     "modality_weight": 0.7,
     "alpha": 0.4,
     "beta": 0.6,
@@ -51,6 +52,7 @@ class Problem:
     user_neighbors: int = 2
     item_neighbors: int = 2
     id_shrinkage: float = 1.5
+    weigh_items: bool = True
     R = R
 
     @property
@@ -99,6 +101,7 @@ class Problem:
             id_embedding=self.id_embedding,
             id_share=torch.as_tensor(n_of_items / (n_of_items + self.id_shrinkage)),
             preference=torch.as_tensor(fixed / fixed.sum()) if self.preference == "fixed" else None,
+            weigh_items=self.weigh_items,
             tradeoff=self.tradeoff,
             generator=generator,
         )
@@ -153,6 +156,7 @@ def variants():
         "hidden": [4, 0, 4, 4, 0],
         "n_layers": [2, 1, 0, 3, 2, 1, 2],
         "user_neighbors": [2, 0, 2, 3, 1, 0, 2, 2, 3, 4, 1],
+        "weigh_items": [True, False, False, True],
         "item_neighbors": [2, 2, 3, 0, 1, 2, 3, 1, 0, 2, 1, 3, 2],
     }
     for i, (m, ids, preference, tradeoff, similarity) in enumerate(
@@ -206,6 +210,7 @@ GRADIENTS = [
     Problem(3, "gate", "learned", "independent", "cosine"),
     Problem(3, "add", "learned", "preference", "dot", "sum"),
     Problem(3, "none", "fixed", "uniform", "cosine"),
+    Problem(2, weigh_items=False),
     Problem(0),
 ]
 

@@ -229,6 +229,7 @@ OBJECTIVES = [
     Problem(2, "gate", "fixed", "independent", normalize=False),
     Problem(3, "gate", "learned", "independent", "cosine", user_neighbors=0),
     Problem(3, "none", "fixed", "uniform", "cosine"),
+    Problem(2, weigh_items=False),
     Problem(0),
 ]
 

@@ -47,8 +47,9 @@ class MDERecommender(MDESteps):
         Propagation steps L on the user-item graph. The result is the mean of the layers 0 to L
         (Eq. 3).
     user_neighbors : int, default=0
-        Links per user in the user-user graph (Eq. 4): the users with the most items in common.
-        0 leaves the graph out. Paper: 40.
+        Links per user in the user-user graph (Eq. 4): the users with the most items in common, or
+        with ``training="paper"`` those that a walk over a common item reaches most often
+        (`recsk.graphs.user_walk_graph`). 0 leaves the graph out. Paper: 40; `paper()` has 10.
     item_neighbors : int, default=10
         Links per item and modality in the item-item graphs (Eq. 4), by cosine of the features.
         0 leaves the graphs out.
@@ -98,15 +99,17 @@ class MDERecommender(MDESteps):
         singular vectors of the interactions, a step propagates only from the users and items of
         its batch, an interaction of a user with n interactions weighs :math:`n^{-1/2}`, and the
         learning rate goes up and down once; difference and alignment compare the users and items of
-        128 interactions of a batch. "paper": features as they are, an encoder with a hidden layer
-        of width 4 `n_factors` (our choice; the text leaves it open), a random start, steps
-        that propagate the whole graph, equal weights, a constant learning rate, 2,048 interactions
-        to compare; without features, vectors are not scaled to length one before propagation, so
-        that the model is LightGCN.
+        128 interactions of a batch. "paper": a random start, steps that propagate the whole graph,
+        equal weights, a constant learning rate, 2,048 interactions to compare. What the text
+        leaves open is our choice: feature columns are standardized, encoders are linear, BPR
+        compares inner products of the sum of all layers, and preferences weigh the vectors of users
+        alone. Without features, vectors are not scaled to length one before propagation, and
+        layers are averaged, so that the model is LightGCN.
     learning_rate : float, default=5e-3
-        Of Adam; with ``training="fast"`` the highest one. Paper: 1e-3.
+        Of Adam; with ``training="fast"`` the highest one. Paper: 1e-3; not in `paper()`.
     batch_size : int or "auto", default="auto"
-        Interactions per step. "auto": a sixteenth of them, from 32 to 8,192. Paper: 2048.
+        Interactions per step. "auto": a sixteenth of them, from 32 to 8,192. Paper: 2048;
+        not in `paper()`.
     max_epochs : int, default=16
         Passes over the interactions at most. Paper: 1000.
     early_stopping : bool or "auto", default="auto"
@@ -215,7 +218,7 @@ class MDERecommender(MDESteps):
 
     _paper: ClassVar[dict[str, Any]] = {
         "modality_weight": 1.0,
-        "user_neighbors": 40,
+        "user_neighbors": 10,
         "alpha": 0.1,
         "beta": 0.1,
         "id_embedding": "none",
@@ -224,8 +227,6 @@ class MDERecommender(MDESteps):
         "cooccurrence_weight": 0.0,
         "new_item_share": None,
         "training": "paper",
-        "learning_rate": 1e-3,
-        "batch_size": 2048,
         "max_epochs": 1000,
         "eval_metric": "recall@20",
     }

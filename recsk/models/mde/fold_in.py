@@ -9,13 +9,14 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.graphs.neighbors import normalize_rows
-from recsk.graphs.users import HistoryIndex, user_cooccurrence_graph
+from recsk.graphs.users import HistoryIndex, user_cooccurrence_graph, user_walk_graph
 from recsk.storage.state import StateReader, matrix_state
 
-__all__ = ["MAX_DEGREE", "FoldIn", "fuse"]
+__all__ = ["MAX_DEGREE", "USER_GRAPHS", "FoldIn", "fuse"]
 
 # Items with more users say little about who is similar, and one costs the square of its users.
 MAX_DEGREE = 1000
+USER_GRAPHS = {"counts": user_cooccurrence_graph, "walks": user_walk_graph}
 # Chosen on TikTok and ML-100K: known users are folded in, with and without their own history among
 # the similar ones, and their lists are compared with those of the fit.
 _N_SIMILAR = 50
@@ -76,7 +77,7 @@ class FoldIn:
         Items after all propagation, another input of the regression.
     propagated_users : ndarray of shape (n_users, width)
         Users before the step on the user-user graph; kept only with that graph.
-    n_layers, user_neighbors, max_degree, normalize
+    n_layers, user_neighbors, max_degree, user_links, normalize
         Parameters of the model.
     """
 
@@ -94,6 +95,7 @@ class FoldIn:
         n_layers: int,
         user_neighbors: int,
         max_degree: int | None,
+        user_links: str,
         normalize: bool,
     ) -> None:
         indices = interactions.indices, interactions.indptr
@@ -103,6 +105,7 @@ class FoldIn:
         self.n_layers = n_layers
         self.user_neighbors = user_neighbors
         self.max_degree = max_degree
+        self.user_links = user_links
         self.normalize = normalize
         degree = np.bincount(
             interactions.indices, weights=interactions.data, minlength=interactions.shape[1]
@@ -135,7 +138,12 @@ class FoldIn:
 
     @classmethod
     def from_state(
-        cls, state: StateReader, shape: tuple[int, int], width: int, n_modalities: int
+        cls,
+        state: StateReader,
+        shape: tuple[int, int],
+        width: int,
+        n_modalities: int,
+        user_links: str,
     ) -> FoldIn:
         """Make a fold-in from the dict that `get_state` returned.
 
@@ -147,6 +155,8 @@ class FoldIn:
         width : int
             Width of all modalities side by side.
         n_modalities : int
+        user_links : str
+            The user-user graph, a key of `USER_GRAPHS`.
 
         Raises
         ------
@@ -162,6 +172,7 @@ class FoldIn:
         fold.n_layers = state.integer("n_layers", 0)
         fold.user_neighbors = state.integer("user_neighbors", 0)
         fold.max_degree = state.optional_integer("max_degree", 1)
+        fold.user_links = user_links
         fold.normalize = state.flag("normalize")
         fold.messages = state.array("messages", (n_items, width))
         fold.items = state.array("items", (n_items, width))
@@ -234,7 +245,7 @@ class FoldIn:
             self.n_layers + 1
         )
         if self.user_neighbors:
-            near = user_cooccurrence_graph(
+            near = USER_GRAPHS[self.user_links](
                 histories, self.user_neighbors, others=self.interactions, max_degree=self.max_degree
             )
             users = users + near @ self.propagated_users

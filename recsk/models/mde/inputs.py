@@ -18,7 +18,6 @@ from recsk.features.reduction import reduce_columns
 from recsk.graphs.links import grow_links
 from recsk.graphs.neighbors import cosine_neighbors
 from recsk.models.mde.item_to_item import item_to_item_weights, renew_weights, scale_of_weights
-from recsk.models.mde.recipe import RECIPES, Recipe
 from recsk.models.mde.serving import MDEServing
 
 __all__ = ["MDEInputs"]
@@ -29,16 +28,17 @@ _COLUMNS_PER_FACTOR = 4  # of the features that linear encoders see
 class MDEInputs(MDEServing):
     """The inputs of ``fit``, by the parameters of `recsk.MDERecommender`; no network yet."""
 
-    @property
-    def _recipe(self) -> Recipe:
-        return RECIPES[self.training]
-
     def _standardizes(self) -> bool:
         return self._recipe.standardize
 
     def _normalizes(self, prepared: Prepared[sp.csr_matrix]) -> bool:
         """Whether initial vectors are scaled to length one."""
         return bool(prepared.features) or self._recipe.normalize_ids
+
+    def _score_scale(self, prepared: Prepared[sp.csr_matrix]) -> float:
+        """Factor of the scores in BPR that sums of layers have over means."""
+        sums = self._recipe.sum_layers and self._normalizes(prepared) and self.similarity == "dot"
+        return float((int(self.n_layers) + 1) ** 2) if sums else 1.0
 
     def _training_set(self, interactions: Interactions) -> sp.csr_matrix:
         """Return the matrix of weights, ones without weights."""

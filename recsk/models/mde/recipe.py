@@ -33,6 +33,13 @@ class Recipe:
         Whether initial vectors are scaled to length one without features too. With them they are.
     hidden_factor : int
         Width of the encoder's hidden layer as a multiple of `n_factors`. 0: a linear encoder.
+    user_links : {"counts", "walks"}
+        The user-user graph: `user_cooccurrence_graph` or `user_walk_graph`.
+    sum_layers : bool
+        Whether the ranking loss compares scores of vectors that are the sum of all layers, not
+        their mean. Sums give :math:`(L + 1)^2` times the scores.
+    weigh_items : bool
+        Whether preferences weigh the modalities of items in the fused vector, or of users alone.
     """
 
     standardize: bool
@@ -44,9 +51,16 @@ class Recipe:
     id_shrinkage: float
     normalize_ids: bool
     hidden_factor: int
+    user_links: Literal["counts", "walks"]
+    sum_layers: bool
+    weigh_items: bool
 
 
 RECIPES = {
-    "fast": Recipe(True, "spectral", "cached", "one-cycle", 0.5, 128, 5.0, True, 0),
-    "paper": Recipe(False, "random", "full", "constant", 0.0, 2048, 0.0, False, 4),
+    "fast": Recipe(
+        True, "spectral", "cached", "one-cycle", 0.5, 128, 5.0, True, 0, "counts", False, True
+    ),
+    "paper": Recipe(
+        True, "random", "full", "constant", 0.0, 2048, 0.0, False, 0, "walks", True, False
+    ),
 }

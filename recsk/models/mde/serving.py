@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import scipy.sparse as sp
@@ -11,6 +11,7 @@ from scipy.special import softmax
 from recsk.data.interactions import Interactions
 from recsk.models.explaining import ExplainedRecommender
 from recsk.models.mde.fold_in import FoldIn, fuse
+from recsk.models.mde.recipe import RECIPES, Recipe
 from recsk.models.mde.weights import MDEWeights
 from recsk.models.new_items import NewItemEstimate
 from recsk.ranking.users import Users
@@ -32,6 +33,7 @@ class MDEServing(ExplainedRecommender):
         "tradeoff",
         "training",
     )
+    training: Literal["fast", "paper"]
     _fold: FoldIn
     _weights: MDEWeights
     _links: list[sp.csr_array]  # similar items by modality, of the last training
@@ -39,6 +41,10 @@ class MDEServing(ExplainedRecommender):
     _score_temperature: float  # of the softmax, at the end of the training
     _item_to_item_scale: float  # factor of the weights of a regression in `item_to_item_`
     _fuse_state: dict[str, Any]  # how the modalities of a vector are joined
+
+    @property
+    def _recipe(self) -> Recipe:
+        return RECIPES[self.training]
 
     def get_state(self) -> dict[str, Any]:
         """Return the fitted state for `recsk.save`."""
@@ -72,7 +78,11 @@ class MDEServing(ExplainedRecommender):
         if self._fuse_state["fusion"] == "sum":
             width *= n_modalities
         self._fold = FoldIn.from_state(
-            state.part("fold"), self.interactions_.shape, width, n_modalities
+            state.part("fold"),
+            self.interactions_.shape,
+            width,
+            n_modalities,
+            self._recipe.user_links,
         )
         shape = self.n_users_, self.n_features_in_, n_modalities
         self._weights = MDEWeights.from_state(state.part("weights"), *shape)

@@ -14,9 +14,8 @@ from recsk.contract.preparation import Prepared
 from recsk.contract.validation import Validation
 from recsk.data.weights import scale_to_unit_mean
 from recsk.graphs.user_item import interaction_graph, normalize_symmetric
-from recsk.graphs.users import user_cooccurrence_graph
 from recsk.models.continuing import users_to_train
-from recsk.models.mde.fold_in import MAX_DEGREE, FoldIn
+from recsk.models.mde.fold_in import MAX_DEGREE, USER_GRAPHS, FoldIn
 from recsk.models.mde.inputs import MDEInputs
 from recsk.models.mde.item_to_item import scale_of_weights
 from recsk.models.mde.start import start_from_spectrum, start_from_weights
@@ -77,6 +76,7 @@ def build(est: MDEInputs, prepared: Prepared[sp.csr_matrix]) -> Built:
         id_embedding=est.id_embedding,
         id_share=_id_shares(est, train_set),
         preference=None if preference is None else torch.as_tensor(preference),
+        weigh_items=est._recipe.weigh_items,
         tradeoff=est.tradeoff,
         generator=torch.Generator().manual_seed(prepared.seed),
     )
@@ -103,7 +103,8 @@ def _build_graphs(
     train_set, device = prepared.train_set, prepared.device
     users = items = None
     if est.user_neighbors:
-        graph = user_cooccurrence_graph(train_set, int(est.user_neighbors), max_degree=MAX_DEGREE)
+        link = USER_GRAPHS[est._recipe.user_links]
+        graph = link(train_set, int(est.user_neighbors), max_degree=MAX_DEGREE)
         users = SparseOperator(graph, device)
     if links:
         items = [SparseOperator(normalize_symmetric(part), device) for part in links]
@@ -126,6 +127,7 @@ def train(est: MDEInputs, built: Built) -> TrainingLog:
         nodes,
         ranking=est.loss,
         score_temperature=est._score_temperature if continues else HIGHEST_TEMPERATURE,
+        score_scale=est._score_scale(prepared),
         modality_weight=est.modality_weight,
         alpha=est.alpha,
         beta=est.beta,
@@ -229,6 +231,7 @@ def keep(est: MDEInputs, built: Built, log: TrainingLog) -> None:
         n_layers=int(est.n_layers),
         user_neighbors=int(est.user_neighbors),
         max_degree=MAX_DEGREE,
+        user_links=est._recipe.user_links,
         normalize=est._normalizes(prepared),
     )
     est._weights = MDEWeights.of(network, built.projections)

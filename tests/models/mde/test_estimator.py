@@ -339,10 +339,42 @@ def test_batches_know_the_entries_of_the_graph(weighted):
 def test_the_paper():
     est = MDERecommender.paper(alpha=0.3, max_epochs=2)
     assert type(est) is MDERecommender
-    expected = {"loss": "bpr", "similarity": "dot", "id_embedding": "none", "user_neighbors": 40}
+    expected = {"loss": "bpr", "similarity": "dot", "id_embedding": "none", "user_neighbors": 10}
     params = est.get_params()
     assert {name: params[name] for name in expected} == expected
     assert (est.training, est.alpha, est.max_epochs) == ("paper", 0.3, 2)
+
+
+@pytest.mark.parametrize(
+    ("params", "features", "expected"),
+    [
+        ({}, FEATURES, 9),
+        ({"n_layers": 1}, FEATURES, 4),
+        ({"similarity": "cosine"}, FEATURES, 1),  # no length to change
+        ({"training": "fast"}, FEATURES, 1),
+        ({}, None, 1),  # LightGCN
+    ],
+    ids=str,
+)
+def test_the_paper_ranks_by_the_sum_of_layers(params, features, expected):
+    est = MDERecommender.paper(**{**EVERYTHING_ON, **params})
+    assert est._score_scale(est._prepare(TRAIN, features, None, None)) == expected
+
+
+def test_the_paper_weighs_users_alone():
+    fits = [
+        MDERecommender.paper(**EVERYTHING_ON, preference=preference).fit(
+            TRAIN, item_features=FEATURES
+        )
+        for preference in ([1, 1], [1, 0])
+    ]
+    for model in fits:
+        both = (
+            np.linalg.norm(model.item_embedding_[:, :4]),
+            np.linalg.norm(model.item_embedding_[:, 4:]),
+        )
+        assert 0.5 < both[0] / both[1] < 2  # neither modality of items is scaled down
+    assert not fits[1].user_embedding_[:, 4:].any() and fits[0].user_embedding_[:, 4:].any()
 
 
 def test_plain_lightgcn():

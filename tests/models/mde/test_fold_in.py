@@ -23,7 +23,10 @@ HISTORIES[3] = np.arange(I) == 7  # only the cold item
 START = np.array([[0.5, 0.5, -0.5, 0.5]])
 
 
-def model(n_layers=2, user_neighbors=2, alike=True, normalize=True, R=R):
+USER_GRAPHS = {"counts": reference.user_graph, "walks": reference.user_walks}
+
+
+def model(n_layers=2, user_neighbors=2, alike=True, normalize=True, R=R, user_links="counts"):
     """A graph model, and the fold-in for it; all users start alike, or each anywhere."""
 
     def operator(graph):
@@ -33,7 +36,7 @@ def model(n_layers=2, user_neighbors=2, alike=True, normalize=True, R=R):
         [],
         Graphs(
             operator(reference.interaction_graph(R)),
-            operator(reference.user_graph(R, user_neighbors)) if user_neighbors else None,
+            operator(USER_GRAPHS[user_links](R, user_neighbors)) if user_neighbors else None,
             None,
         ),
         n_users=U,
@@ -47,6 +50,7 @@ def model(n_layers=2, user_neighbors=2, alike=True, normalize=True, R=R):
         id_embedding="none",
         id_share=torch.ones(I, 1),
         preference=None,
+        weigh_items=True,
         tradeoff="uniform",
         generator=torch.Generator().manual_seed(0),
     )
@@ -59,6 +63,7 @@ def model(n_layers=2, user_neighbors=2, alike=True, normalize=True, R=R):
         n_layers=n_layers,
         user_neighbors=user_neighbors,
         max_degree=None,
+        user_links=user_links,
         normalize=normalize,
     )
     return network, fold
@@ -77,18 +82,19 @@ def test_known_users_get_exactly_what_the_graph_gives_them(n_layers, normalize):
     np.testing.assert_allclose(logits, 0, atol=1e-6)
 
 
+@pytest.mark.parametrize("user_links", ["counts", "walks"])
 @pytest.mark.parametrize("user_neighbors", [0, 1, 3, 20])
 @pytest.mark.parametrize("n_layers", [0, 1, 2, 3])
-def test_new_users_get_what_their_items_and_their_like_send(n_layers, user_neighbors):
-    network, fold = model(n_layers, user_neighbors)
+def test_new_users_get_what_their_items_and_their_like_send(n_layers, user_neighbors, user_links):
+    network, fold = model(n_layers, user_neighbors, user_links=user_links)
     p = {name: x.double().numpy() for name, x in network.state_dict().items()}
     problem = SimpleNamespace(R=R, features=[], normalize=True)
     start = np.concatenate(reference.initial(p, problem))[:, 0]
     A = reference.interaction_graph(R)
     layers = [np.linalg.matrix_power(A, layer) @ start for layer in range(n_layers + 1)]
-    among = (
-        reference.user_graph(HISTORIES, user_neighbors, R) if user_neighbors else np.zeros((5, U))
-    )
+    among = np.zeros((5, U))
+    if user_neighbors:
+        among = USER_GRAPHS[user_links](HISTORIES, user_neighbors, R)
 
     users, _ = fold(sp.csr_matrix(HISTORIES))
     for new, history in enumerate(HISTORIES):
@@ -141,7 +147,13 @@ def test_the_regression_reads_what_users_received_with_their_weights():
     parts = {name: x.numpy() for name, x in network.fold_in_parts().items()}
     received = reference.interaction_graph(W.astype(float))[:U, U:] @ parts["item_layers"]
     parts["initial_users"] = received.astype(np.float32)
-    options = {"n_layers": 2, "user_neighbors": 0, "max_degree": None, "normalize": True}
+    options = {
+        "n_layers": 2,
+        "user_neighbors": 0,
+        "max_degree": None,
+        "user_links": "counts",
+        "normalize": True,
+    }
     logits = np.zeros((U, 1), np.float32)
     residuals = [
         FoldIn(sp.csr_matrix(matrix), **parts, preference_logits=logits, **options).residuals
@@ -197,6 +209,7 @@ def test_preferences_of_known_users_are_recognised():
         n_layers=2,
         user_neighbors=0,
         max_degree=None,
+        user_links="counts",
         normalize=True,
     )
     users, found = fold(sp.csr_matrix(R))
