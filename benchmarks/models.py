@@ -67,32 +67,35 @@ class WholeGraphMDE(MDERecommender):
     _recipe = replace(RECIPES["fast"], propagation="full")
 
 
-# The class method that makes a model, its parameters, and whether it is given features.
-MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
-    "mde": (MDERecommender, {}, True),
-    "paper": (MDERecommender.paper, {}, True),
-    "wo_mda": (MDERecommender, {"alpha": 0.0}, True),
-    "wo_msa": (MDERecommender, {"beta": 0.0}, True),
-    "wo_nlt": (MDERecommender, {"tradeoff": "uniform"}, True),
-    "paper_wo_mda": (MDERecommender.paper, {"alpha": 0.0}, True),
-    "paper_wo_msa": (MDERecommender.paper, {"beta": 0.0}, True),
-    "paper_wo_nlt": (MDERecommender.paper, {"tradeoff": "uniform"}, True),
+# The class method that makes a model, its parameters, and its modalities, None for all.
+MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], list[int] | None]] = {
+    "mde": (MDERecommender, {}, None),
+    "paper": (MDERecommender.paper, {}, None),
+    "wo_mda": (MDERecommender, {"alpha": 0.0}, None),
+    "wo_msa": (MDERecommender, {"beta": 0.0}, None),
+    "wo_nlt": (MDERecommender, {"tradeoff": "uniform"}, None),
+    "paper_wo_mda": (MDERecommender.paper, {"alpha": 0.0}, None),
+    "paper_wo_msa": (MDERecommender.paper, {"beta": 0.0}, None),
+    "paper_wo_nlt": (MDERecommender.paper, {"tradeoff": "uniform"}, None),
     # The defaults but for one addition to the paper taken back, or one more made.
-    "no_co_occurrence": (MDERecommender, {"cooccurrence_weight": 0.0}, True),
-    "full_propagation": (WholeGraphMDE, {}, True),
-    "paper_training": (MDERecommender, {"training": "paper"}, True),
-    "no_id": (MDERecommender, {"id_embedding": "none"}, True),
-    "gated_id": (MDERecommender, {"id_embedding": "gate"}, True),
-    "user_graph": (MDERecommender, {"user_neighbors": 40}, True),
-    "no_item_graph": (MDERecommender, {"item_neighbors": 0}, True),
-    "bpr_loss": (MDERecommender, {"loss": "bpr"}, True),
-    "bpr_dot": (MDERecommender, {"loss": "bpr", "similarity": "dot"}, True),
-    "modal_ranking": (MDERecommender, {"modality_weight": 1.0}, True),
-    "strong_losses": (MDERecommender, {"alpha": 0.1, "beta": 0.1}, True),
-    "no_extra_losses": (MDERecommender, {"alpha": 0.0, "beta": 0.0}, True),
-    "few_negatives": (MDERecommender, {"n_negatives": 256}, True),
-    "ids": (MDERecommender, {}, False),
-    "lightgcn": (MDERecommender, LIGHTGCN, False),
+    "no_co_occurrence": (MDERecommender, {"cooccurrence_weight": 0.0}, None),
+    "full_propagation": (WholeGraphMDE, {}, None),
+    "paper_training": (MDERecommender, {"training": "paper"}, None),
+    "no_id": (MDERecommender, {"id_embedding": "none"}, None),
+    "gated_id": (MDERecommender, {"id_embedding": "gate"}, None),
+    "user_graph": (MDERecommender, {"user_neighbors": 40}, None),
+    "no_item_graph": (MDERecommender, {"item_neighbors": 0}, None),
+    "bpr_loss": (MDERecommender, {"loss": "bpr"}, None),
+    "bpr_dot": (MDERecommender, {"loss": "bpr", "similarity": "dot"}, None),
+    "modal_ranking": (MDERecommender, {"modality_weight": 1.0}, None),
+    "strong_losses": (MDERecommender, {"alpha": 0.1, "beta": 0.1}, None),
+    "no_extra_losses": (MDERecommender, {"alpha": 0.0, "beta": 0.0}, None),
+    "few_negatives": (MDERecommender, {"n_negatives": 256}, None),
+    "equal_preference": (MDERecommender, {"preference": [0.5, 0.5]}, None),
+    "mde_first_modality": (MDERecommender, {}, [0]),
+    "mde_second_modality": (MDERecommender, {}, [1]),
+    "ids": (MDERecommender, {}, []),
+    "lightgcn": (MDERecommender, LIGHTGCN, []),
     # The paper's form but for one choice that its text leaves open.
     **paper_form.FORMS,
 }
@@ -169,8 +172,8 @@ def find(name: str) -> Model:
     """The model of a name or an import path; of a tuned one what is tuned."""
     name = GRIDS[name][0] if name in GRIDS else name
     if name in MDE:
-        create, params, features = MDE[name]
-        return Model(create, params, None if features else [], False)
+        create, params, chosen = MDE[name]
+        return Model(create, params, chosen, False)
     if name in MDSREC:
         params, chosen = MDSREC[name]
         return Model(MDSRecRecommender, params, chosen, True)

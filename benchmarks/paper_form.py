@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
+from unittest.mock import patch
 
 import numpy as np
 import scipy.sparse as sp
@@ -18,7 +19,7 @@ import torch
 
 from recsk import MDERecommender
 from recsk.graphs.user_item import normalize_symmetric
-from recsk.models.mde import steps
+from recsk.models.mde import training
 from recsk.models.mde.recipe import RECIPES
 from recsk.nn.mde import Graphs
 from recsk.nn.mde_objective import MDEObjective
@@ -77,16 +78,18 @@ class RawVectors(MDERecommender):
         return float((self.n_layers + 1) ** 2)
 
 
-class _WithObjective(MDERecommender):
-    objective: type[MDEObjective]
+class _WithPart(MDERecommender):
+    """A model whose fit has another class or function in place of one of `training`."""
+
+    part: ClassVar[tuple[str, Any]]
+
+    def _build(self, prepared: Any) -> Any:
+        with patch.object(training, *self.part):
+            return super()._build(prepared)
 
     def _train(self, built: Any) -> Any:
-        usual = steps.MDEObjective
-        steps.MDEObjective = self.objective
-        try:
+        with patch.object(training, *self.part):
             return super()._train(built)
-        finally:
-            steps.MDEObjective = usual
 
 
 class _RankedPreferences(MDEObjective):
@@ -94,21 +97,27 @@ class _RankedPreferences(MDEObjective):
         return tuple(None if w is None else w.detach() for w in super()._weights(side, pair))
 
 
-class RankedPreferences(_WithObjective):
+class RankedPreferences(_WithPart):
     """Preferences that the ranking losses alone train."""
 
-    objective = _RankedPreferences
+    part = "MDEObjective", _RankedPreferences
 
 
-class OneItemGraph(MDERecommender):
+_graphs = training._build_graphs
+
+
+def _with_one_item_graph(estimator: Any, prepared: Any, links: list[sp.csr_array]) -> Graphs:
+    graphs = _graphs(estimator, prepared, [])
+    parts = zip(SHARES, links, strict=True)
+    both = sum(share * normalize_symmetric(part) for share, part in parts)
+    shared = SparseOperator(sp.csr_array(both, dtype=np.float32), prepared.device)
+    return graphs._replace(items=[shared] * len(links))
+
+
+class OneItemGraph(_WithPart):
     """One graph of similar items for both modalities, 1 part of the first and 9 of the second."""
 
-    def _build_graphs(self, prepared: Any, links: list[sp.csr_array]) -> Graphs:
-        graphs = super()._build_graphs(prepared, [])
-        parts = zip(SHARES, links, strict=True)
-        both = sum(share * normalize_symmetric(part) for share, part in parts)
-        shared = SparseOperator(sp.csr_array(both, dtype=np.float32), prepared.device)
-        return graphs._replace(items=[shared] * len(links))
+    part = "_build_graphs", _with_one_item_graph
 
 
 class CountedUsers(MDERecommender):
@@ -117,30 +126,30 @@ class CountedUsers(MDERecommender):
     _recipe = replace(PAPER, user_links="counts")
 
 
-# Class method, parameters, and whether the model is given features: as `models.MDE`.
-FORMS: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], bool]] = {
+# Class method, parameters, and modalities: as `models.MDE`.
+FORMS: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], list[int] | None]] = {
     "paper_before": (
         AsBefore.paper,
         {"user_neighbors": 40, "learning_rate": 1e-3, "batch_size": 2048},
-        True,
+        None,
     ),
-    "paper_mean_layers": (MeanLayers.paper, {}, True),
-    "paper_both_weighted": (BothWeighted.paper, {}, True),
-    "paper_raw_features": (RawFeatures.paper, {}, True),
-    "paper_hidden_layer": (HiddenLayer.paper, {}, True),
-    "paper_raw_vectors": (RawVectors.paper, {}, True),
-    "paper_ranked_preferences": (RankedPreferences.paper, {}, True),
-    "paper_one_item_graph": (OneItemGraph.paper, {}, True),
-    "paper_no_user_graph": (MDERecommender.paper, {"user_neighbors": 0}, True),
-    "paper_40_users": (MDERecommender.paper, {"user_neighbors": 40}, True),
-    "paper_counted_users": (CountedUsers.paper, {"user_neighbors": 40}, True),
-    "paper_no_extra_losses": (MDERecommender.paper, {"alpha": 0.0, "beta": 0.0}, True),
-    "paper_strong_mda": (MDERecommender.paper, {"alpha": 0.3}, True),
-    "paper_strong_msa": (MDERecommender.paper, {"beta": 0.3}, True),
-    "paper_slow": (MDERecommender.paper, {"learning_rate": 1e-3}, True),
+    "paper_mean_layers": (MeanLayers.paper, {}, None),
+    "paper_both_weighted": (BothWeighted.paper, {}, None),
+    "paper_raw_features": (RawFeatures.paper, {}, None),
+    "paper_hidden_layer": (HiddenLayer.paper, {}, None),
+    "paper_raw_vectors": (RawVectors.paper, {}, None),
+    "paper_ranked_preferences": (RankedPreferences.paper, {}, None),
+    "paper_one_item_graph": (OneItemGraph.paper, {}, None),
+    "paper_no_user_graph": (MDERecommender.paper, {"user_neighbors": 0}, None),
+    "paper_40_users": (MDERecommender.paper, {"user_neighbors": 40}, None),
+    "paper_counted_users": (CountedUsers.paper, {"user_neighbors": 40}, None),
+    "paper_no_extra_losses": (MDERecommender.paper, {"alpha": 0.0, "beta": 0.0}, None),
+    "paper_strong_mda": (MDERecommender.paper, {"alpha": 0.3}, None),
+    "paper_strong_msa": (MDERecommender.paper, {"beta": 0.3}, None),
+    "paper_slow": (MDERecommender.paper, {"learning_rate": 1e-3}, None),
     "paper_small_batches": (
         MDERecommender.paper,
         {"learning_rate": 1e-3, "batch_size": 2048},
-        True,
+        None,
     ),
 }

@@ -7,7 +7,8 @@ Synthetic interactions by a power law, about 20 of every user, among 100,000 ite
 epoch (graphs and final vectors included), top 20 for 10,000 users. Every size has a process of its
 own. Peak memory is that of the whole process in the stage, data included. MDE takes 20 steps an
 epoch at every size; MDSRec compares with 1,000 negatives, 1,024 sequences a step.
-With `--add` the sizes that stand in the JSON file are not measured again.
+With `--add` the sizes that stand in the JSON file are not measured again. `--only` names the stages
+to measure, of those that need no fit: the rest is left out.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from recsk.graphs import item_similarity_graph, user_cooccurrence_graph, window_
 from recsk.models.mde.item_to_item import item_to_item_weights
 
 WIDTHS = {"image": 128, "text": 64}
+GRAPHS = ("item graphs", "user graph", "item-to-item weights", "items nearby")
 T = TypeVar("T")
 
 
@@ -42,6 +44,12 @@ class Stages:
 
     def __init__(self) -> None:
         self.found: dict[str, dict[str, float]] = {}
+
+    def graphs(self, work: dict[str, Callable[[], Any]], only: list[str]) -> None:
+        """The stages of `work` that are asked for; all with an empty list."""
+        for name, build in work.items():
+            if not only or name in only:
+                self(name, build)
 
     def __call__(self, name: str, work: Callable[[], T]) -> T:
         start = time.perf_counter()
@@ -84,20 +92,26 @@ def measure(n_users: int, args: argparse.Namespace) -> dict[str, dict[str, float
         name: rng.normal(size=(args.items, width)).astype(np.float32)
         for name, width in WIDTHS.items()
     }
-    stages("item graphs", lambda: [item_similarity_graph(x, 10) for x in features.values()])
-    stages("user graph", lambda: user_cooccurrence_graph(matrix, 10))
-    stages("item-to-item weights", lambda: item_to_item_weights(matrix, 1.0))
-    asked = rng.choice(n_users, min(10_000, n_users), replace=False)
-    mde = stages("mde, one epoch", lambda: fit_mde(matrix, features, args.device))
-    stages("mde, recommend", partial(mde.recommend, asked, 20))
-    del mde
+    graphs: dict[str, Callable[[], Any]] = {
+        "item graphs": lambda: [item_similarity_graph(x, 10) for x in features.values()],
+        "user graph": lambda: user_cooccurrence_graph(matrix, 10),
+        "item-to-item weights": lambda: item_to_item_weights(matrix, 1.0),
+    }
+    stages.graphs(graphs, args.only)
     # Whatever order: of a row of the matrix it is that of the ids.
     user = np.repeat(np.arange(n_users), np.diff(matrix.indptr))
     item = matrix.indices[np.lexsort((rng.random(matrix.nnz), user))]
     X = Interactions(
         user, item, timestamp=np.arange(len(user)), n_users=n_users, n_items=args.items
     )
-    stages("items nearby", lambda: window_cooccurrence_graph(matrix.indptr, item, args.items, 10))
+    nearby = partial(window_cooccurrence_graph, matrix.indptr, item, args.items, 10)
+    stages.graphs({"items nearby": nearby}, args.only)
+    if args.only:
+        return stages.found
+    asked = rng.choice(n_users, min(10_000, n_users), replace=False)
+    mde = stages("mde, one epoch", lambda: fit_mde(matrix, features, args.device))
+    stages("mde, recommend", partial(mde.recommend, asked, 20))
+    del mde
     mdsrec = stages("mdsrec, one epoch", lambda: fit_mdsrec(X, features, args.device))
     histories = [item[matrix.indptr[u] : matrix.indptr[u + 1]].tolist() for u in asked]
     stages("mdsrec, recommend", partial(mdsrec.recommend, user_items=histories, k=20))
@@ -116,7 +130,7 @@ def plot(found: dict[int, dict[str, dict[str, float]]], path: Path) -> None:
 
     sizes = list(found)
     figure, axes = plt.subplots(1, 2, figsize=(11, 6), layout="constrained")
-    styles = ["-o", "-s", "-^", "--o", "--s", "--^", ":o", ":s"]
+    styles = ["-o", "-s", "-^", "--o", "--s", "--^", ":o", ":s", ":^"]
     for ax, key, label in zip(
         axes, ("seconds", "peak_mib"), ("seconds", "peak memory (MiB)"), strict=True
     ):
@@ -138,6 +152,9 @@ def main() -> None:
     )
     parser.add_argument("--items", type=int, default=100_000)
     parser.add_argument("--per-user", type=int, default=20, help="items per user, in the mean")
+    parser.add_argument(
+        "--only", nargs="+", default=[], choices=GRAPHS, help="no fits, these alone"
+    )
     parser.add_argument("--add", action="store_true", help="keep the sizes of the JSON file")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
