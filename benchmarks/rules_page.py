@@ -37,7 +37,7 @@ Made by `python benchmarks/rules_page.py` from
 Each table has networks and the [simple rules](../guide/baselines.md) on one data set. Every rule
 has the setting that is best on validation; "settings" counts what was tried, and the search goes
 on past the end of an axis until the best is inside, within limits that each table names where they
-were reached ([the protocol](index.md#the-protocol)). Rules know what the networks know: the
+were reached ([the protocol](protocol.md#the-protocol)). Rules know what the networks know: the
 training part. Seconds are those of one fit on one thread of a shared machine. "Difference" is that
 from the rule that is best on validation, with a 95 % interval by bootstrap over users; p is that
 of a paired sign-flip test, with Holm's correction over all rows of the comparison. **Bold**

@@ -62,7 +62,7 @@ HEAD = """\
 Made by `python benchmarks/studies_page.py` from
 [the results](../../benchmarks/results/studies/) that the commands below leave. What they say of the
 two papers is in [MDE](mde.md) and [MDSRec](mdsrec.md), how they were made in
-[the protocol](index.md#the-protocol). Items seen are not ranked; `--not-masked` prints the figures
+[the protocol](protocol.md#the-protocol). Items seen are not ranked; `--not-masked` prints the figures
 of MDSRec with them ranked.
 """
 
