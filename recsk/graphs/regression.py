@@ -14,6 +14,7 @@ from recsk.graphs.neighbors import top_k_products
 __all__ = ["neighbor_regression"]
 
 _ITEMS_AT_ONCE = 128  # whose systems are solved together
+_MAX_RARE_PRODUCTS = 300_000_000  # kept: each takes 8 bytes
 _MAX_DENSE_ITEMS = 20_000  # the most popular ones, whose co-occurrences take 1.6 GB
 
 
@@ -140,8 +141,8 @@ def _pad(
 class _CoOccurrences:
     """Products of the columns of a matrix, for small sets of items.
 
-    Those of the most popular items are kept: the sums over their many users are computed once.
-    Those of an item with few users are summed over the histories of these.
+    Those of the most popular items with each other are kept as an array. Rare items have few
+    products with others: these are kept too if they fit, or summed over histories for each set.
 
     Parameters
     ----------
@@ -158,6 +159,13 @@ class _CoOccurrences:
         self.place[popular] = np.arange(len(popular))
         some = matrix if len(popular) == matrix.shape[1] else matrix[:, popular]
         self.kept = (by_item[popular] @ some).toarray()
+        rare = np.flatnonzero(self.place < 0)
+        n_products = np.diff(matrix.indptr)[by_item[rare].indices].sum()
+        # A row for each item; those of popular ones are empty.
+        self.of_rare = None
+        if n_products <= _MAX_RARE_PRODUCTS:
+            keep = sp.diags_array((self.place < 0).astype(np.float32), format="csr")
+            self.of_rare = (keep @ by_item) @ matrix
         self._column = np.full(by_item.shape[0], -1, dtype=np.int64)
 
     def __call__(
@@ -187,27 +195,29 @@ class _CoOccurrences:
         )
         rare = (place < 0) & np.hstack([inside, np.ones((len(ids), 1), bool)])
         for n in np.flatnonzero(rare.any(axis=1)):
-            members = ids[n, : inside[n].sum()], ids[n, -1:]  # padding is behind the neighbours
-            self._fill(products[n], np.concatenate(members), np.flatnonzero(rare[n]))
+            columns = np.append(np.arange(inside[n].sum()), ids.shape[1] - 1)  # padding between
+            self._column[ids[n, columns]] = columns
+            self._fill(products[n], ids[n], np.flatnonzero(rare[n]))
+            self._column[ids[n, columns]] = -1
         return products
 
     def _fill(
         self,
         products: npt.NDArray[np.float32],
-        members: npt.NDArray[np.int64],
+        ids: npt.NDArray[np.int64],
         rare: npt.NDArray[np.int64],
     ) -> None:
-        """Set the rows and columns of items that are not kept."""
-        columns = np.arange(len(members))
-        columns[-1] = len(products) - 1
-        self._column[members] = columns
-        found = self.by_item[members[np.searchsorted(columns, rare)]] @ self.matrix
-        column = self._column[found.indices]
+        """Set the rows and columns of rare items."""
+        found, rows = self.of_rare, ids[rare]
+        if found is None:
+            found, rows = self.by_item[rows] @ self.matrix, np.arange(len(rare))
+        places = _places(found, rows)
+        column = self._column[found.indices[places]]
         known = column >= 0
-        row = np.repeat(rare, np.diff(found.indptr))[known]
+        column, values = column[known], found.data[places[known]]
+        row = np.repeat(rare, np.diff(found.indptr)[rows])[known]
         products[rare] = products[:, rare] = 0
-        products[row, column[known]] = products[column[known], row] = found.data[known]
-        self._column[members] = -1
+        products[row, column] = products[column, row] = values
 
 
 def _solve(
