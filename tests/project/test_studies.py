@@ -128,7 +128,7 @@ def test_a_cell_is_its_model_whatever_it_is_called(modules, tmp_path, monkeypatc
     run(modules, "ablation", "mde", tmp_path, "--seeds", "1", "--only", "mde")
     assert not asked
     # A default that has changed since makes another cell of it.
-    monkeypatch.setitem(models.MDE, "mde", (models.MDE["mde"][0], {"item_neighbors": 3}, True))
+    monkeypatch.setitem(models.MDE, "mde", (models.MDE["mde"][0], {"item_neighbors": 3}, None))
     run(modules, "ablation", "mde", tmp_path, "--seeds", "1", "--only", "mde")
     assert asked == ["mde"]
 
