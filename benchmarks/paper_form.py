@@ -140,7 +140,7 @@ FORMS: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], list[int] 
     "paper_raw_vectors": (RawVectors.paper, {}, None),
     "paper_ranked_preferences": (RankedPreferences.paper, {}, None),
     "paper_one_item_graph": (OneItemGraph.paper, {}, None),
-    "paper_no_user_graph": (MDERecommender.paper, {"user_neighbors": 0}, None),
+    "paper_10_users": (MDERecommender.paper, {"user_neighbors": 10}, None),
     "paper_40_users": (MDERecommender.paper, {"user_neighbors": 40}, None),
     "paper_counted_users": (CountedUsers.paper, {"user_neighbors": 40}, None),
     "paper_no_extra_losses": (MDERecommender.paper, {"alpha": 0.0, "beta": 0.0}, None),

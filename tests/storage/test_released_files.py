@@ -28,7 +28,7 @@ def estimators():
         "mde": (MDERecommender(**sizes), TRAIN, FEATURES),
         "mde-ids": (MDERecommender(**sizes, fusion="sum"), TRAIN, None),
         "mde-labels": (MDERecommender(**sizes), labelled, FEATURES),
-        "mde-paper": (MDERecommender.paper(**sizes), TRAIN, FEATURES),
+        "mde-paper": (MDERecommender.paper(**sizes, user_neighbors=10), TRAIN, FEATURES),
         "mdsrec": (MDSRecRecommender(**sizes, n_interests=3), TRAIN, FEATURES),
         "mdsrec-ids": (MDSRecRecommender(**sizes), TRAIN, None),
         "mdsrec-paper": (MDSRecRecommender.paper(**sizes, n_interests=3), TRAIN, FEATURES),

@@ -49,7 +49,8 @@ class MDERecommender(MDESteps):
     user_neighbors : int, default=0
         Links per user in the user-user graph (Eq. 4): the users with the most items in common, or
         with ``training="paper"`` those that a walk over a common item reaches most often
-        (`recsk.graphs.user_walk_graph`). 0 leaves the graph out. Paper: 40; `paper()` has 10.
+        (`recsk.graphs.user_walk_graph`). 0 leaves the graph out. Paper: 40; not in `paper()`,
+        which is better without.
     item_neighbors : int, default=10
         Links per item and modality in the item-item graphs (Eq. 4), by cosine of the features.
         0 leaves the graphs out.
@@ -218,7 +219,6 @@ class MDERecommender(MDESteps):
 
     _paper: ClassVar[dict[str, Any]] = {
         "modality_weight": 1.0,
-        "user_neighbors": 10,
         "alpha": 0.1,
         "beta": 0.1,
         "id_embedding": "none",

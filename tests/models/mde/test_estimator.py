@@ -339,7 +339,7 @@ def test_batches_know_the_entries_of_the_graph(weighted):
 def test_the_paper():
     est = MDERecommender.paper(alpha=0.3, max_epochs=2)
     assert type(est) is MDERecommender
-    expected = {"loss": "bpr", "similarity": "dot", "id_embedding": "none", "user_neighbors": 10}
+    expected = {"loss": "bpr", "similarity": "dot", "id_embedding": "none", "user_neighbors": 0}
     params = est.get_params()
     assert {name: params[name] for name in expected} == expected
     assert (est.training, est.alpha, est.max_epochs) == ("paper", 0.3, 2)
