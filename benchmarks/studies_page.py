@@ -62,8 +62,8 @@ HEAD = """\
 Made by `python benchmarks/studies_page.py` from
 [the results](../../benchmarks/results/studies/) that the commands below leave. What they say of the
 two papers is in [MDE](mde.md) and [MDSRec](mdsrec.md), how they were made in
-[the protocol](protocol.md#the-protocol). Items seen are not ranked; `--not-masked` prints the figures
-of MDSRec with them ranked.
+[the protocol](protocol.md#the-protocol). Items seen are not ranked; `--not-masked` prints the
+figures of MDSRec with them ranked.
 """
 
 
