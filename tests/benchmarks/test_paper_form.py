@@ -18,9 +18,9 @@ def fit(script):
 
 def test_every_choice_has_an_effect(script, fit):
     paper = fit("paper")
-    usual = script("recsk.models.mde.steps").MDEObjective
+    usual = script("recsk.models.mde.training").MDEObjective
     for name in script("paper_form").FORMS:
         model = fit(name)
         assert np.isfinite(model.item_embedding_).all(), name
         assert not np.allclose(model.user_embedding_, paper.user_embedding_, atol=1e-6), name
-    assert script("recsk.models.mde.steps").MDEObjective is usual
+    assert script("recsk.models.mde.training").MDEObjective is usual
