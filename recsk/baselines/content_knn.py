@@ -6,11 +6,9 @@ from numbers import Integral
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from recsk.baselines.content_parts import split_by_modality
+from recsk.baselines.content_parts import ContentScores
 from recsk.contract import (
-    BaseRecommender,
     Interval,
     Learned,
     TrainingData,
@@ -25,7 +23,7 @@ __all__ = ["ContentKNNRecommender"]
 
 
 @register_estimator
-class ContentKNNRecommender(BaseRecommender):
+class ContentKNNRecommender(ContentScores):
     r"""Recommend the items whose content is like that of the history, new items too.
 
     .. math:: s_{ui} = \frac{1}{|H_u|} \sum_{j \in H_u} \cos(f_j, f_i), \qquad
@@ -99,13 +97,3 @@ class ContentKNNRecommender(BaseRecommender):
         if hasattr(self, "item_embedding_"):
             return Users(vectors=np.asarray(weights @ self.item_embedding_))
         return Users(weights=weights)
-
-    def score_parts(
-        self, users: Users, rows: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
-    ) -> dict[str, npt.NDArray[np.float32]]:
-        """Split the content by modality."""
-        parts = super().score_parts(users, rows, items)
-        if users.vectors is None or parts.pop("vectors", None) is None:
-            return parts
-        pairs = users.vectors[rows], self.item_embedding_[items]
-        return {**split_by_modality(self._known_features(), *pairs), **parts}

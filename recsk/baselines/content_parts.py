@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["split_by_modality"]
+from recsk.contract import BaseRecommender, Users
+
+__all__ = ["ContentScores"]
 
 Floats = npt.NDArray[np.float32]
 
 
-def split_by_modality(
-    features: Mapping[str, Floats], users: Floats, items: Floats
-) -> dict[str, Floats]:
-    """Split inner products of content vectors by the modality of their columns.
+class ContentScores(BaseRecommender):
+    """A recommender whose vectors are those of `content_vectors`: modalities side by side."""
 
-    Parameters
-    ----------
-    features : dict of str to ndarray of shape (n_items, n_columns)
-        Those that `content_vectors` put side by side.
-    users, items : ndarray of shape (n_pairs, sum of the columns), float32
-
-    Returns
-    -------
-    dict of str to ndarray of shape (n_pairs,), float32
-    """
-    parts, start = {}, 0
-    for name, values in features.items():
-        some = slice(start, start + values.shape[1])
-        parts[f"{name}: content"] = np.einsum("ij,ij->i", users[:, some], items[:, some])
-        start = some.stop
-    return parts
+    def score_parts(
+        self, users: Users, rows: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
+    ) -> dict[str, Floats]:
+        """Split the content by modality."""
+        parts = super().score_parts(users, rows, items)
+        if users.vectors is None or parts.pop("vectors", None) is None:
+            return parts
+        of_users, of_items = users.vectors[rows], self.item_embedding_[items]
+        split, start = {}, 0
+        for name, values in self._known_features().items():
+            some = slice(start, start + values.shape[1])
+            split[f"{name}: content"] = np.einsum("ij,ij->i", of_users[:, some], of_items[:, some])
+            start = some.stop
+        return {**split, **parts}

@@ -6,11 +6,9 @@ from numbers import Integral, Real
 from typing import Any, ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from recsk.baselines.content_parts import split_by_modality
+from recsk.baselines.content_parts import ContentScores
 from recsk.contract import (
-    BaseRecommender,
     Interval,
     Learned,
     TrainingData,
@@ -26,7 +24,7 @@ __all__ = ["SequentialRulesRecommender"]
 
 
 @register_estimator
-class SequentialRulesRecommender(BaseRecommender):
+class SequentialRulesRecommender(ContentScores):
     r"""Recommend what follows the last items of a history, and what is like them.
 
     .. math:: s_{ui} = \sum_{s=1}^{n} \delta^{s-1} \left(
@@ -135,13 +133,3 @@ class SequentialRulesRecommender(BaseRecommender):
         if hasattr(self, "item_embedding_"):
             vectors = np.asarray(weights @ self.item_embedding_)
         return Users(vectors=vectors, weights=weights)
-
-    def score_parts(
-        self, users: Users, rows: npt.NDArray[np.int64], items: npt.NDArray[np.int64]
-    ) -> dict[str, npt.NDArray[np.float32]]:
-        """Split the content by modality."""
-        parts = super().score_parts(users, rows, items)
-        if users.vectors is None or parts.pop("vectors", None) is None:
-            return parts
-        pairs = users.vectors[rows], self.item_embedding_[items]
-        return {**split_by_modality(self._known_features(), *pairs), **parts}
