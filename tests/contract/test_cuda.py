@@ -73,8 +73,10 @@ def test_waits_do_not_grow_with_the_steps(make, settings, cuda):
 
 
 def test_histories_are_encoded_on_the_device(cuda, monkeypatch):
-    from recsk.models.mdsrec import encoder
+    from recsk.models.mdsrec import training  # or its import would see the patch too
+    from recsk.nn import encoder
 
+    assert training.encode_sequences is encoder.encode_sequences
     found, devices = encoder.encode_sequences, []
 
     def encode(network, tables, *histories):
