@@ -44,12 +44,12 @@ class Explaining(Pairs):
     def explain(
         self, user_ids: Any, items: Any, *, user_items: Any = None, history: bool = True
     ) -> Explanation:
-        """Split scores into parts, and find what they owe to each item of the history.
+        """Split scores into parts, and find the effect of each item of the history.
 
-        The parts depend on the model. Vectors of both networks have two for each modality: what
-        the content of the item predicts of its vector, and what else is learned of the item from
-        interactions. Others are the item-to-item weights of the history, a bias of the item, and
-        the popularity, which is the score for users without a history.
+        The parts depend on the model. Vectors of both networks have two parts for each modality:
+        what the content of the item predicts of its vector, and what else is learned of the item
+        from interactions. Others are the item-to-item weights of the history, a bias of the item,
+        and the popularity, which is the score for users without a history.
 
         Parameters
         ----------

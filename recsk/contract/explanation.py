@@ -17,7 +17,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Explanation:
-    """Scores of some users for some items, and why they are what they are.
+    """Scores of some users for some items, split into parts, and effects of the history.
 
     `explain` of a fitted recommender returns it.
 

@@ -119,7 +119,7 @@ class BaseRecommender(Diversifying):
             How much the content of the items in a list should differ, from 0 to 1, in all
             modalities together or by modality, such as ``{"image": 0.3}``. The 10 `k` best items
             are re-ranked by maximal marginal relevance; scores stay those of the model. An item
-            without a modality is like no other. Only for models that keep features.
+            without a modality counts as unlike all others. Only for models that keep features.
         as_frame : bool, default=False
             Return a long pandas frame with the columns user, item, rank (from 1) and score,
             without padding. New users have the keys of the mapping, the labels of the

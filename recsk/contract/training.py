@@ -71,6 +71,9 @@ class TrainedRecommender(FitPreparation):
     def paper(cls, **params: Any) -> Self:
         """Make an estimator with the settings of its paper in place of the defaults.
 
+        The docstring of the class names each setting ("Paper: ..."), those that `paper()` does not
+        take over, and our choices where the paper leaves them open.
+
         Parameters
         ----------
         **params

@@ -25,19 +25,20 @@ class MDERecommender(MDESteps):
 
     Users and items have a vector in every modality. A learned encoder makes the items' vectors
     from their features; the users' vectors are learned. Both are propagated on the graph of
-    interactions, then on a graph of users with common items and, for each modality, on a graph of
-    similar items. Every user and item has a preference for the modalities. The preference weighs
-    the modalities in the fused vector that scores items. It also sets how strongly the modalities
-    of this user or item are pushed apart (difference) or pulled together (alignment). A sparse
-    regression on co-occurring items is added to the scores: short vectors cannot hold which single
-    items occur together.
+    interactions, then for each modality on a graph of similar items and, if `user_neighbors` is
+    set, on a graph of users with common items. Every user and item has a preference for the
+    modalities. The preference weighs the modalities in the fused vector that scores items. It also
+    sets how strongly the modalities of this user or item are pushed apart (difference) or pulled
+    together (alignment). A sparse regression on co-occurring items is added to the scores: short
+    vectors cannot hold which single items occur together.
 
     .. math:: s_{ui} = \cos(x_u, x_i) + \frac{c}{\sqrt{|H_u|}} \sum_{j \in H_u} B_{ji}
 
     .. math:: L = L_{rank} + w \sum_m L_{rank}^m + \alpha L_{MDA} + \beta L_{MSA}
               + \frac{\lambda}{2} \|\Theta\|^2
 
-    The defaults are best on real data; `paper()` has the settings of the paper.
+    The defaults are best on real data. `paper()` has the settings of the paper, but for those with
+    the note "not in `paper()`", and our choices where the text leaves them open (`training`).
 
     Parameters
     ----------
@@ -45,7 +46,7 @@ class MDERecommender(MDESteps):
         Width d of a vector in one modality.
     n_layers : int, default=2
         Propagation steps L on the user-item graph. The result is the mean of the layers 0 to L
-        (Eq. 3).
+        (Eq. 3), or their sum with features and ``training="paper"``.
     user_neighbors : int, default=0
         Links per user in the user-user graph (Eq. 4): the users with the most items in common, or
         with ``training="paper"`` those that a walk over a common item reaches most often
@@ -101,8 +102,8 @@ class MDERecommender(MDESteps):
         its batch, an interaction of a user with n interactions weighs :math:`n^{-1/2}`, and the
         learning rate goes up and down once; difference and alignment compare the users and items of
         128 interactions of a batch. "paper": a random start, steps that propagate the whole graph,
-        equal weights, a constant learning rate, 2,048 interactions to compare. What the text
-        leaves open is our choice: feature columns are standardized, encoders are linear, BPR
+        equal weights, a constant learning rate, 2,048 interactions to compare. Where the text is
+        open, these are our choices: feature columns are standardized, encoders are linear, BPR
         compares inner products of the sum of all layers, and preferences weigh the vectors of users
         alone. Without features, vectors are not scaled to length one before propagation, and
         layers are averaged, so that the model is LightGCN.

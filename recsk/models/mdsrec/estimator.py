@@ -36,8 +36,8 @@ class MDSRecRecommender(MDSRecSteps):
 
     with j over the items that have interactions. Without features, ``relation_weight=0,
     recent_weight=0`` make it SASRec, and ``similarity="dot", item_bias=False`` give SASRec's plain
-    scores. The defaults are best on real data (see the
-    benchmarks); `MDSRecRecommender.paper()` has the paper's settings.
+    scores. The defaults are best on real data (see the benchmarks); `MDSRecRecommender.paper()` has
+    the paper's settings.
 
     Parameters
     ----------
@@ -58,12 +58,12 @@ class MDSRecRecommender(MDSRecSteps):
         learned vector, see `recsk.graphs.mix_with_identity`. None leaves the graphs out. Paper:
         "sum".
     n_neighbors : int, default=10
-        Links per item and modality in the relation graphs (the paper's H). Histories of more than
-        1,000 items, which cost its square, are not counted for them.
+        Links per item and modality in the relation graphs (the paper's H). The graphs leave out
+        histories of more than 1,000 items: time grows with the square of the length.
     relation_weight : float, default=6.0
-        Weight g of the item-to-item part of the scores, which counts how often an item follows or
-        precedes the last ten items of the history (see Notes). It is added when items are ranked,
-        not in training, whose histories it is counted on. 0 leaves it out. Paper: 0.
+        Weight g of the item-to-item part of the scores, which counts how often an item follows the
+        last ten items of the history in the histories of the fit (see Notes). It is added when
+        items are ranked, not in training, which has the same histories. 0 leaves it out. Paper: 0.
     recent_weight : float, default=1.0
         Weight of the last items' own vectors in the user's vector of each modality, relative to
         what the blocks give. 0 leaves them out. Paper: 0.
@@ -175,7 +175,7 @@ class MDSRecRecommender(MDSRecSteps):
               \sum_v \sum_{a=1}^{20} 0.8^{a-1} \, [i \text{ is } a \text{ places after } j]
 
     with :math:`n_j` the interactions with item j. Seen items, where they are ranked, have the first
-    part alone: an item of a history is not the likely next one because others of it follow it.
+    part alone: co-occurrence within the user's own history does not make a seen item the next one.
 
     ``recommend(user_items=[[...], ...])`` continues any histories: oldest item first, repeats
     allowed, cut to the last `max_length`. An empty history, and a user without interactions, get
