@@ -48,8 +48,10 @@ def ranking_device(device: str) -> str | None:
         return None
     if "torch" not in sys.modules and not any(Path(path).exists() for path in _DRIVERS):
         return None
-    import torch
-
+    try:
+        import torch
+    except ImportError:  # a driver without PyTorch: models answer on the CPU
+        return None
     if not torch.cuda.is_available():
         return None
     try:

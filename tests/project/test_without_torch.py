@@ -47,6 +47,11 @@ class Blocker(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Blocker())
 """
+# As on a box with a driver of CUDA: looking for its device must not need torch.
+BLOCKED += f"""
+import recsk.ranking.devices
+recsk.ranking.devices._DRIVERS = ({__file__!r},)
+"""
 
 # What is asked, of a model and of its copy without torch. `new` is a history that is folded in.
 ASK = """
