@@ -66,7 +66,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "auto_examples",
     "filename_pattern": r"plot_",
     # Scripts with arguments, which `tox run -e demo` and `-e serve` run.
-    "ignore_pattern": r"quickstart|[/\\]serve\.py",
+    "ignore_pattern": r"quickstart|^serve\.py",
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
     "backreferences_dir": "api/generated/backreferences",

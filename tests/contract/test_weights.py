@@ -303,7 +303,7 @@ def test_mde_multiplies_weights_with_the_balance_of_users(training, user_balance
     est = clone(ESTIMATORS["mde"]).set_params(training=training)
     prepared = est._build(est._prepare(TRAIN, None, None, WEIGHTS)).prepared
     user, item = prepared.train_set.nonzero()
-    found = _pair_weights(est, prepared, user).numpy()
+    found = _pair_weights(est, prepared, user)
     w = {}
     for u, i, weight in zip(TRAIN.user, TRAIN.item, WEIGHTS, strict=True):
         if weight:
