@@ -99,8 +99,8 @@ def recommend(
             )
     model.recommend([], k, **options)  # wrong arguments fail here, not on a worker
     types = {
-        "user": names.dtype,
-        "item": _item_type(model),
+        "user": _user_type(names, model),
+        "item": _type_of(getattr(model, "items_", None)),
         "rank": np.dtype(np.int64),
         "score": np.dtype(np.float32),
     }
@@ -147,11 +147,19 @@ def _send(model: Any, client: Any) -> Any:
     return client.scatter(model, hash=False)
 
 
-def _item_type(model: Any) -> Any:
-    """Return the type that pandas gives to the names of the items."""
+def _user_type(names: Any, model: Any) -> Any:
+    """Return the type of the users: that of their column, unless Dask has yet to see it."""
+    categories = getattr(names.dtype, "categories", None)
+    if categories is None or names.cat.known:
+        return names.dtype
+    # Each partition has categories of its own.
+    return _type_of(getattr(model, "users_", None))
+
+
+def _type_of(labels: Any) -> Any:
+    """Return the type that pandas gives to users or items; without labels, that of ids."""
     pd = import_pandas("recommend on a cluster")
-    names = getattr(model, "items_", None)
-    return np.dtype(np.int64) if names is None else pd.Series(names).infer_objects().dtype
+    return np.dtype(np.int64) if labels is None else pd.Series(labels).infer_objects().dtype
 
 
 def _answer(users: Any, model: Any, k: int, options: dict[str, Any], types: dict[str, Any]) -> Any:

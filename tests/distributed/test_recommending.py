@@ -115,6 +115,19 @@ def test_without_a_cluster_the_lists_are_made_here(no_cluster):
     assert found["user"].tolist() == np.repeat(np.arange(6), 2).tolist()
 
 
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("known", [False, True])
+def test_categorical_users_keep_their_names(labels, known, no_cluster):
+    X = shop(labels)
+    model = PopularRecommender().fit(X if labels else X.to_csr())
+    asked = list(model.users_[[3, 1, 3, 20]]) if labels else [3, 1, 3, 20]
+    users = dd.from_pandas(pd.DataFrame({"user": asked}), npartitions=2)["user"].astype("category")
+    lists = recommend(model, users.cat.as_known() if known else users, 2)
+    found = lists.compute(scheduler="sync")
+    assert found["user"].tolist() == [user for user in asked for _ in range(2)]
+    assert found["user"].dtype == lists["user"].dtype
+
+
 def test_errors_name_the_cure(no_cluster):
     model = PopularRecommender().fit(shop(False).to_csr())
     users = frame_of(np.arange(6), 2)
