@@ -62,10 +62,10 @@ def recommend(
     Raises
     ------
     TypeError
-        If `users` is no Dask data frame.
+        If `users` is no Dask data frame, or `client` no client.
     ValueError
-        If `column` is not one of its columns or must be given, `items` or `filter_items` are sets
-        for each user, or `k` is below 1.
+        If `column` is not one of its columns, is there twice or must be given, `items` or
+        `filter_items` are sets for each user, or `k` is below 1.
     sklearn.exceptions.NotFittedError
         If `model` is not fitted.
     IndexError, KeyError
@@ -117,7 +117,9 @@ def _users_of(users: Any, column: str | None) -> Any:
         raise ImportError(
             'recommend on a cluster needs Dask: pip install "recsk[cluster]"'
         ) from error
-    if isinstance(users, dd.Series) and column is None:
+    if isinstance(users, dd.Series):
+        if column not in (None, users.name):
+            raise ValueError(f"column must be the name of users, {users.name!r}; got {column!r}")
         return users
     if not isinstance(users, dd.DataFrame):
         raise TypeError(
@@ -129,6 +131,8 @@ def _users_of(users: Any, column: str | None) -> Any:
         column = columns[0]
     if column not in columns:
         raise ValueError(f"column must be the column of users, one of {columns}; got {column!r}")
+    if columns.count(column) > 1:
+        raise ValueError(f"column must be one column of users; {column!r} is there twice or more")
     return users[column]
 
 
@@ -143,6 +147,8 @@ def _send(model: Any, client: Any) -> Any:
             client = default_client()
         except ValueError:
             return model
+    if not hasattr(client, "scatter"):
+        raise TypeError(f"client must be a distributed.Client or None; got {describe(client)}")
     # Without a hash of the contents, which takes longer than to send them.
     return client.scatter(model, hash=False)
 

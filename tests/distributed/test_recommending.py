@@ -135,6 +135,14 @@ def test_errors_name_the_cure(no_cluster):
         recommend(model, pd.DataFrame({"user": [0]}))
     with pytest.raises(ValueError, match=r"column must be .*'user', 'other'.*got None"):
         recommend(model, users)
+    twice = dd.from_pandas(pd.DataFrame([[0, 1]], columns=["user", "user"]), npartitions=1)
+    with pytest.raises(ValueError, match="'user' is there twice"):
+        recommend(model, twice, column="user")
+    with pytest.raises(ValueError, match="'user'; got 'other'"):
+        recommend(model, users["user"], column="other")
+    assert recommend(model, users["user"], column="user").npartitions == 2
+    with pytest.raises(TypeError, match=r"distributed\.Client.*got str 'tcp://here'"):
+        recommend(model, users, column="user", client="tcp://here")
     with pytest.raises(ValueError, match="one list for all users"):
         recommend(model, users, column="user", items=np.ones((6, 40), dtype=bool))
     with pytest.raises(ValueError, match="k must be"):
