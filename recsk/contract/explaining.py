@@ -153,13 +153,8 @@ class Explaining(Pairs):
     def _check_explained(self, items: Any, query: Query) -> Ids:
         """Return the items of each user, (n, m), with -1 as padding."""
         n = query.seen.shape[0]
-        if "item" not in self._labels and isinstance(items, list | tuple):
-            lengths = [len(row) for row in items if isinstance(row, list | tuple | np.ndarray)]
-            if len(set(lengths)) > 1:
-                raise ValueError(
-                    f"items must have rows of one length, padded with -1; got {describe(items)}"
-                )
-            items = np.asarray(items) if lengths and len(lengths) == len(items) else items
+        if isinstance(items, list | tuple):
+            items = _stack(items, "item" in self._labels)
         is_array = isinstance(items, np.ndarray)
         if not (is_array and (items.ndim == 2 or query.scalar)):
             flat = self._check_items(items, "items", (0, 1)).reshape(-1)
@@ -281,6 +276,27 @@ class Explaining(Pairs):
         scores = scores.reshape(columns.shape)
         scores[lengths == 0] = 0
         return scores
+
+
+def _stack(items: Any, labelled: bool) -> Any:
+    """Return a list of rows as a table, and another list as it is."""
+    kinds = list | np.ndarray if labelled else list | tuple | np.ndarray  # a tuple may be a label
+    rows = [x for x in items if isinstance(x, kinds) and not (hasattr(x, "ndim") and x.ndim == 0)]
+    lengths = [len(row) for row in rows]
+    if not lengths or len(lengths) < len(items):
+        return items
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f"items must have rows of one length, padded with {'None' if labelled else -1}; got "
+            f"{describe(items)}"
+        )
+    if not labelled:
+        return np.asarray(items)
+    table = np.empty((len(lengths), lengths[0]), dtype=object)
+    for row, some in zip(table, items, strict=True):
+        for place, label in enumerate(some):  # or NumPy would take tuples apart
+            row[place] = label
+    return table
 
 
 def list_distinct(items: Ids) -> Ids:

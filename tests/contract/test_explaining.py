@@ -156,6 +156,18 @@ class TestForms:
                 np.isnan(x[:, row]).all() for x, row in zip(why.effects, missing, strict=True)
             )
 
+    def test_lists_of_lists_are_tables_whatever_the_names(self):
+        items, _ = self.model.recommend(["anna", "ben"], k=4)
+        expected = self.model.explain(["anna", "ben"], items)
+        for rows in (items.tolist(), list(items), tuple(items.tolist())):
+            why = self.model.explain(["anna", "ben"], rows)
+            assert why.items.tolist() == items.tolist()
+            np.testing.assert_array_equal(why.scores, expected.scores)
+        with pytest.raises(ValueError, match="rows of one length, padded with None"):
+            self.model.explain(["anna", "ben"], [["cup", ("tea", "green")], ["pot"]])
+        with pytest.raises(ValueError, match="one row for each of 2"):
+            self.model.explain(["anna", "ben"], [["cup"]])
+
     def test_new_users_have_their_names(self):
         why = self.model.explain(None, ["pot"], user_items={"carl": ["cup"], "dora": []})
         assert why.users.tolist() == ["carl", "dora"]
