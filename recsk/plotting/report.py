@@ -34,7 +34,7 @@ class RecommendationReport:
     Parameters
     ----------
     explanation : Explanation
-        Of the users and their recommended items, with histories.
+        Of the users and their recommended items. Without histories, the page says so.
     heading : str, default="Recommendations"
         Title of the page.
     facts : list of str, default=()
@@ -186,7 +186,9 @@ class RecommendationReport:
             history = why.history[u] if why.history else np.empty(0, dtype=object)
             yield UserSection(
                 f"User {user}" if isinstance(user, int | np.integer) else str(user),
-                [_find(known, item) for item in self._order(history, u)[: self.n_history]],
+                [_find(known, item) for item in self._order(history, u)[: self.n_history]]
+                if why.history
+                else None,
                 len(history),
                 [
                     Recommended(

@@ -33,7 +33,7 @@ class UserSection(NamedTuple):
     """What the page shows of one user."""
 
     name: str
-    history: list[Item]
+    history: list[Item] | None  # None: not looked at
     n_history: int  # of which `history` may be some
     recommended: list[Recommended]
 
@@ -71,11 +71,15 @@ def make_page(heading: str, facts: Sequence[str], sections: Sequence[UserSection
 
 
 def _section(user: UserSection, colors: dict[str, str]) -> str:
-    more = user.n_history - len(user.history)
-    history = "".join(f"<li>{_item(item)}</li>" for item in user.history)
-    history = (
-        f'<ul class="history">{history}</ul>' if history else "<p>None: the most popular items.</p>"
-    )
+    items = user.history or []
+    more = user.n_history - len(items)
+    history = "".join(f"<li>{_item(item)}</li>" for item in items)
+    if history:
+        history = f'<ul class="history">{history}</ul>'
+    elif user.history is None:
+        history = "<p>Not looked at.</p>"
+    else:
+        history = "<p>None: the most popular items.</p>"
     if more:
         history += f'<p class="more">and {more} more</p>'
     low, high = _range(user.recommended)

@@ -145,6 +145,11 @@ class TestPage:
         assert "the most popular items" in page.all("section")[2]["text"]
         assert len(page.texts("head")) == 6
 
+    def test_a_history_that_is_not_read_is_not_empty(self, labelled):
+        why = labelled.explain(["anna"], ["pot"], history=False)
+        text = Page(RecommendationReport(why).to_html()).all("section")[0]["text"]
+        assert "Not looked at." in text and "None" not in text
+
     def test_nothing_to_recommend(self, labelled):
         everything = [("sku", 1), EVIL, "pot", "tea"]
         report = RecommendationReport.from_estimator(labelled, user_items=[everything])
