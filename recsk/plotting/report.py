@@ -152,6 +152,7 @@ class RecommendationReport:
             n_history=n_history,
             ordered=estimator.ordered,
         )
+        report._warn_of_items()
         report._warn_of_pictures()
         return report
 
@@ -243,6 +244,18 @@ class RecommendationReport:
         arrays: list[npt.NDArray[Any]] = [why.items.ravel(), *why.history]
         return {item for array in arrays for item in array.tolist()}
 
+    def _warn_of_items(self) -> None:
+        if self.title is None and self.image is None:
+            return
+        shown = [item for item in self._shown_items() if item is not None and item != -1]
+        if shown and not self._read_items():
+            warnings.warn(
+                f"item_table has none of the {len(shown)} items of the page, such as {shown[0]!r}: "
+                f"its index, {describe(self.item_table.index.tolist())}, must have the labels or "
+                "ids of items, as by item_table.set_index('item')",
+                stacklevel=3,
+            )
+
     def _warn_of_pictures(self) -> None:
         if self.image is None:
             return
@@ -288,6 +301,8 @@ def _check_table(item_table: Any, title: Any, image: Any) -> None:
                 f"{name} must be a column of item_table, one of {list(item_table.columns)}; got "
                 f"{column!r}"
             )
+        if column is not None and list(item_table.columns).count(column) > 1:
+            raise ValueError(f"item_table must have the column {column!r} once")
     if not item_table.index.is_unique:
         twice = item_table.index[item_table.index.duplicated()].tolist()[0]
         raise ValueError(

@@ -217,6 +217,16 @@ class TestTable:
         assert {text[:4] for text in page.texts("head")} == {"pot0", "Gree"}
         assert sorted(page.texts("history")[0].replace("Cup", "")) == sorted("evil")
 
+    def test_a_table_with_another_index_is_met_with_a_warning(self, labelled):
+        items = pd.DataFrame({"item": [EVIL, "tea", "pot"], "name": ["Evil", "Green tea", "Pot"]})
+        with pytest.warns(UserWarning, match=r"none of the 4 items .*\[0, 1, 2\].*set_index"):
+            report = RecommendationReport.from_estimator(labelled, ["anna"], 2, items, "name")
+        assert "Green tea" not in report.to_html()
+        items = items.set_index("item")
+        report = RecommendationReport.from_estimator(labelled, ["anna"], 2, items, "name")
+        assert "Green tea" in report.to_html()
+        RecommendationReport.from_estimator(labelled, [], 2, items.iloc[:0], "name")
+
     def test_missing_titles_are_labels(self, model):
         titles = table()
         titles.loc[::2, "title"] = None
@@ -261,6 +271,7 @@ class TestTable:
 
     def test_wrong_arguments_are_named(self, model):
         twice = pd.DataFrame({"title": ["a", "b"]}, index=[4, 4])
+        columns = pd.DataFrame([["a", "b"]], columns=["title", "title"])
         for given, error, words in (
             ({"users": None}, ValueError, "users must name the users"),
             ({"k": 0}, ValueError, "k must be 1 or more"),
@@ -274,6 +285,7 @@ class TestTable:
             ),
             ({"item_table": table(), "image": "x"}, ValueError, "image must be a column"),
             ({"item_table": twice}, ValueError, "each item once; 4 is there again"),
+            ({"item_table": columns, "title": "title"}, ValueError, "column 'title' once"),
             ({"users": [99]}, IndexError, "99"),
         ):
             with pytest.raises(error, match=words):
