@@ -74,6 +74,8 @@ class Explaining(Pairs):
 
         Raises
         ------
+        ImportError
+            If folding in needs PyTorch, which cannot be imported.
         IndexError, KeyError, TypeError
             As `recommend`.
         ValueError
@@ -104,7 +106,10 @@ class Explaining(Pairs):
         effects: list[Floats] = []
         if history:
             of_users = self._list_histories(user_ids, user_items)
-            effects = self._effects(of_users, query.seen, columns)
+            try:
+                effects = self._effects(of_users, query.seen, columns)
+            except ImportError as error:
+                raise ImportError(f"{error}. explain(..., history=False) works too") from error
         for name in self._made_when_needed:
             if name in self.__dict__:
                 kept[name] = self.__dict__[name]

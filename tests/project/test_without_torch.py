@@ -188,6 +188,27 @@ def test_a_fit_and_an_encoder_of_sequences_name_the_cure(box):
     assert all(line.startswith("encoding sequences of new users") for line in lines[4:])
 
 
+def test_answers_are_explained(box):
+    code = """
+    import recsk
+    from recsk.plotting import RecommendationReport
+
+    for name in ("MDERecommender-0", "MDSRecRecommender-2"):
+        model = recsk.load(name).set_params(device="cuda")
+        items, scores = model.recommend([0, 3], k=4, diversity=0.3)
+        why = model.explain([0, 3], items, history=False)
+        assert abs(sum(why.parts.values()) - scores).max() < 1e-5
+        assert "Not looked at" in RecommendationReport(why).to_html()
+        try:
+            print(len(model.explain([0, 3], items).effects))
+        except ImportError as error:
+            print(error)
+    """
+    lines = run(code, box).splitlines()
+    assert lines[0] == "2"
+    assert "needs PyTorch" in lines[1] and "history=False" in lines[1]
+
+
 def test_the_import_loads_nothing_that_it_does_not_need(tmp_path):
     code = """
     import sys
