@@ -104,10 +104,17 @@ def check_ordered(interactions: Interactions, name: str, *, ties: bool = False) 
     """
     time = interactions.timestamp
     if time is None:
-        raise ValueError(
-            f"{name} has no timestamps, and the order of the interactions matters here; if they "
-            f"already are in order: Interactions({name}.user, {name}.item, "
+        cure = (
+            f"if they already are in order: Interactions({name}.user, {name}.item, "
             f"timestamp=np.arange(len({name})), n_users={name}.n_users, n_items={name}.n_items)"
+        )
+        if interactions.user_labels is not None or interactions.item_labels is not None:
+            cure = (
+                "name the column of their times, as in "
+                "Interactions.from_frame(frame, timestamp='time')"
+            )
+        raise ValueError(
+            f"{name} has no timestamps, and the order of the interactions matters here; {cure}"
         )
     if ties:
         return interactions

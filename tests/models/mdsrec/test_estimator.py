@@ -147,6 +147,11 @@ class TestWithoutOrder:
         message = r"^X has no timestamps.*Interactions\(X\.user, X\.item, timestamp=np\.arange"
         with pytest.raises(ValueError, match=message):
             small().fit(X, item_features=FEATURES)
+        labelled = X.with_labels(item_labels=[f"item {i}" for i in range(N_ITEMS)])
+        with pytest.raises(
+            ValueError, match=r"^X has no timestamps.*from_frame\(frame, timestamp="
+        ):
+            small().fit(labelled)
 
     @pytest.mark.parametrize(
         ("user_items", "message"),
