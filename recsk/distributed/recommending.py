@@ -68,8 +68,8 @@ def recommend(
         `filter_items` are sets for each user, or `k` is below 1.
     sklearn.exceptions.NotFittedError
         If `model` is not fitted.
-    IndexError, KeyError
-        When the result is computed: if an id or a label of `users` is unknown.
+    IndexError, KeyError, ValueError
+        When the result is computed: if an id or a label of `users` is unknown, or one is missing.
 
     Examples
     --------
@@ -171,6 +171,11 @@ def _type_of(labels: Any) -> Any:
 def _answer(users: Any, model: Any, k: int, options: dict[str, Any], types: dict[str, Any]) -> Any:
     """Rank for the users of one partition, some at a time."""
     pd = import_pandas("recommend on a cluster")
+    if n_missing := int(users.isna().sum()):
+        raise ValueError(
+            f"users must not be missing; {n_missing} of the {len(users)} in this partition are: "
+            "leave them out, as by users.dropna()"
+        )
     asked = users.to_numpy()
     starts = range(0, max(len(asked), 1), _BLOCK)
     frames = [

@@ -128,6 +128,15 @@ def test_categorical_users_keep_their_names(labels, known, no_cluster):
     assert found["user"].dtype == lists["user"].dtype
 
 
+@pytest.mark.parametrize("labels", [False, True])
+def test_missing_users_are_named(labels, no_cluster):
+    X = shop(labels)
+    model = PopularRecommender().fit(X if labels else X.to_csr())
+    users = frame_of(["u1", None, "u2"] if labels else [1, None, 2], 1)
+    with pytest.raises(ValueError, match=r"1 of the 3 in this partition.*dropna\(\)"):
+        recommend(model, users, 2, column="user").compute(scheduler="sync")
+
+
 def test_errors_name_the_cure(no_cluster):
     model = PopularRecommender().fit(shop(False).to_csr())
     users = frame_of(np.arange(6), 2)
