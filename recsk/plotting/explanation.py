@@ -9,6 +9,7 @@ import numpy as np
 
 from recsk.contract import BaseRecommender, Explanation
 from recsk.data.checks import check_positive_int, describe
+from recsk.data.labels import is_missing
 from recsk.plotting.drawing import (
     COLORS,
     GREY,
@@ -214,4 +215,5 @@ def _draw_bars(panel: Axes, names: list[Any], values: np.ndarray, given: dict[st
 
 def _name(names: Mapping[Any, Any], item: Any) -> Any:
     item = item.item() if isinstance(item, np.generic) else item
-    return names.get(item, item)
+    name = names.get(item)
+    return item if is_missing(name) else name

@@ -50,6 +50,12 @@ class TestExplanationDisplay:
         assert set(tick_names(history.yaxis)) == {r"a cup of \$5", "tea"}
         check_layout(display.figure_)
 
+    @pytest.mark.parametrize("missing", [None, np.nan])
+    def test_missing_names_are_those_of_the_model(self, missing, mde):
+        names = dict.fromkeys(range(mde.n_features_in_), missing)
+        display = ExplanationDisplay.from_estimator(mde, 3, [5], item_names=names)
+        assert display.ax_[0].get_title().startswith("5: score")
+
     def test_without_a_history_there_are_parts_alone(self):
         model = PopularRecommender().fit(X)
         display = ExplanationDisplay.from_estimator(model, user_items=[[]], k=2)
