@@ -19,7 +19,7 @@ from recsk.plotting.drawing import (
     normalize_keywords,
     write_title,
 )
-from recsk.plotting.fitted import check_fitted
+from recsk.plotting.fitted import check_explanation, check_fitted
 from recsk.plotting.text import format_value
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ class ExplanationDisplay:
         ExplanationDisplay
             Itself.
         """
+        check_explanation(self.explanation)
         why = self.explanation
         n_history = check_positive_int(self.n_history, "n_history")
         names = {} if self.item_names is None else self.item_names

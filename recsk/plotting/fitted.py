@@ -1,4 +1,4 @@
-"""Attributes of fitted estimators that displays read."""
+"""What displays read: attributes of fitted estimators, and explanations."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
-from recsk.contract import BaseRecommender
+from recsk.contract import BaseRecommender, Explanation
 from recsk.data.checks import describe
 
-__all__ = ["check_fitted", "get_fitted_attribute", "get_modality_names"]
+__all__ = ["check_explanation", "check_fitted", "get_fitted_attribute", "get_modality_names"]
 
 
 def check_fitted(estimator: Any) -> None:
@@ -17,6 +17,15 @@ def check_fitted(estimator: Any) -> None:
     if not isinstance(estimator, BaseRecommender):
         raise TypeError(f"estimator must be a recommender of recsk; got {describe(estimator)}")
     check_is_fitted(estimator)
+
+
+def check_explanation(explanation: Any) -> None:
+    """Raise an error unless `explanation` is what `explain` returns."""
+    if not isinstance(explanation, Explanation):
+        raise TypeError(
+            "explanation must be what explain of a recommender returns, or call from_estimator; "
+            f"got {describe(explanation)}"
+        )
 
 
 def get_fitted_attribute(estimator: BaseRecommender, name: str) -> Any:

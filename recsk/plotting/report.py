@@ -15,7 +15,7 @@ import numpy.typing as npt
 from recsk.contract import BaseRecommender, Explanation
 from recsk.data.checks import check_positive_int, describe
 from recsk.data.labels import is_missing
-from recsk.plotting.fitted import check_fitted
+from recsk.plotting.fitted import check_explanation, check_fitted
 from recsk.plotting.pictures import picture_source
 from recsk.plotting.report_page import Item, Recommended, UserSection, make_page
 
@@ -163,6 +163,7 @@ class RecommendationReport:
         -------
         str
         """
+        check_explanation(self.explanation)
         _check_table(self.item_table, self.title, self.image)
         known = self._read_items()
         return make_page(self.heading, self.facts, list(self._sections(known)))

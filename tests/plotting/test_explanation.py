@@ -96,6 +96,11 @@ class TestExplanationDisplay:
                 ValueError,
                 "has no item",
             ),
+            (
+                lambda: ExplanationDisplay(mde).plot(),
+                TypeError,
+                "explanation must be what explain .*from_estimator; got MDERecommender",
+            ),
         ):
             with pytest.raises(error, match=words):
                 call()

@@ -292,6 +292,8 @@ class TestTable:
                 RecommendationReport.from_estimator(model, **{"users": [1], **given})
         with pytest.raises(TypeError, match="must be a recommender"):
             RecommendationReport.from_estimator("model", [1])
+        with pytest.raises(TypeError, match="explanation must be what explain .*from_estimator"):
+            RecommendationReport(model).to_html()
 
 
 def test_the_data_are_as_the_tests_think():
