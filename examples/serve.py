@@ -13,40 +13,31 @@ import logging
 import os
 import sys
 import threading
+from typing import Annotated
 
 import uvicorn
-from fastapi import FastAPI
+from fastapi import Body, FastAPI
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 
 import recsk
 
 app, adding = FastAPI(), threading.Lock()
-
-
-class Question(BaseModel):
-    user: str | int | None = None
-    history: list[str | int] = []
-    k: int = Field(10, ge=1, le=1000)
-
-
-class NewItems(BaseModel):
-    features: dict[str, list[list[float]]]
-    labels: list[str | int] | None = None
+Label = str | int
+Number = Annotated[int, Body(ge=1, le=1000)]
 
 
 @app.post("/recommend")
-def recommend(asked: Question):
-    who = {"user_items": [asked.history]} if asked.user is None else {"user_ids": [asked.user]}
-    items, scores = app.state.model.recommend(k=asked.k, **who)
+def recommend(user: Label | None = Body(None), history: list[Label] = Body([]), k: Number = 10):
+    who = {"user_items": [history]} if user is None else {"user_ids": [user]}
+    items, scores = app.state.model.recommend(k=k, **who)
     given = scores[0] > -float("inf")  # the rest is padding
     return {"items": items[0][given].tolist(), "scores": scores[0][given].tolist()}
 
 
 @app.post("/items")
-def add(new: NewItems):
+def add(features: dict[str, list[list[float]]] = Body(), labels: list[Label] | None = Body(None)):
     with adding:
-        return {"items": app.state.model.add_items(new.features, new.labels).tolist()}
+        return {"items": app.state.model.add_items(features, labels).tolist()}
 
 
 @app.exception_handler(LookupError)  # an unknown user or item
