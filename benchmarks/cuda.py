@@ -19,12 +19,10 @@ run in a checkout.
 from __future__ import annotations
 
 import argparse
-import importlib.metadata
 import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -36,65 +34,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bare_machine import PACKAGES, pack, start_carried
+from cuda_page import PARTS, page
+
 ROOT = Path(__file__).resolve().parents[1]
-DATA = ("tiktok", "sports", "baby", "scientific")
-# What recsk and its tests need beside PyTorch.
-PACKAGES = (
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "implicit",
-    "threadpoolctl",
-    "joblib",
-    "tqdm",
-    "hypothesis",
-    "pytest",
-    "safetensors",
-    "pandas",
-)
 # Of loss curves, relative, and of the best 20 items after one epoch.
 LARGEST_DIFFERENCE, LEAST_OVERLAP = 1e-3, 0.99
 WAITS = ("StreamSynchronize", "DeviceSynchronize", "EventSynchronize")
-
-
-def pack(folder: Path, python: str, packages: list[str]) -> None:
-    """Put wheels and data into a folder that a bare machine can use."""
-    wheels, data = folder / "wheels", folder / "data"
-    for path in (wheels, data):
-        path.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "pip", "download", "--only-binary", ":all:"]
-    target = ["--python-version", python, "--platform", "manylinux2014_x86_64"]
-    target += ["--platform", "manylinux_2_28_x86_64", "--dest", str(wheels)]
-    subprocess.run([*command, *target, *packages], check=True)
-    source = Path(os.environ.get("RECSK_DATA", ROOT.parent / "shared" / "data"))
-    for name in DATA:
-        shutil.copy(source / f"{name}.npz", data)
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-    print(f"packed: {folder}, {size / 2**20:.0f} MiB")
-
-
-def start_carried(folder: Path, words: list[str]) -> int:
-    """Run this script again with what the folder brings."""
-    wheels = sorted((folder / "wheels").glob("*.whl"))
-    missing = [str(wheel) for wheel in wheels if not is_installed(wheel.name.split("-")[0])]
-    with tempfile.TemporaryDirectory() as installed:
-        if missing:
-            command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-            subprocess.run([*command, "--target", installed, *missing], check=True)
-        paths = [str(ROOT), os.environ.get("PYTHONPATH", ""), installed]
-        own = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-        own["RECSK_DATA"] = str((folder / "data").resolve())
-        return subprocess.run(
-            [sys.executable, __file__, *words], env={**os.environ, **own}
-        ).returncode
-
-
-def is_installed(name: str) -> bool:
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
 
 
 class Confirmation:
@@ -377,57 +323,6 @@ def profiled(work: Callable[[], Any]) -> dict[str, int]:
     return {"waits": waits, "steps": n_steps}
 
 
-# Parts of the report, and their share of the time.
-PARTS = {"agreement": 0.2, "waits": 0.1, "epochs": 0.2, "recommend": 0.15, "tests": 1.0}
-
-
-def page(report: dict[str, Any]) -> str:
-    """The page for the docs."""
-    about, device = report["environment"], report["device"]
-    where = about["cuda"] or f"no GPU: the script itself was tried on {device}"
-    lines = ["# On a GPU", "", "    python benchmarks/cuda.py", ""]
-    lines += [f"Measured on {report['date']} at commit {about['commit']}: {where}, PyTorch"]
-    lines[-1] += f" {about['torch']}."
-    agreement = report.get("agreement", {})
-    if rows := {k: v for k, v in agreement.items() if isinstance(v, dict)}:
-        lines += ["", "## The same network as on the CPU", ""]
-        lines += ["From equal weights and batches: the largest relative difference of the losses"]
-        lines += ["of three epochs, and the common share of the best 20 items after one.", ""]
-        lines += ["| model | difference of losses | overlap@20 |", "|---|---|---|"]
-        lines += [
-            f"| {k} | {v['largest_difference']:.1e} | {v['overlap']:.4f} |" for k, v in rows.items()
-        ]
-    if rows := {k: v for k, v in report.get("waits", {}).items() if isinstance(v, dict)}:
-        lines += ["", "## Waits", ""]
-        lines += ["How often the CPU waits for the GPU in an epoch, by the profiler.", ""]
-        lines += ["| model | steps | waits |", "|---|---|---|"]
-        lines += [f"| {k} | {v['steps']:.0f} | {v['waits']:.1f} |" for k, v in rows.items()]
-    if rows := {k: v for k, v in report.get("epochs", {}).items() if isinstance(v, dict)}:
-        lines += ["", "## Epochs", ""]
-        lines += ["| data | model | s, an epoch | s, a fit of one epoch | MiB of the GPU |"]
-        lines += ["|---|---|---|---|---|"]
-        lines += [
-            f"| {k} | {v['model']} | {v['seconds_per_epoch']:.3f} | {v['fit_of_one_epoch']:.1f} "
-            f"| {v['device_mib'] or 0:.0f} |"
-            for k, v in rows.items()
-        ]
-    if "seconds" in (row := report.get("recommend", {})):
-        lines += ["", "## Recommending", ""]
-        lines += [f"Top 20 of {row['items']:,} items for {row['users']:,} users, seen items left"]
-        lines += [f"out: {row['seconds']:.1f} s, {row['users_per_second']:,.0f} users a second,"]
-        lines += [f"{row['device_mib'] or 0:,.0f} MiB of the GPU."]
-    if "passed" in (row := report.get("tests", {})):
-        lines += ["", "## Tests", ""]
-        lines += [f"Of the tests that need a GPU, {row['passed']} passed, {row['failed']} failed"]
-        lines[-1] += "." if row["finished"] else "; the time did not suffice for all."
-    faults = [k for k in PARTS if k in report and not report[k].get("ok")]
-    missing = [k for k in PARTS if k not in report]
-    if faults or missing:
-        lines += ["", f"Not as promised: {', '.join(faults) or 'none'}. Not measured:"]
-        lines[-1] += f" {', '.join(missing) or 'none'}."
-    return "\n".join(lines) + "\n"
-
-
 def parse(words: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cuda")
@@ -455,7 +350,7 @@ def main(words: list[str] | None = None) -> int:
     if args.carried:
         given = sys.argv[1:] if words is None else words
         place = given.index("--carried")
-        return start_carried(args.carried, given[:place] + given[place + 2 :])
+        return start_carried(__file__, args.carried, given[:place] + given[place + 2 :])
     end = time.monotonic() + 60 * args.minutes - 15  # for what is written at the end
 
     import environment
