@@ -21,6 +21,7 @@ import rivals
 import sources
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import Bunch
+from tuning import Coordinates
 
 from recsk import MDERecommender, MDSRecRecommender
 from recsk.models.mde.recipe import RECIPES
@@ -77,6 +78,9 @@ MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], list[int] | 
     "paper_wo_mda": (MDERecommender.paper, {"alpha": 0.0}, None),
     "paper_wo_msa": (MDERecommender.paper, {"beta": 0.0}, None),
     "paper_wo_nlt": (MDERecommender.paper, {"tradeoff": "uniform"}, None),
+    # The paper's variants: the same preference for every node, and weights of their own.
+    "paper_variant_a": (MDERecommender.paper, {"preference": [0.5, 0.5]}, None),
+    "paper_variant_b": (MDERecommender.paper, {"tradeoff": "independent"}, None),
     # The defaults but for one addition to the paper taken back, or one more made.
     "no_co_occurrence": (MDERecommender, {"cooccurrence_weight": 0.0}, None),
     "full_propagation": (WholeGraphMDE, {}, None),
@@ -136,11 +140,25 @@ _SEQUENCE_GRID: list[dict[str, Any]] = [
     )
 ]
 # Models tuned as the rivals are: the best setting by this metric on validation at the first seed.
-GRIDS: dict[str, tuple[str, str, list[dict[str, Any]]]] = {
+GRIDS: dict[str, tuple[str, str, list[dict[str, Any]] | Coordinates]] = {
     "mde_tuned": (
         "mde",
         "recall@20",
         list(ParameterGrid({"learning_rate": [1e-3, 4e-3], "modality_weight": [0.0, 1.0]})),
+    ),
+    "paper_tuned": (
+        "paper",
+        "recall@20",
+        Coordinates(
+            {"alpha": 0.1, "beta": 0.1, "learning_rate": 5e-3, "n_layers": 2},
+            {
+                "alpha": (0.01, 0.03, 0.1, 0.3),
+                "beta": (0.01, 0.03, 0.1, 0.3),
+                "learning_rate": (2.5e-3, 5e-3, 1e-2),
+                "n_layers": (1, 2, 3),
+            },
+            max_settings=9,
+        ),
     ),
     "lightgcn_tuned": (
         "lightgcn",

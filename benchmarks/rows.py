@@ -14,7 +14,7 @@ import sources
 import tuning
 from sklearn.utils import Bunch
 from store import Store, hash_of
-from tuning import Axis
+from tuning import Axis, Coordinates
 
 __all__ = ["Row", "Table", "chosen_by"]
 
@@ -33,7 +33,7 @@ class Row:
     axes: dict[str, Axis]
 
     @property
-    def grid(self) -> Mapping[str, Axis] | Sequence[dict[str, Any]]:
+    def grid(self) -> Mapping[str, Axis] | Sequence[dict[str, Any]] | Coordinates:
         """Axes of the parameters that are searched, or a list of settings; may be empty."""
         if self.name in models.GRIDS:
             if self.axes:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
 
-__all__ = ["MAX_SETTINGS", "STEPS", "Axis", "Found", "search"]
+__all__ = ["MAX_SETTINGS", "STEPS", "Axis", "Coordinates", "Found", "search"]
 
 STEPS = 6
 MAX_SETTINGS = 150
@@ -63,8 +63,41 @@ class Found:
     tried: list[tuple[dict[str, Any], float]] = field(default_factory=list, repr=False)
 
 
+@dataclass(frozen=True)
+class Coordinates:
+    """One axis after the other: lower values while they are better, else higher ones.
+
+    `start` is the setting tried first, `axes` the values of each of its parameters in ascending
+    order. No more than `max_settings` settings are tried.
+    """
+
+    start: Mapping[str, Any]
+    axes: Mapping[str, Sequence[Any]]
+    max_settings: int
+
+    def search(self, score: Callable[[dict[str, Any]], float]) -> Found:
+        """The setting with the largest score."""
+        best = dict(self.start)
+        tried = [(best, score(best))]
+        value = tried[0][1]
+        for name, values in self.axes.items():
+            first = best[name]
+            for step in (-1, 1):
+                while 0 <= (place := values.index(best[name]) + step) < len(values):
+                    if len(tried) == self.max_settings:
+                        return Found(best, value, len(tried), [], tried)
+                    params = {**best, name: values[place]}
+                    tried.append((params, score(params)))
+                    if tried[-1][1] <= value:
+                        break
+                    best, value = tried[-1]
+                if best[name] != first:
+                    break
+        return Found(best, value, len(tried), [], tried)
+
+
 def search(
-    grid: Mapping[str, Axis] | Sequence[dict[str, Any]],
+    grid: Mapping[str, Axis] | Sequence[dict[str, Any]] | Coordinates,
     score: Callable[[dict[str, Any]], float],
     *,
     together: Sequence[tuple[str, str]] = (),
@@ -74,6 +107,8 @@ def search(
 
     `together` are pairs of parameters with a ridge: the best of one is large where the other is.
     """
+    if isinstance(grid, Coordinates):
+        return grid.search(score)
     if not isinstance(grid, Mapping):
         tried = [(params, score(params)) for params in grid]
         params, value = max(tried, key=lambda pair: pair[1])

@@ -153,3 +153,26 @@ def test_grids_of_the_rules_are_grids(tuning, script):
                 assert axis.numbers == sorted(axis.numbers)
                 low, high = axis.limits
                 assert low <= axis.numbers[0] and axis.numbers[-1] <= high < math.inf
+
+
+def test_coordinates_go_down_an_axis_and_then_up_if_down_is_not_better(tuning):
+    grid = tuning.Coordinates({"a": 2, "b": 10}, {"a": (1, 2, 3, 4), "b": (5, 10)}, 9)
+    asked = []
+
+    def score(params):
+        asked.append((params["a"], params["b"]))
+        return -abs(params["a"] - 4) - abs(params["b"] - 5)
+
+    found = tuning.search(grid, score)
+
+    assert asked == [(2, 10), (1, 10), (3, 10), (4, 10), (4, 5)]
+    assert found.params == {"a": 4, "b": 5}
+    assert found.value == 0
+    assert found.n_settings == 5
+
+
+def test_coordinates_stop_at_the_most_settings(tuning):
+    grid = tuning.Coordinates({"a": 0}, {"a": tuple(range(9))}, 4)
+    found = tuning.search(grid, lambda params: params["a"])
+    assert found.params == {"a": 3}
+    assert found.n_settings == 4
