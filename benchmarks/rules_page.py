@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 from models import label
+from page_results import command, default_name
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent / "docs" / "benchmarks" / "rules.md"
@@ -55,17 +56,6 @@ def load(folder: Path) -> list[dict[str, Any]]:
 def is_sequential(report: dict[str, Any]) -> bool:
     """Whether the data are sequences."""
     return "last" in report["split"]
-
-
-def command(report: dict[str, Any]) -> str:
-    """The command that made a report."""
-    seeds = len(next(run for name, run in report["runs"].items() if run))
-    seeds = max(seeds, *(len(run) for run in report["runs"].values()))
-    words = ["python benchmarks/accuracy.py --dataset", report["dataset"]]
-    words += ["--sequences"] * is_sequential(report)
-    words += ["--model", ",".join(report["runs"]), "--seeds", str(seeds), "--threads 1"]
-    words += [f"--set {name}={value}" for name, value in report["changes"].items()]
-    return " ".join([*words, "--compare"])
 
 
 def table(report: dict[str, Any]) -> list[str]:
@@ -115,7 +105,8 @@ def page(reports: Sequence[dict[str, Any]]) -> str:
         where = report["environment"]
         kind = " as sequences" if is_sequential(report) else ""
         parts += [
-            f"\n## {TITLES[report['dataset']]}{kind}\n\n    {command(report)}\n\n",
+            f"\n## {TITLES[report['dataset']]}{kind}\n\n",
+            f"    {command(default_name(report), report)}\n\n",
             f"Commits {', '.join(where['commits'])}; {' and '.join(where['processors'])}.",
             f"{ends(report)}\n\n",
             "\n".join(table(report)) + "\n",
