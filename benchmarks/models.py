@@ -18,6 +18,7 @@ import by_user
 import numpy as np
 import paper_form
 import rivals
+import sequence_content
 import sources
 from sklearn.model_selection import ParameterGrid
 from sklearn.utils import Bunch
@@ -183,7 +184,7 @@ class Model:
 
 def known() -> list[str]:
     """Every name but for import paths."""
-    return [*MDE, *MDSREC, *GRIDS, *rivals.RULES]
+    return [*MDE, *MDSREC, *sequence_content.FORMS, *GRIDS, *rivals.RULES]
 
 
 def find(name: str) -> Model:
@@ -195,6 +196,9 @@ def find(name: str) -> Model:
     if name in MDSREC:
         params, chosen = MDSREC[name]
         return Model(MDSRecRecommender, params, chosen, True)
+    if name in sequence_content.FORMS:
+        form, params, chosen = sequence_content.FORMS[name]
+        return Model(form, params, chosen, True)
     if name in rivals.RULES:
         rule = rivals.RULES[name]
         chosen = None if rule.features else []
