@@ -243,7 +243,7 @@ def identity(name: str, changes: dict[str, Any], modalities: Sequence[str]) -> d
     """All that makes a model but its seed, whatever it is called: names and defaults may change."""
     estimator = make(name, 0, changes)
     params = estimator.get_params(deep=False)
-    for without_effect in ("random_state", "verbose", "checkpoint"):
+    for without_effect in ("random_state", "verbose"):
         params.pop(without_effect, None)
     given = _modalities(name, list(modalities))
     kind = type(estimator)

@@ -1,4 +1,4 @@
-"""Checkpoints: files from which an interrupted training resumes."""
+"""Checkpoints: files from which an interrupted training resumes, each of one training."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ class Stateful(Protocol):
 
 
 class Checkpoint:
-    """A file with the state of a training.
+    """A file with the state of a training, which no other training writes to.
 
     Parameters
     ----------
     path : Path
-        The file. It exists from the first save until the training is done.
+        The file. It exists from the first save until the training is done. In a folder, the file of
+        each training has its fingerprint as name.
     training : str
         Fingerprint of this training; a file of another training is rejected.
     random_states : sequence of torch.Generator, RandomState or Stateful
@@ -46,14 +47,26 @@ class Checkpoint:
         training: str,
         random_states: Sequence[Stateful | np.random.RandomState],
     ) -> None:
-        self.path = path
+        self.path = path / f"{training}.checkpoint" if path.is_dir() else path
         self.training = training
         self.random_states = random_states
+        self._left: tuple[int, int] | None = None
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write a state of tensors, numbers and strings; it replaces an earlier one."""
+        """Write a state of tensors, numbers and strings; it replaces an earlier one.
+
+        Raises
+        ------
+        ValueError
+            If another training has written to the file meanwhile.
+        """
         import torch
 
+        if self._find() not in (None, self._left):
+            raise ValueError(
+                f"checkpoint={str(self.path)!r} is written by another fit at the same time: name "
+                f"another file, or for many fits, as in a search, a folder"
+            )
         file = io.BytesIO()
         torch.save(
             {
@@ -65,6 +78,7 @@ class Checkpoint:
             file,
         )
         replace_file(self.path, file.getvalue())
+        self._left = self._find()
 
     def load(self) -> dict[str, Any] | None:
         """Read the last saved state, on the CPU, and restore the random states.
@@ -81,7 +95,8 @@ class Checkpoint:
         """
         import torch
 
-        if not self.path.exists():
+        self._left = self._find()
+        if self._left is None:
             return None
         try:
             # Tensors and plain values only: no code from a file is run.
@@ -100,7 +115,8 @@ class Checkpoint:
         if (version, training) != (_VERSION, self.training):
             raise ValueError(
                 f"checkpoint={str(self.path)!r} is of another fit, with other data, parameters or "
-                "versions: remove the file, or name another one"
+                "versions: remove the file, or name another one; for many fits, as in a search, "
+                "name a folder"
             )
         for random, draw in zip(self.random_states, draws, strict=True):
             _set(random, draw)
@@ -108,7 +124,16 @@ class Checkpoint:
 
     def remove(self) -> None:
         """Delete the file: the training is done."""
-        self.path.unlink(missing_ok=True)
+        if self._find() == self._left:
+            self.path.unlink(missing_ok=True)
+
+    def _find(self) -> tuple[int, int] | None:
+        """What tells the file from one that was written before or after it; None without one."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
 
 
 def _get(random: Stateful | np.random.RandomState) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -53,6 +54,8 @@ class Prepared(Generic[T]):
     device : torch.device
     growth : Growth or None
         What is new, if training starts from the weights of a fitted model; None otherwise.
+    checkpoint : Path or None
+        Where the state of the training is saved: a file, or a folder.
     """
 
     interactions: Interactions
@@ -64,6 +67,7 @@ class Prepared(Generic[T]):
     seed: int
     device: torch.device
     growth: Growth | None = None
+    checkpoint: Path | None = None
 
     @property
     def modalities(self) -> list[Features]:
@@ -90,15 +94,19 @@ class FitPreparation(BaseRecommender):
         item_features: Mapping[str, Any] | None,
         eval_set: Any,
         sample_weight: Any = None,
+        checkpoint: Any = None,
     ) -> Prepared[Any]:
         """Check parameters and data, and split off what early stopping watches."""
         device = self._check_fit_parameters()
+        path = self._check_checkpoint(checkpoint)
         interactions, checked = self._check_data(X, item_features, sample_weight)
         rng = check_random_state(self.random_state)
         train_set, held_out = self._split(interactions, eval_set, rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         features = self._prepare_features(checked)
-        return Prepared(interactions, train_set, held_out, features, checked, rng, seed, device)
+        return Prepared(
+            interactions, train_set, held_out, features, checked, rng, seed, device, None, path
+        )
 
     def _prepare_growth(
         self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
@@ -125,9 +133,11 @@ class FitPreparation(BaseRecommender):
         item_features: Mapping[str, Any] | None,
         eval_set: Any,
         sample_weight: Any,
+        checkpoint: Any,
     ) -> Prepared[Any]:
         """Do as `_prepare` for a fit that starts from the weights of a copy of the model."""
         device = self._check_fit_parameters()
+        path = self._check_checkpoint(checkpoint)
         interactions, checked, growth = self._check_more(
             X, item_features, sample_weight, adds=False
         )
@@ -136,7 +146,7 @@ class FitPreparation(BaseRecommender):
         seed = int(rng.randint(np.iinfo(np.int32).max))
         features = self._prepare_grown_features(checked)
         return Prepared(
-            interactions, train_set, held_out, features, checked, rng, seed, device, growth
+            interactions, train_set, held_out, features, checked, rng, seed, device, growth, path
         )
 
     @abstractmethod
@@ -153,18 +163,26 @@ class FitPreparation(BaseRecommender):
         """Reject parameters that are wrong for any data, and find the device."""
         self._validate_params()
         parse_metric(self.eval_metric)
-        if self.checkpoint is not None:
-            if not isinstance(self.random_state, Integral):
-                raise ValueError(
-                    "checkpoint needs an int as random_state, so that a fit can be resumed; "
-                    f"got random_state={self.random_state!r}"
-                )
-            path = Path(self.checkpoint)
-            if path.is_dir() or not path.parent.is_dir():
-                raise ValueError(
-                    f"checkpoint must name a file in a folder that exists; got {str(path)!r}"
-                )
         return resolve_device(self.device)
+
+    def _check_checkpoint(self, checkpoint: Any) -> Path | None:
+        """Return the file or folder that the state of a fit is saved to, if any."""
+        if checkpoint is None:
+            return None
+        if not isinstance(checkpoint, str | os.PathLike):
+            raise TypeError(f"checkpoint must be a str, path-like or None; got {checkpoint!r}")
+        if not isinstance(self.random_state, Integral):
+            raise ValueError(
+                "checkpoint needs an int as random_state, so that a fit can be resumed; "
+                f"got random_state={self.random_state!r}"
+            )
+        path = Path(os.fsdecode(checkpoint))
+        if not path.parent.is_dir():
+            raise ValueError(
+                "checkpoint must name a file in a folder that exists, or such a folder; got "
+                f"{str(path)!r}"
+            )
+        return path
 
     def _standardizes(self) -> bool:
         """Whether columns of features are brought to mean 0 and standard deviation 1."""

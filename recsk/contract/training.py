@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import joblib
@@ -57,7 +55,6 @@ class TrainedRecommender(FitPreparation):
         "eval_metric": [str],
         "device": [str],
         "warm_start": ["boolean"],
-        "checkpoint": [str, os.PathLike, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
@@ -146,10 +143,7 @@ class TrainedRecommender(FitPreparation):
         from recsk.nn.training import train
 
         continues = prepared.adds
-        checkpoint = None
-        if not continues:
-            starts = network if prepared.growth is not None else None
-            checkpoint = self._make_checkpoint(prepared, random_states, starts)
+        starts = network if prepared.growth is not None else None
         return train(
             network,
             batches,
@@ -162,7 +156,7 @@ class TrainedRecommender(FitPreparation):
             evaluate=evaluate,
             check=check,
             n_iter_no_change=int(self.n_iter_no_change),
-            checkpoint=checkpoint,
+            checkpoint=self._make_checkpoint(prepared, random_states, starts),
             verbose=bool(self.verbose),
         )
 
@@ -172,17 +166,16 @@ class TrainedRecommender(FitPreparation):
         random_states: Sequence[Stateful | np.random.RandomState],
         starts: torch.nn.Module | None = None,
     ) -> Checkpoint | None:
-        """Return the checkpoint of this training, or None without the parameter.
+        """Return the checkpoint of this training, or None if it was not asked for.
 
         `starts` is a network with weights of another fit, from which this one starts.
         """
-        if self.checkpoint is None:
+        if prepared.checkpoint is None:
             return None
         import torch
 
         params = self.get_params(deep=False)
-        for name in ("checkpoint", "verbose"):
-            del params[name]
+        del params["verbose"]
         data = prepared.train_set, prepared.held_out, prepared.modalities
         # Random states of one type of device do not fit another.
         kind = type(self).__name__, prepared.device.type, __version__, torch.__version__
@@ -190,9 +183,7 @@ class TrainedRecommender(FitPreparation):
         if starts is not None:
             training += [{name: x.cpu().numpy() for name, x in starts.state_dict().items()}]
         return Checkpoint(
-            Path(self.checkpoint),
-            training=joblib.hash(training),
-            random_states=random_states,
+            prepared.checkpoint, training=joblib.hash(training), random_states=random_states
         )
 
     def _ranking_device(self) -> str | None:

@@ -49,11 +49,12 @@ class ContinuingRecommender(GrowingRecommender):
         item_features: Mapping[str, Any] | None,
         eval_set: Any,
         sample_weight: Any,
+        checkpoint: Any,
     ) -> Self:
         """Do as ``fit``, from the weights of the last training; others may read meanwhile."""
         self._check_architecture("fit with warm_start=True", "set warm_start=False")
         again = self._as_copy()
-        prepared = again._prepare_again(X, item_features, eval_set, sample_weight)
+        prepared = again._prepare_again(X, item_features, eval_set, sample_weight, checkpoint)
         with again._running(prepared.interactions), again._seeded(prepared):
             built = again._build(prepared)
             log = again._train(built)

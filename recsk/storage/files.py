@@ -34,16 +34,14 @@ from recsk.storage.version import __version__
 __all__ = ["load", "save"]
 
 _DOCUMENT_KEYS = {"format", "version", "recsk", "estimator", "params", "state"}
-# Parameters that a file must not set: `checkpoint` is the path that the next fit writes to.
-_NOT_SAVED = {"checkpoint": None}
 
 
 def save(est: Any, path: str | bytes | os.PathLike[str]) -> None:
     """Save a fitted recommender to a file that `load` reads without running any code.
 
-    The file holds all parameters except `checkpoint`, and everything that `fit` has set. It does
-    not hold attributes that you added or metadata requests. The file is complete or does not
-    appear: an older file with this name stays until the new one is complete and on the disk.
+    The file holds all parameters and everything that `fit` has set. It does not hold attributes
+    that you added or metadata requests. The file is complete or does not appear: an older file with
+    this name stays until the new one is complete and on the disk.
 
     Parameters
     ----------
@@ -205,7 +203,6 @@ def _to_document(est: Any) -> tuple[str, Arrays]:
         else:
             values[name] = value
     params = est.get_params(deep=False)
-    params |= {name: value for name, value in _NOT_SAVED.items() if name in params}
     document = {
         "format": FORMAT,
         "version": VERSION,
@@ -231,8 +228,6 @@ def _to_estimator(document: dict[str, Any], arrays: Arrays, *, check_values: boo
         raise ValueError(f"the parameters are not those of {name}: {describe(different)}")
     if not isinstance(state, dict) or state.keys() & arrays.keys():
         raise ValueError("the state must be an object that has every name once")
-    if is_set := [key for key, value in _NOT_SAVED.items() if params.get(key) != value]:
-        raise ValueError(f"the parameter {is_set[0]!r} must be {_NOT_SAVED[is_set[0]]!r}")
     est = cls(**{key: param_from_json(key, value) for key, value in params.items()})
     est._validate_params()
     reader = StateReader({**state, **arrays}, check_values=check_values)

@@ -353,8 +353,7 @@ class NetworkContract(RecommenderContract):
     @pytest.mark.parametrize("epochs", [1, 3])
     def test_a_killed_fit_goes_on_from_its_checkpoint(self, epochs, est, monkeypatch, tmp_path):
         path = tmp_path / "fit"
-        est.set_params(max_epochs=5)
-        whole = self.fit(clone(est), eval_set=TEST)
+        whole = self.fit(clone(est.set_params(max_epochs=5)), eval_set=TEST)
         evaluations, measure = count(1), Validation.__call__
 
         def killed(self, *args, **kwargs):
@@ -363,38 +362,39 @@ class NetworkContract(RecommenderContract):
             return measure(self, *args, **kwargs)
 
         monkeypatch.setattr(Validation, "__call__", killed)
-        est.set_params(checkpoint=path)
         with pytest.raises(SystemExit):
-            self.fit(est, eval_set=TEST)
+            self.fit(est, eval_set=TEST, checkpoint=path)
         monkeypatch.setattr(Validation, "__call__", measure)
         assert os.listdir(tmp_path) == ["fit"]
         with pytest.raises(ValueError, match=r"checkpoint='.*fit' is of another fit"):
-            self.fit(clone(est).set_params(learning_rate=0.5), eval_set=TEST)
+            self.fit(clone(est).set_params(max_epochs=6), eval_set=TEST, checkpoint=path)
         with pytest.raises(ValueError, match="is of another fit"):
-            self.fit(est, TRAIN[1:], eval_set=TEST)
-        again = self.fit(est, eval_set=TEST)
+            self.fit(est, TRAIN[1:], eval_set=TEST, checkpoint=path)
+        again = self.fit(est, eval_set=TEST, checkpoint=path)
         assert_same_model(again, whole)
         assert again.loss_curve_ == whole.loss_curve_
         assert again.validation_curve_ == whole.validation_curve_
         assert os.listdir(tmp_path) == []
 
     def test_what_a_checkpoint_needs(self, est, monkeypatch, tmp_path):
+        fits, path = set(), tmp_path / "fit"
         with pytest.raises(ValueError, match="checkpoint needs an int as random_state.*got .*None"):
-            self.fit(est.set_params(checkpoint=tmp_path / "fit", random_state=None))
-        for path in (tmp_path, tmp_path / "no" / "fit"):
-            with pytest.raises(ValueError, match="checkpoint must name a file in a folder that"):
-                self.fit(est.set_params(checkpoint=str(path), random_state=0))
+            self.fit(clone(est).set_params(random_state=None), checkpoint=path)
+        with pytest.raises(TypeError, match="checkpoint must be a str, path-like or None; got 3"):
+            self.fit(est, checkpoint=3)
+        with pytest.raises(ValueError, match="checkpoint must name a file in a folder that"):
+            self.fit(est, checkpoint=str(tmp_path / "no" / "fit"))
         # The generators of a GPU are none of the CPU: with device="auto" a file may be of either.
-        est.set_params(checkpoint=tmp_path / "fit", device="auto")
-        fits = set()
-        for kind in ("cpu", "cuda"):
-            monkeypatch.setattr(
-                preparation, "resolve_device", lambda _, kind=kind: torch.device(kind)
-            )
-            prepared = est._prepare(TRAIN, self.features, None)
+        est.set_params(device="auto")
+
+        def add_fit(weight=None):
+            prepared = est._prepare(TRAIN, self.features, None, weight, path)
             fits.add(est._make_checkpoint(prepared, []).training)
+
+        for kind in ("cpu", "cuda"):
+            monkeypatch.setattr(preparation, "resolve_device", lambda _, k=kind: torch.device(k))
+            add_fit()
         assert len(fits) == 2
         for weight in (np.ones(len(TRAIN)), WEIGHTS, 1 / (1 + WEIGHTS)):
-            prepared = est._prepare(TRAIN, self.features, None, weight)
-            fits.add(est._make_checkpoint(prepared, []).training)
+            add_fit(weight)
         assert len(fits) == 4  # equal weights are the fit without weights

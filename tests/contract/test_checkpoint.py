@@ -116,6 +116,41 @@ def test_a_file_of_another_training_is_refused(path):
     assert path.read_bytes() == content
 
 
+def test_a_folder_has_a_file_for_each_training(tmp_path):
+    whole = Problem(tmp_path / "whole")
+    log = whole.train()
+    for training in ("this", "that"):
+        with pytest.raises(Killed):
+            Problem(tmp_path, training=training, n_steps_to_live=5).train()
+    assert sorted(x.name for x in tmp_path.iterdir()) == ["that.checkpoint", "this.checkpoint"]
+    assert Problem(tmp_path, n_steps_to_live=24).train() == log
+    assert [x.name for x in tmp_path.iterdir()] == ["that.checkpoint"]
+
+
+def test_two_trainings_at_the_same_time_do_not_share_a_file(path):
+    """The second one has found no file at its start."""
+    first, second = Problem(path), Problem(path, training="that")
+    assert first.checkpoint.load() is None and second.checkpoint.load() is None
+    first.checkpoint.save({"epoch": 1})
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match=r"checkpoint='.*' is written by another fit at the same"):
+        second.checkpoint.save({"epoch": 1})
+    second.checkpoint.remove()
+    assert path.read_bytes() == content
+    first.checkpoint.save({"epoch": 2})
+    first.checkpoint.remove()
+    assert not path.exists()
+
+
+def test_a_file_that_somebody_removed_is_written_again(path):
+    problem = Problem(path)
+    assert problem.checkpoint.load() is None
+    problem.checkpoint.save({"epoch": 1})
+    path.unlink()
+    problem.checkpoint.save({"epoch": 2})
+    assert Problem(path).checkpoint.load() == {"epoch": 2}
+
+
 @pytest.mark.parametrize("what", ["text", "nothing", "half", "other tensors", "code"])
 def test_a_file_that_is_none_is_refused(path, what, capfd):
     with pytest.raises(Killed):

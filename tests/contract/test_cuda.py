@@ -184,12 +184,12 @@ def test_a_fit_goes_on_where_the_current_device_is_another(cuda, tmp_path):
     params = {**MDSREC, "device": "cuda", "max_epochs": 4, "dropout": 0.5}
     with torch.cuda.device(1):
         whole = fit(MDSRecRecommender(**params))
-        stopped = MDSRecRecommender(**params, checkpoint=tmp_path / "fit")
+        stopped, path = MDSRecRecommender(**params), tmp_path / "fit"
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("recsk.contract.validation.Validation.__call__", _interrupt_after(2))
             with pytest.raises(SystemExit):
-                fit(stopped)
-        again = fit(stopped)
+                stopped.fit(TRAIN, item_features=FEATURES, eval_set=TEST, checkpoint=path)
+        again = stopped.fit(TRAIN, item_features=FEATURES, eval_set=TEST, checkpoint=path)
     assert again.loss_curve_ == whole.loss_curve_
     np.testing.assert_array_equal(again.item_embedding_, whole.item_embedding_)
 

@@ -24,7 +24,7 @@ def clean_up():
     if hasattr(theirs, "_TEMP_DIR"):
         theirs._TEMP_DIR.cleanup()
 
-def fit(name, **params):
+def fit(name, checkpoint=None, **params):
     rng = np.random.default_rng(0)
     pairs = np.unique(rng.integers([60, 40], size=(900, 2)), axis=0)
     rng.shuffle(pairs)
@@ -32,7 +32,7 @@ def fit(name, **params):
     features = {"v": rng.normal(size=(40, 6)), "t": rng.normal(size=(40, 4))}
     est = {"mde": MDERecommender, "mdsrec": MDSRecRecommender}[name]
     small = {"n_factors": 8, "batch_size": 64, "early_stopping": True, "random_state": 0}
-    return est(**{**small, **params}).fit(X, item_features=features)
+    return est(**{**small, **params}).fit(X, item_features=features, checkpoint=checkpoint)
 """
 
 ESTIMATORS = ["mde", "mdsrec"]
@@ -59,12 +59,12 @@ def result_of(code, *arguments, first=""):
 
 _VECTORS = """
 name, path, checkpoint = sys.argv[1:]
-long = {"max_epochs": 150, "n_iter_no_change": 150, "checkpoint": checkpoint or None}
+long = {"max_epochs": 150, "n_iter_no_change": 150}
 
 from recsk.contract.validation import Validation
 measure, epochs = Validation.__call__, []
 Validation.__call__ = lambda *args, **kw: epochs.append(1) or measure(*args, **kw)
-model = fit(name, **long)
+model = fit(name, checkpoint or None, **long)
 np.savez(path, users=model.user_embedding_, items=model.item_embedding_,
          curve=model.validation_curve_, best=model.best_iter_)
 print(len(epochs))

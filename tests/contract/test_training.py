@@ -1,8 +1,10 @@
 """How a fit ends: Ctrl-C, divergence, too few epochs, and which fit a checkpoint belongs to."""
 
+import os
 import signal
 import threading
 import warnings
+from itertools import count
 
 import numpy as np
 import pytest
@@ -78,6 +80,32 @@ def test_ctrl_c_stops_a_search(interrupted, est):
     with pytest.raises(KeyboardInterrupt):
         search.fit(TRAIN, item_features=FEATURES)
     assert len(interrupted) == 2 and not hasattr(search, "cv_results_")
+
+
+def test_a_search_goes_on_from_a_folder(est, monkeypatch, tmp_path):
+    """Each of its fits has a file of its own, so that none finds or removes that of another."""
+    calls, measure = count(1), Validation.__call__
+
+    def evaluate(self, *args, **options):
+        if next(calls) == 7:  # in the third epoch of the second candidate
+            raise KeyboardInterrupt
+        return measure(self, *args, **options)
+
+    def search(**options):
+        grid = {"learning_rate": [0.01, 0.02, 0.03]}
+        found = GridSearchCV(
+            est, grid, cv=RandomHoldout(random_state=0), refit=False, error_score="raise"
+        ).fit(TRAIN, item_features=FEATURES, **options)
+        return found.cv_results_["mean_test_score"]
+
+    est.set_params(early_stopping=True)
+    expected = search()
+    monkeypatch.setattr(Validation, "__call__", evaluate)
+    with pytest.raises(KeyboardInterrupt):
+        search(checkpoint=tmp_path)
+    assert len(os.listdir(tmp_path)) == 1
+    np.testing.assert_array_equal(search(checkpoint=str(tmp_path)), expected)
+    assert next(calls) == 8 + 4 + 2 + 4 and os.listdir(tmp_path) == []
 
 
 def test_after_ctrl_c_the_best_state_is_kept(interrupted, est):
@@ -161,7 +189,7 @@ def test_a_checkpoint_of_another_version_is_refused(library, est, monkeypatch, t
     def killed(*args, **options):
         raise SystemExit
 
-    est.set_params(checkpoint=tmp_path / "fit")
+    path = tmp_path / "fit"
     calls, measure = [], Validation.__call__
 
     def second(self, *args, **options):
@@ -171,15 +199,15 @@ def test_a_checkpoint_of_another_version_is_refused(library, est, monkeypatch, t
     with monkeypatch.context() as patch:
         patch.setattr(Validation, "__call__", second)
         with pytest.raises(SystemExit):
-            fit(est, eval_set=TEST)
+            fit(est, eval_set=TEST, checkpoint=path)
     with monkeypatch.context() as patch:
         if library == "recsk":
             patch.setattr(training, "__version__", "0.0.1")
         else:
             patch.setattr(torch, "__version__", "2.0.0")
         with pytest.raises(ValueError, match="of another fit, with other data, parameters or ver"):
-            fit(est, eval_set=TEST)
-    assert fit(est, eval_set=TEST).n_iter_ == 4
+            fit(est, eval_set=TEST, checkpoint=path)
+    assert fit(est, eval_set=TEST, checkpoint=path).n_iter_ == 4
 
 
 @pytest.mark.parametrize("training", ["fast", "paper"])

@@ -72,7 +72,6 @@ class TwoTowersRecommender(TrainedRecommender):
         eval_metric="recall@20",
         score_k=10,
         device="auto",
-        checkpoint=None,
         random_state=None,
         verbose=False,
     ):
@@ -86,12 +85,13 @@ class TwoTowersRecommender(TrainedRecommender):
         self.eval_metric = eval_metric
         self.score_k = score_k
         self.device = device
-        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X, y=None, *, item_features=None, eval_set=None, sample_weight=None):
-        prepared = self._prepare(X, item_features, eval_set, sample_weight)
+    def fit(
+        self, X, y=None, *, item_features=None, eval_set=None, sample_weight=None, checkpoint=None
+    ):
+        prepared = self._prepare(X, item_features, eval_set, sample_weight, checkpoint)
         with self._running(prepared.interactions):
             built = self._build(prepared)
             log = self._train(built)

@@ -297,7 +297,7 @@ def test_fit(name, data):
     est = clone(ESTIMATORS[name])
     changes = data.draw(
         st.dictionaries(
-            st.sampled_from(sorted(set(est.get_params()) - {"checkpoint", "max_epochs"})),
+            st.sampled_from(sorted(set(est.get_params()) - {"max_epochs"})),
             st.one_of(values.NONSENSE, st.sampled_from([-1, 0, 1, 2, 0.5, "auto", "none", "sum"])),
             max_size=2 if data.draw(st.integers(0, 3)) == 0 else 0,
         )

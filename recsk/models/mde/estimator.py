@@ -130,9 +130,6 @@ class MDERecommender(MDESteps):
     warm_start : bool, default=False
         Whether `fit` of a fitted estimator starts from its weights, on users and items that may be
         more. It forgets the interactions of the fit before; `partial_fit` adds to them.
-    checkpoint : str, path-like or None, default=None
-        File of one fit, from which the same call resumes after an interrupt and ends at the same
-        model. A finished fit removes it. Needs an int as `random_state`.
     random_state : int, RandomState or None, default=None
         An int gives the same model every time on the CPU, and up to rounding on CUDA.
     verbose : bool or int, default=False
@@ -266,7 +263,6 @@ class MDERecommender(MDESteps):
         score_k: int = 10,
         device: str = "auto",
         warm_start: bool = False,
-        checkpoint: str | os.PathLike[str] | None = None,
         random_state: Any = None,
         verbose: bool | int = False,
     ) -> None:
@@ -299,7 +295,6 @@ class MDERecommender(MDESteps):
         self.score_k = score_k
         self.device = device
         self.warm_start = warm_start
-        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 
@@ -311,6 +306,7 @@ class MDERecommender(MDESteps):
         item_features: Mapping[str, Any] | None = None,
         eval_set: Any = None,
         sample_weight: npt.ArrayLike | str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> MDERecommender:
         """Learn vectors of users and items from interactions and item features.
 
@@ -334,6 +330,10 @@ class MDERecommender(MDESteps):
             values of `Interactions`. Weights count in the ranking losses and in the graphs of
             interactions, relative to their mean. 0 is as if the interaction were not there. A pair
             that repeats in `X` has the largest of its weights.
+        checkpoint : str, path-like or None, default=None
+            File from which the same call resumes after an interrupt, and ends at the same model. A
+            finished fit removes it. If it is a folder, each fit has its own file there, as searches
+            need it. Needs an int as `random_state`.
 
         Returns
         -------
@@ -361,8 +361,8 @@ class MDERecommender(MDESteps):
         """
         check_no_target(y)
         if self.warm_start and self.__sklearn_is_fitted__():
-            return self._fit_again(X, item_features, eval_set, sample_weight)
-        prepared = self._prepare(X, item_features, eval_set, sample_weight)
+            return self._fit_again(X, item_features, eval_set, sample_weight, checkpoint)
+        prepared = self._prepare(X, item_features, eval_set, sample_weight, checkpoint)
         with self._running(prepared.interactions):
             built = self._build(prepared)
             log = self._train(built)

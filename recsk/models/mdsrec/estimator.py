@@ -125,9 +125,6 @@ class MDSRecRecommender(MDSRecSteps):
     warm_start : bool, default=False
         Whether `fit` of a fitted estimator starts from its weights, on users and items that may be
         more. It forgets the interactions of the fit before; `partial_fit` adds to them.
-    checkpoint : str, path-like or None, default=None
-        File that lets an interrupted fit resume: the same call ends at the same model. A finished
-        fit removes it. One file serves one fit, not a search. Needs an int as `random_state`.
     random_state : int, RandomState or None, default=None
         An int gives the same model every time on the CPU, and up to rounding on CUDA.
     verbose : bool or int, default=False
@@ -280,7 +277,6 @@ class MDSRecRecommender(MDSRecSteps):
         score_k: int = 10,
         device: str = "auto",
         warm_start: bool = False,
-        checkpoint: str | os.PathLike[str] | None = None,
         random_state: Any = None,
         verbose: bool | int = False,
     ) -> None:
@@ -313,7 +309,6 @@ class MDSRecRecommender(MDSRecSteps):
         self.score_k = score_k
         self.device = device
         self.warm_start = warm_start
-        self.checkpoint = checkpoint
         self.random_state = random_state
         self.verbose = verbose
 
@@ -325,6 +320,7 @@ class MDSRecRecommender(MDSRecSteps):
         item_features: Mapping[str, Any] | None = None,
         eval_set: Any = None,
         sample_weight: npt.ArrayLike | str | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
     ) -> MDSRecRecommender:
         """Learn to predict the next item from ordered histories and item features.
 
@@ -348,6 +344,10 @@ class MDSRecRecommender(MDSRecSteps):
             Weight of each interaction, or of each user (row) if `X` is a matrix. "value": the
             values of `Interactions`. An interaction has its weight, relative to the mean, as a
             target of the loss and in the relations. 0 is as if the interaction were not there.
+        checkpoint : str, path-like or None, default=None
+            File from which the same call resumes after an interrupt, and ends at the same model. A
+            finished fit removes it. If it is a folder, each fit has its own file there, as searches
+            need it. Needs an int as `random_state`.
 
         Returns
         -------
@@ -376,8 +376,8 @@ class MDSRecRecommender(MDSRecSteps):
         """
         check_no_target(y)
         if self.warm_start and self.__sklearn_is_fitted__():
-            return self._fit_again(X, item_features, eval_set, sample_weight)
-        prepared = self._prepare(X, item_features, eval_set, sample_weight)
+            return self._fit_again(X, item_features, eval_set, sample_weight, checkpoint)
+        prepared = self._prepare(X, item_features, eval_set, sample_weight, checkpoint)
         with self._running(prepared.interactions), self._seeded(prepared):
             built = self._build(prepared)
             log = self._train(built)
