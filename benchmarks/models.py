@@ -72,6 +72,7 @@ class WholeGraphMDE(MDERecommender):
 # The class method that makes a model, its parameters, and its modalities, None for all.
 MDE: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], list[int] | None]] = {
     "mde": (MDERecommender, {}, None),
+    "mde_bfloat16": (MDERecommender, {"precision": "bfloat16"}, None),
     "paper": (MDERecommender.paper, {}, None),
     "wo_mda": (MDERecommender, {"alpha": 0.0}, None),
     "wo_msa": (MDERecommender, {"beta": 0.0}, None),
@@ -108,6 +109,7 @@ _PAPER = dict(MDSRecRecommender._paper)
 # The models of sequences, with the modalities that one is given, None for all.
 MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "mdsrec": ({}, None),
+    "mdsrec_bfloat16": ({"precision": "bfloat16"}, None),
     "sasrec": (SASREC, []),
     "ids_sequences": ({}, []),
     "wo_mrgc": ({"relation": None, "relation_weight": 0.0}, None),
@@ -245,6 +247,8 @@ def identity(name: str, changes: dict[str, Any], modalities: Sequence[str]) -> d
     params = estimator.get_params(deep=False)
     for without_effect in ("random_state", "verbose"):
         params.pop(without_effect, None)
+    if params.get("precision") == "float32":  # as in runs from before this parameter
+        del params["precision"]
     given = _modalities(name, list(modalities))
     kind = type(estimator)
     own = kind.__module__.partition(".")[0] == "recsk"

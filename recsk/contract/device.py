@@ -9,7 +9,7 @@ from recsk.data.optional import import_torch
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["resolve_device"]
+__all__ = ["check_precision", "resolve_device"]
 
 
 def resolve_device(device: str) -> torch.device:
@@ -53,3 +53,28 @@ def resolve_device(device: str) -> torch.device:
     if resolved.type == "cuda" and resolved.index is None:
         return torch.device("cuda", torch.cuda.current_device())
     return resolved
+
+
+def check_precision(precision: str, device: torch.device) -> None:
+    """Reject a precision that a device does not compute in.
+
+    Parameters
+    ----------
+    precision : {"float32", "bfloat16"}
+    device : torch.device
+
+    Raises
+    ------
+    ValueError
+        If a device of CUDA has no instructions for bfloat16, which would make it slower.
+    """
+    if precision == "float32" or device.type != "cuda":
+        return
+    torch = import_torch("a fit")
+    with torch.cuda.device(device):
+        if torch.cuda.is_bf16_supported(including_emulation=False):
+            return
+    raise ValueError(
+        f"precision={precision!r} needs a GPU that computes in it (compute capability 8.0 or "
+        f"higher), and {str(device)!r} does not: set precision='float32', or choose another device"
+    )

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 from sklearn.utils import check_random_state
 
-from recsk.contract.device import resolve_device
+from recsk.contract.device import check_precision, resolve_device
 from recsk.contract.growth import Growth
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.validation import parse_metric
@@ -163,7 +163,9 @@ class FitPreparation(BaseRecommender):
         """Reject parameters that are wrong for any data, and find the device."""
         self._validate_params()
         parse_metric(self.eval_metric)
-        return resolve_device(self.device)
+        device = resolve_device(self.device)
+        check_precision(getattr(self, "precision", "float32"), device)
+        return device
 
     def _check_checkpoint(self, checkpoint: Any) -> Path | None:
         """Return the file or folder that the state of a fit is saved to, if any."""

@@ -54,6 +54,7 @@ class TrainedRecommender(FitPreparation):
         "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
         "eval_metric": [str],
         "device": [str],
+        "precision": [StrOptions({"float32", "bfloat16"})],
         "warm_start": ["boolean"],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
@@ -140,6 +141,7 @@ class TrainedRecommender(FitPreparation):
         `check` raises `NotFiniteError` where the network gives vectors that are not finite; it is
         called after each epoch without `evaluate`, so that such an epoch is never kept.
         """
+        from recsk.nn.precision import at_precision
         from recsk.nn.training import train
 
         continues = prepared.adds
@@ -147,7 +149,7 @@ class TrainedRecommender(FitPreparation):
         return train(
             network,
             batches,
-            loss_terms,
+            at_precision(loss_terms, getattr(self, "precision", "float32"), prepared.device),
             max_epochs=_N_EPOCHS if continues else int(self.max_epochs),
             learning_rate=self.learning_rate * (_RATE if continues else 1),
             schedule="one-cycle" if continues else schedule,

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from recsk.nn.precision import upcast
 from recsk.nn.propagation import gather
 from recsk.nn.sequences import pad_sequences
 from recsk.nn.unit import unit_vectors
@@ -219,7 +220,8 @@ class _Dropout(nn.Module):
         bits = torch.empty(n_words, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
         lowest = min(round(self.p * 2**16), 2**16 - 1) - 2**15
         # In floats: comparisons of integers, and booleans, take several times as long.
-        keep = bits[: x.numel()].view(x.shape).to(x.dtype).ge_(lowest)
+        dtype = torch.promote_types(x.dtype, torch.float32)  # bfloat16 would round the integers
+        keep = bits[: x.numel()].view(x.shape).to(dtype).ge_(lowest)
         return x * keep.mul_(1 / (1 - self.p))
 
 
@@ -278,7 +280,7 @@ class _Attention(nn.Module):
         if of_centers is not None and cluster is not None:
             n_centers = len(of_centers)
             query, key = of_centers.unflatten(1, (2, n_heads, self.width)).unbind(1)
-            products = torch.einsum("ihd,jhd->ihj", query, key).flatten(1)
+            products = upcast(torch.einsum("ihd,jhd->ihj", query, key)).flatten(1)
             # Products of the center at each position and all centers; member picks those of keys.
             interests = functional.embedding(cluster, products).split(n_centers, dim=2)
             member = functional.one_hot(cluster, n_centers).to(products.dtype).mT
@@ -289,7 +291,7 @@ class _Attention(nn.Module):
             logits = torch.baddbmm(future, query, key.mT, alpha=self.scale)
             if of_centers is not None:
                 logits = torch.baddbmm(logits, interests[head], member, alpha=self.scale)
-            attended.append(self.dropout(logits.softmax(dim=2)) @ value)
+            attended.append(self.dropout(upcast(logits).softmax(dim=2)) @ value)
         return torch.cat(attended, dim=2)
 
     def _attend_fused(
@@ -300,7 +302,8 @@ class _Attention(nn.Module):
     ) -> torch.Tensor:
         query, key, value = (self._split_heads(part) for part in of_items.chunk(3, dim=2))
         if of_centers is not None and cluster is not None:
-            of_interests = functional.embedding(cluster, of_centers)
+            # The gradient of a center is a sum over its positions, in float32.
+            of_interests = functional.embedding(cluster, upcast(of_centers)).to(query.dtype)
             more_query, more_key = (self._split_heads(x) for x in of_interests.chunk(2, dim=2))
             query, key = torch.cat([query, more_query], dim=3), torch.cat([key, more_key], dim=3)
         attended = functional.scaled_dot_product_attention(

@@ -8,6 +8,7 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from recsk.nn.precision import full_precision, upcast
 from recsk.nn.propagation import SparseOperator, gather
 
 __all__ = ["CenterOperator", "RowOperator"]
@@ -111,14 +112,15 @@ class CenterOperator:
         features: torch.Tensor,
     ) -> None:
         mean = cluster_mean.forward_matrix.to_dense().T.contiguous()
-        of_ids = mean if graph is None else graph.adjoint_matrix @ mean
+        with full_precision(mean):
+            of_ids = mean if graph is None else graph.adjoint_matrix @ mean
         self.of_ids = (of_ids * weight).T.contiguous()
         self.of_features = cluster_mean @ features
         self.of_ones = mean.sum(dim=0)[:, None]
 
     def __call__(self, ids: torch.Tensor, projection: torch.nn.Linear | None) -> torch.Tensor:
         """Return the centers, (n_clusters, d), from the id vectors of all items (I, d)."""
-        centers = self.of_ids @ ids
+        centers = upcast(self.of_ids @ ids)
         if projection is None:
             return centers
         projected = functional.linear(self.of_features, projection.weight)

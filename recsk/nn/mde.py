@@ -14,6 +14,7 @@ from torch import nn
 
 from recsk.nn.lazy_adam import rows_of
 from recsk.nn.modality import Modality
+from recsk.nn.precision import upcast
 from recsk.nn.propagation import SparseOperator, mean_of_layers
 from recsk.nn.unit import unit_vectors
 
@@ -166,7 +167,7 @@ class MDENetwork(nn.Module):
         if ids is not None and len(ids) < self.n_items:
             features, present = features[ids], present[ids]
             id_share = id_share[ids]
-        encoded = self.encoders[m](features)
+        encoded = upcast(self.encoders[m](features))
         if learned is None:
             return self._normalize(encoded) * present
         # A cold item is never a positive: its id vector would only learn to be far from every
@@ -175,7 +176,7 @@ class MDENetwork(nn.Module):
         # An item without the modality has its id vector alone: its filled features never count.
         if self.id_embedding == "add":
             return self._normalize(unit_vectors(encoded) * present + own)
-        gate = torch.sigmoid(self.gates[m](encoded))
+        gate = torch.sigmoid(upcast(self.gates[m](encoded)))
         return self._normalize(own * torch.where(present > 0, gate, 0.5))
 
     def forward(self) -> tuple[torch.Tensor, torch.Tensor]:

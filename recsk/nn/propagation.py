@@ -10,6 +10,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 import torch
 
+from recsk.nn.precision import full_precision
+
 __all__ = ["SparseOperator", "gather", "mean_of_layers", "scatter_sum"]
 
 
@@ -47,7 +49,8 @@ class _Product(torch.autograd.Function):
         ctx: Any, dense: torch.Tensor, forward_matrix: torch.Tensor, adjoint_matrix: torch.Tensor
     ) -> torch.Tensor:
         ctx.adjoint_matrix = adjoint_matrix
-        return forward_matrix @ dense
+        with full_precision(dense):  # torch has no sparse products in bfloat16 on every device
+            return forward_matrix @ dense
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor, None, None]:
@@ -108,7 +111,8 @@ class _MeanOfLayers(torch.autograd.Function):
         n_layers: int,
     ) -> torch.Tensor:
         ctx.adjoint_matrix, ctx.n_layers = adjoint_matrix, n_layers
-        return _mean_of_powers(forward_matrix, nodes, n_layers)
+        with full_precision(nodes):
+            return _mean_of_powers(forward_matrix, nodes, n_layers)
 
     @staticmethod
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:

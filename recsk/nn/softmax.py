@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
+from recsk.nn.precision import full_precision, product_dtype
 from recsk.nn.propagation import gather, scatter_sum
 
 __all__ = ["softmax_loss"]
@@ -69,9 +70,11 @@ def softmax_loss(
     assert positive_index is None or query_index is None
     queries = query if query_index is None else gather(query, query_index)
     scores = (queries * positive).sum(dim=1)
-    loss: torch.Tensor = _SoftmaxLoss.apply(
-        query, scores, negative, weight, positive_index, excluded, query_index
-    )
+    dtype = product_dtype(query)
+    with full_precision(query):
+        loss: torch.Tensor = _SoftmaxLoss.apply(
+            query, scores, negative, weight, positive_index, excluded, query_index, dtype
+        )
     return loss
 
 
@@ -86,14 +89,19 @@ class _SoftmaxLoss(torch.autograd.Function):
         positive_index: torch.Tensor | None,
         excluded: torch.Tensor | None,
         query_index: torch.Tensor | None,
+        dtype: torch.dtype,
     ) -> torch.Tensor:
+        # Matrices are multiplied in `dtype`; what is summed, and every sum, has the one of query.
+        left, right, by_column = query.to(dtype), negative.to(dtype), negative
+        if dtype != query.dtype:  # on the CPU, PyTorch's bfloat16 reads along rows far faster
+            by_column = right.T.contiguous().T
         factor = scores.new_full(scores.shape, 1 / len(scores))  # of each loss in the mean
         if weight is not None:
             factor = weight / len(scores)
         loss, score_grad = torch.empty_like(scores), torch.empty_like(scores)
         query_grad, negative_grad = torch.empty_like(query), torch.zeros_like(negative)
         for rows in _split_rows(query, len(negative)):
-            logits = query[rows] @ negative.T
+            logits = (left[rows] @ right.T).to(query.dtype)
             _exclude(logits, _select(positive_index, rows), _select(excluded, rows))
             top, total = _exponentiate(logits)
             if query_index is None:
@@ -109,8 +117,10 @@ class _SoftmaxLoss(torch.autograd.Function):
                 score_grad = torch.where(inside, -total[row] * scale, score_grad)
                 scale = scatter_sum(scale, row, len(top))
             # Scaling vectors costs less than scaling the rows of scores.
-            query_grad[rows] = (logits @ negative).mul_(scale[:, None])
-            negative_grad.addmm_(logits.T, query[rows] * scale[:, None])
+            exponentials = logits.to(dtype)
+            products = (exponentials @ by_column).to(query.dtype)
+            query_grad[rows] = products.mul_(scale[:, None])
+            _add_product(negative_grad, exponentials.T, query[rows] * scale[:, None])
         ctx.save_for_backward(query_grad, score_grad, negative_grad, loss)
         return loss @ factor
 
@@ -119,7 +129,7 @@ class _SoftmaxLoss(torch.autograd.Function):
     def backward(ctx: Any, grad: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         *grads, loss = ctx.saved_tensors
         weight_grad = loss * (grad / len(loss)) if ctx.needs_input_grad[3] else None
-        return *(part * grad for part in grads), weight_grad, None, None, None
+        return *(part * grad for part in grads), weight_grad, None, None, None, None
 
 
 def _split_rows(query: torch.Tensor, scores_per_row: int) -> Iterator[slice]:
@@ -131,6 +141,14 @@ def _split_rows(query: torch.Tensor, scores_per_row: int) -> Iterator[slice]:
 
 def _select(x: torch.Tensor | None, rows: slice) -> torch.Tensor | None:
     return None if x is None else x[rows]
+
+
+def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """Add the product of two matrices, computed in the dtype of the left one, in place."""
+    if left.dtype == total.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right.to(left.dtype)
 
 
 def _exclude(

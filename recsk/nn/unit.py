@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from recsk.nn.precision import upcast
+
 __all__ = ["unit_vectors"]
 
 _SMALLEST = 1e-12
@@ -16,7 +18,7 @@ def unit_vectors(x: torch.Tensor) -> torch.Tensor:
 
     As `torch.nn.functional.normalize`, in a third of the passes over the data.
     """
-    scaled: torch.Tensor = _UnitVectors.apply(x)
+    scaled: torch.Tensor = _UnitVectors.apply(upcast(x))
     return scaled
 
 

@@ -18,6 +18,7 @@ MDE_SETTINGS = [
     {"training": "paper", "loss": "softmax", "alpha": 0.1, "beta": 0.1},
     {"tradeoff": "independent", "alpha": 0.1, "beta": 0.1, "modality_weight": 1.0},
     {"preference": [1, 2], "fusion": "sum", "similarity": "dot"},
+    {"precision": "bfloat16"},
 ]
 MDSREC_SETTINGS = [
     {},
@@ -25,6 +26,7 @@ MDSREC_SETTINGS = [
     {"n_interests": 0, "fusion": "mean"},
     {"relation": None, "candidate_vectors": "id", "similarity": "dot"},
     {"shared_ids": False, "candidate_vectors": "mean", "item_bias": True},
+    {"precision": "bfloat16"},
 ]
 
 
@@ -53,8 +55,9 @@ def test_mdsrec_without_dropout_is_the_same_up_to_rounding(params, cuda):
         else fit(MDSRecRecommender(**MDSREC, device=d), dropout=0.0, **params)
         for d in ("cpu", "cuda")
     ]
+    atol = 1e-4 if "precision" not in params else 2e-2  # the kernels of attention are others
     for attribute in ("item_embedding_", "user_embedding_", "user_preference_"):
-        np.testing.assert_allclose(*(getattr(m, attribute) for m in models), atol=1e-4)
+        np.testing.assert_allclose(*(getattr(m, attribute) for m in models), atol=atol)
 
 
 @pytest.mark.parametrize(
@@ -171,6 +174,24 @@ def test_a_model_of_a_device_serves_without_it(monkeypatch):
         ids, scores = model.set_params(device=device).recommend(k=5)
         np.testing.assert_array_equal(ids, expected[0])
         np.testing.assert_allclose(scores, expected[1], atol=1e-5)
+
+
+@pytest.mark.parametrize("make, small", [(MDERecommender, MDE), (MDSRecRecommender, MDSREC)])
+def test_a_fit_in_bfloat16_is_one_on_the_device(make, small, cuda):
+    exact, model = (fit(make(**small, device="cuda", precision=p)) for p in ("float32", "bfloat16"))
+    assert not np.array_equal(model.item_embedding_, exact.item_embedding_)
+    for term, curve in exact.loss_curve_.items():
+        np.testing.assert_allclose(model.loss_curve_[term], curve, rtol=2e-2)
+
+
+@pytest.mark.parametrize("make, small", [(MDERecommender, MDE), (MDSRecRecommender, MDSREC)])
+def test_a_device_without_bfloat16_is_refused(make, small, cuda, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: False)
+    model = make(**small, device="cuda:1", precision="bfloat16")
+    with pytest.raises(ValueError, match="precision='bfloat16' needs a GPU .*'cuda:1' does not"):
+        fit(model)
+    fit(model, precision="float32")
+    fit(model, precision="bfloat16", device="cpu")
 
 
 def test_a_device_without_a_number_is_the_current_one(cuda):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 from unittest import mock
 
@@ -26,7 +26,7 @@ from torch.utils._pytree import tree_leaves
 
 _CPU = torch.device("cpu")
 _CLAIM, _PINNED = "_pretended_device", "_pretended_pinned"
-_RealGenerator = torch.Generator
+_RealGenerator, _RealAutocast = torch.Generator, torch.autocast
 # The size of their result, or the result itself, is read from the device.
 _WAITING = {
     "_local_scalar_dense",
@@ -417,6 +417,15 @@ def _copy_to(tensor: torch.Tensor, target: torch.device | None) -> torch.Tensor:
 
 
 @contextmanager
+def _autocast(device_type, **options) -> Iterator[None]:
+    """Autocast of a pretended device is that of the CPU too, where its tensors are."""
+    with ExitStack() as stack:
+        for kind in {device_type, "cpu"} if device_type == "cuda" else {device_type}:
+            stack.enter_context(_RealAutocast(kind, **options))
+        yield
+
+
+@contextmanager
 def pretended_cuda(n_devices: int = 2) -> Iterator[PretendedCuda]:
     """Run a ``with`` block on a machine that seems to have CUDA devices.
 
@@ -451,6 +460,7 @@ def pretended_cuda(n_devices: int = 2) -> Iterator[PretendedCuda]:
     patches = {
         "is_available": lambda: True,
         "is_initialized": lambda: True,
+        "is_bf16_supported": lambda including_emulation=True: True,
         "device_count": lambda: n_devices,
         "current_device": lambda: cuda.current,
         "default_generators": cuda.generators,
@@ -464,6 +474,7 @@ def pretended_cuda(n_devices: int = 2) -> Iterator[PretendedCuda]:
     with (
         mock.patch.multiple(torch.cuda, **patches),
         mock.patch.object(torch, "Generator", Generator),
+        mock.patch.object(torch, "autocast", _autocast),
         _Calls(cuda),
         _Operations(cuda),
     ):

@@ -127,6 +127,9 @@ class MDERecommender(MDESteps):
         Cut-off of the NDCG that `score` returns.
     device : str, default="auto"
         "auto" uses CUDA where available; "cpu", "cuda" or "cuda:1" choose.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the matrix products in training. "bfloat16" is for GPUs with tensor cores: losses, norms,
+        sparse products and weights stay in float32. On a CPU it may be slower.
     warm_start : bool, default=False
         Whether `fit` of a fitted estimator starts from its weights, on users and items that may be
         more. It forgets the interactions of the fit before; `partial_fit` adds to them.
@@ -262,6 +265,7 @@ class MDERecommender(MDESteps):
         eval_metric: str = "ndcg@20",
         score_k: int = 10,
         device: str = "auto",
+        precision: Literal["float32", "bfloat16"] = "float32",
         warm_start: bool = False,
         random_state: Any = None,
         verbose: bool | int = False,
@@ -294,6 +298,7 @@ class MDERecommender(MDESteps):
         self.eval_metric = eval_metric
         self.score_k = score_k
         self.device = device
+        self.precision = precision
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose

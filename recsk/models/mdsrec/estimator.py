@@ -122,6 +122,9 @@ class MDSRecRecommender(MDSRecSteps):
         Cut-off of the NDCG that `score` returns.
     device : str, default="auto"
         "auto" uses CUDA where available; "cpu", "cuda" or "cuda:1" choose.
+    precision : {"float32", "bfloat16"}, default="float32"
+        Of the matrix products in training. "bfloat16" is for GPUs with tensor cores: losses, norms,
+        sparse products and weights stay in float32. On a CPU it may be slower.
     warm_start : bool, default=False
         Whether `fit` of a fitted estimator starts from its weights, on users and items that may be
         more. It forgets the interactions of the fit before; `partial_fit` adds to them.
@@ -276,6 +279,7 @@ class MDSRecRecommender(MDSRecSteps):
         repeats: bool = False,
         score_k: int = 10,
         device: str = "auto",
+        precision: Literal["float32", "bfloat16"] = "float32",
         warm_start: bool = False,
         random_state: Any = None,
         verbose: bool | int = False,
@@ -308,6 +312,7 @@ class MDSRecRecommender(MDSRecSteps):
         self.repeats = repeats
         self.score_k = score_k
         self.device = device
+        self.precision = precision
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
