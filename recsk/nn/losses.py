@@ -10,6 +10,8 @@ from recsk.nn.unit import unit_vectors
 
 __all__ = ["alignment_loss", "bpr_loss", "difference_loss", "squared_norm", "tradeoff_weights"]
 
+_ALL = slice(None)
+
 
 def bpr_loss(
     positive: torch.Tensor, negative: torch.Tensor, weight: torch.Tensor | None = None
@@ -72,6 +74,7 @@ def alignment_loss(
     *,
     temperature: float,
     ids: torch.Tensor | None = None,
+    rows: slice = _ALL,
 ) -> torch.Tensor:
     r"""Pull a node's two modalities together, away from other nodes (MSA; MDE, Eq. 7).
 
@@ -89,12 +92,14 @@ def alignment_loss(
     ids : Tensor of shape (n_nodes,), default=None
         The node of each row. Rows of the same node are not negatives of each other. None means
         that all rows are different nodes.
+    rows : slice, default=slice(None)
+        With `ids`: the i of the mean, which `weight` is of; j goes over all nodes.
     """
-    anchors = unit_vectors(first) / temperature
+    anchors = unit_vectors(first[rows]) / temperature
     targets = unit_vectors(second)
     if ids is not None:
-        same = ids[:, None] == ids[None, :]
-        return softmax_loss(anchors, targets, targets, excluded=same, weight=weight)
+        same = ids[rows, None] == ids[None, :]
+        return softmax_loss(anchors, targets[rows], targets, excluded=same, weight=weight)
     diagonal = torch.arange(len(targets), device=targets.device)
     return softmax_loss(anchors, targets, targets, positive_index=diagonal, weight=weight)
 

@@ -6,7 +6,9 @@ holds all modalities side by side, (n, M * d), so that one sparse product propag
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
@@ -15,6 +17,7 @@ from torch import nn
 from recsk.nn.lazy_adam import rows_of
 from recsk.nn.modality import Modality
 from recsk.nn.precision import upcast
+from recsk.nn.parallel import Processes
 from recsk.nn.propagation import SparseOperator, mean_of_layers
 from recsk.nn.unit import unit_vectors
 
@@ -105,6 +108,7 @@ class MDENetwork(nn.Module):
         self.id_embedding = id_embedding if self.modalities else "only"
         self.weigh_items = weigh_items
         self.tradeoff = tradeoff
+        self.processes: Processes | None = None  # that divide the columns of propagations
 
         self.user = _xavier(n_users, self.n_modalities * n_factors, generator)
         if self.id_embedding != "none":
@@ -191,16 +195,67 @@ class MDENetwork(nn.Module):
 
     def propagate(self, initial: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Propagate initial vectors (U + I, M * d) on all graphs; see `forward`."""
+        if self._divides:
+            nodes = self._join(torch.cat(self._propagate(self._own(initial))))
+            users, items = nodes[: self.n_users], nodes[self.n_users :]
+        else:
+            users, items = self._propagate(initial)
+        shape = (-1, self.n_modalities, self.n_factors)
+        return users.view(shape), items.view(shape)
+
+    def _propagate(self, initial: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Propagate all columns of nodes, or those of this process."""
         nodes = mean_of_layers(self.graphs.interaction, initial, self.n_layers)
         users, items = nodes[: self.n_users], nodes[self.n_users :]
         if self.graphs.user is not None:
             users = users + self.graphs.user @ users
         if self.graphs.items is not None:
-            parts = items.split(self.n_factors, dim=1)
+            parts = items.split(self._widths(), dim=1)
             pairs = zip(self.graphs.items, parts, strict=True)
-            items = items + torch.cat([graph @ part for graph, part in pairs], dim=1)
-        shape = (-1, self.n_modalities, self.n_factors)
-        return users.view(shape), items.view(shape)
+            products = [graph @ part for graph, part in pairs if part.shape[1]]
+            items = items + torch.cat(products, dim=1)
+        return users, items
+
+    def sum_histories(self, initial: torch.Tensor) -> torch.Tensor:
+        """Sum the vectors of each user's items, weighted by the graph of interactions."""
+        graph = self.graphs.interaction
+        if self._divides:
+            return self._join((graph @ self._own(initial))[: self.n_users])
+        return (graph @ initial)[: self.n_users]
+
+    @contextmanager
+    def divided_among(self, processes: Processes | None) -> Iterator[None]:
+        """Let processes propagate a share of the columns each within a ``with`` block.
+
+        Propagation is the same for each column. All processes must call it equally often.
+        """
+        self.processes = processes
+        try:
+            yield
+        finally:
+            self.processes = None
+
+    @property
+    def _divides(self) -> bool:
+        width = self.n_modalities * self.n_factors
+        return self.processes is not None and self.processes.size <= width
+
+    def _own(self, nodes: torch.Tensor) -> torch.Tensor:
+        assert self.processes is not None
+        return nodes[:, self.processes.slice_of(nodes.shape[1])].contiguous()
+
+    def _join(self, columns: torch.Tensor) -> torch.Tensor:
+        assert self.processes is not None
+        return self.processes.join_columns(columns, self.n_modalities * self.n_factors)
+
+    def _widths(self) -> list[int]:
+        """Columns of each modality that this process propagates."""
+        d, start, stop = self.n_factors, 0, self.n_modalities * self.n_factors
+        if self._divides and self.processes is not None:
+            own = self.processes.slice_of(stop)
+            start, stop = own.start, own.stop
+        ends = [min(max(m * d, start), stop) for m in range(self.n_modalities + 1)]
+        return [b - a for a, b in pairwise(ends)]
 
     def preferences(
         self, user: torch.Tensor | None = None, item: torch.Tensor | None = None

@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import torch
 
+from recsk.nn.batches import Batch, BatchRows
 from recsk.nn.lazy_adam import rows_of
 from recsk.nn.mde import MDENetwork
 from recsk.nn.propagation import gather, scatter_sum
-from recsk.nn.sampling import Batch
 
 __all__ = ["BatchNodes", "CachedGraph", "WholeGraph"]
 
@@ -70,6 +70,8 @@ class WholeGraph:
         tradeoffs: tuple[torch.Tensor, ...] = ()
         if network.id_embedding != "none":
             learned += [gather(network.item, ids) for ids in (batch.positive, batch.negative)]
+            if batch.share is not None and batch.shares_negatives:
+                learned[-1] = learned[-1] * batch.share.fraction**0.5
         if network.tradeoff == "independent":
             tradeoffs = (
                 gather(network.user_tradeoff, batch.user),
@@ -120,13 +122,17 @@ class CachedGraph:
         self._n_steps += 1
         network, rows = self.network, batch.rows
         assert rows is not None
-        learned_users = rows_of(network.user, rows.user)
+        learned_users = _rows(network.user, *_users(rows))
         learned_items = None
-        learned = [_repeated(learned_users, rows.user_index)]
+        ones = torch.ones(len(rows.user_index), device=learned_users.device)
+        learned = [_repeated(learned_users, rows.user_index, ones)]
         if network.id_embedding != "none":
-            learned_items = rows_of(network.item, rows.item)
+            learned_items = _rows(network.item, *_items(rows))
             of_items = torch.cat([rows.positive_index, rows.negative_index])
-            learned.append(_repeated(learned_items, of_items))
+            counts = torch.ones(len(of_items), device=of_items.device)
+            if batch.share is not None and batch.shares_negatives:
+                counts[len(rows.positive_index) :] = batch.share.fraction
+            learned.append(_repeated(learned_items, of_items, counts))
         initial = network.initial_items(learned_items, rows.item)
         users = network.initial_users(learned_users)
         if network.n_layers:
@@ -146,12 +152,15 @@ class CachedGraph:
         network, rows = self.network, batch.rows
         assert rows is not None
         shape = -1, network.n_modalities, network.n_factors
-        of_users, of_items = network.preferences(rows.user, rows.item)
+        (user, own_user), (item, own_item) = _users(rows), _items(rows)
+        of_users, of_items = network.preferences(user, item)
+        if own_user is not None and own_item is not None:
+            of_users, of_items = gather(of_users, own_user), gather(of_items, own_item)
         tradeoffs: tuple[torch.Tensor, ...] = ()
         if network.tradeoff == "independent":
             tradeoffs = (
-                gather(rows_of(network.user_tradeoff, rows.user), rows.user_index),
-                gather(rows_of(network.item_tradeoff, rows.item), rows.positive_index),
+                gather(_rows(network.user_tradeoff, user, own_user), rows.user_index),
+                gather(_rows(network.item_tradeoff, item, own_item), rows.positive_index),
             )
         if batch.seen is None:
             users, of_users = gather(users, rows.user_index), gather(of_users, rows.user_index)
@@ -171,12 +180,25 @@ class CachedGraph:
         users.sub_(initial[: network.n_users], alpha=self._own)
         items.sub_(initial[network.n_users :], alpha=self._own)
         if network.n_layers:
-            of_histories = (network.graphs.interaction @ initial)[: network.n_users]
-            users.sub_(of_histories, alpha=self._own)
+            users.sub_(network.sum_histories(initial), alpha=self._own)
         self._users, self._items = users, items
 
 
-def _repeated(rows: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Scale rows so that their squared norm is that of the rows at `index`."""
-    ones = torch.ones(len(index), device=rows.device)
-    return rows * scatter_sum(ones, index, len(rows)).sqrt()[:, None]
+def _users(rows: BatchRows) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Return the users of a step, and which of them are those of this process if not all."""
+    return (rows.user, None) if rows.step is None else (rows.step.user, rows.step.own_user)
+
+
+def _items(rows: BatchRows) -> tuple[torch.Tensor, torch.Tensor | None]:
+    return (rows.item, None) if rows.step is None else (rows.step.item, rows.step.own_item)
+
+
+def _rows(table: torch.Tensor, ids: torch.Tensor, own: torch.Tensor | None) -> torch.Tensor:
+    """Select rows of a table; the gradient has the rows of the step, the same in all processes."""
+    rows = rows_of(table, ids)
+    return rows if own is None else gather(rows, own)
+
+
+def _repeated(rows: torch.Tensor, index: torch.Tensor, counts: torch.Tensor) -> torch.Tensor:
+    """Scale rows so that their squared norm is that of the rows at `index`, so many times each."""
+    return rows * scatter_sum(counts, index, len(rows)).sqrt()[:, None]

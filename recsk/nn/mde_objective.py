@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 import torch
 
+from recsk.nn.batches import Batch
 from recsk.nn.losses import (
     alignment_loss,
     bpr_loss,
@@ -18,8 +19,8 @@ from recsk.nn.losses import (
 )
 from recsk.nn.mde import MDENetwork
 from recsk.nn.mde_nodes import BatchNodes
+from recsk.nn.parallel import Processes
 from recsk.nn.propagation import gather
-from recsk.nn.sampling import Batch
 from recsk.nn.softmax import softmax_loss
 
 __all__ = ["MDEObjective"]
@@ -32,6 +33,8 @@ class _Side(NamedTuple):
     preference: torch.Tensor
     ids: torch.Tensor
     tradeoff: torch.Tensor | None
+    rows: slice = slice(None)  # of which this process takes the mean
+    fraction: float = 1.0  # that they are
 
 
 @dataclass
@@ -88,6 +91,10 @@ class MDEObjective:
         if self.reg_lambda:
             squares = squared_norm(*of_batch.learned, n=len(batch.user))
             terms["regularization"] = self.reg_lambda * squares
+        if batch.share is not None:
+            for name, term in terms.items():
+                if name not in ("difference", "alignment"):  # they have their own shares
+                    terms[name] = batch.share.fraction * term
         return terms
 
     def get_state(self) -> float:
@@ -134,40 +141,46 @@ class MDEObjective:
 
     def _sides(self, of_batch: BatchNodes, batch: Batch) -> list[_Side]:
         """Select the users and the items that difference and alignment compare."""
+        whole = batch if batch.share is None else batch.share
         # Users of a batch are in random order, but the interactions of one may be together.
-        step = max(len(batch.user) // self.max_alignment, 1)
-        sample = torch.arange(0, len(batch.user), step, device=batch.user.device)
-        sample = sample[: self.max_alignment]
+        step = max(len(whole.user) // self.max_alignment, 1)
+        sample = torch.arange(0, len(whole.user), step, device=batch.user.device)
+        of_step = sample = sample[: self.max_alignment]
+        if batch.share is not None:
+            place, sample = _find(sample, batch.share.own)
         rows = [sample, sample]
         if batch.seen is not None:
             rows[0] = batch.seen.user_index[sample]
         if of_batch.items is not None:
             rows[1] = of_batch.items[0][sample]
         tradeoffs = [gather(free, sample) for free in of_batch.tradeoffs] or (None, None)
-        return [
-            _Side(gather(nodes, row), gather(preference, row), ids[sample], free)
+        sides = [
+            _Side(gather(nodes, row), gather(preference, row), ids[of_step], free)
             for nodes, preference, row, ids, free in zip(
                 of_batch.vectors[:2],
                 of_batch.preferences[:2],
                 rows,
-                (batch.user, batch.positive),
+                (whole.user, whole.positive),
                 tradeoffs,
                 strict=True,
             )
         ]
+        if batch.share is None:
+            return sides
+        return _join(sides, place, len(of_step), batch.share.processes)
 
     def _difference_loss(self, side: _Side) -> torch.Tensor:
-        parts = side.nodes.unbind(1)
-        return _sum(
+        parts, rows = side.nodes.unbind(1), side.rows
+        return side.fraction * _sum(
             [
-                difference_loss(parts[a], parts[b], self._weights(side, pair)[0])
+                difference_loss(parts[a][rows], parts[b][rows], self._weights(side, pair)[0])
                 for pair, (a, b) in enumerate(combinations(range(len(parts)), 2))
             ]
         )
 
     def _alignment_loss(self, side: _Side) -> torch.Tensor:
         parts = side.nodes.unbind(1)
-        return _sum(
+        return side.fraction * _sum(
             [
                 alignment_loss(
                     parts[a],
@@ -175,6 +188,7 @@ class MDEObjective:
                     self._weights(side, pair)[1],
                     temperature=self.temperature,
                     ids=side.ids,
+                    rows=side.rows,
                 )
                 for pair, (a, b) in enumerate(combinations(range(len(parts)), 2))
             ]
@@ -185,10 +199,47 @@ class MDEObjective:
         if self.network.tradeoff == "uniform":
             return None, None
         if side.tradeoff is not None:
-            weights = side.tradeoff[:, 2 * pair : 2 * pair + 2].sigmoid()
+            weights = side.tradeoff[side.rows, 2 * pair : 2 * pair + 2].sigmoid()
             return weights[:, 0], weights[:, 1]
         a, b = list(combinations(range(side.preference.shape[1]), 2))[pair]
-        return tradeoff_weights(side.preference[:, a], side.preference[:, b])
+        preference = side.preference[side.rows]
+        return tradeoff_weights(preference[:, a], preference[:, b])
+
+
+def _find(items: torch.Tensor, among: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Find which items are among others, both ascending: positions in either of those that are."""
+    if not len(among):
+        return among, among
+    position = torch.searchsorted(among, items).clamp_(max=len(among) - 1)
+    found = (among[position] == items).nonzero()[:, 0]
+    return found, position[found]
+
+
+def _join(sides: Sequence[_Side], place: torch.Tensor, n: int, processes: Processes) -> list[_Side]:
+    """Join the nodes of all processes, in one exchange, and take a share of the n anchors each."""
+    parts = [
+        part.flatten(1)
+        for side in sides
+        for part in (side.nodes, side.preference, side.tradeoff)
+        if part is not None
+    ]
+    joined = processes.join_rows(torch.cat(parts, dim=1), place, n)
+    remaining = iter(joined.split([part.shape[1] for part in parts], dim=1))
+    rows = processes.slice_of(n)
+    fraction = (rows.stop - rows.start) / n
+    if not fraction:
+        rows = slice(0, 1)
+    return [
+        _Side(
+            next(remaining).unflatten(1, side.nodes.shape[1:]),
+            next(remaining),
+            side.ids,
+            None if side.tradeoff is None else next(remaining),
+            rows,
+            fraction,
+        )
+        for side in sides
+    ]
 
 
 def _sum(terms: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -3,82 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import torch
 
-__all__ = ["Batch", "BatchRows", "InteractionSampler", "SeenNegatives", "find_positions"]
+from recsk.nn.batches import Batch, SeenNegatives
 
-
-class SeenNegatives(NamedTuple):
-    """Which of a batch's shared negatives the users of the batch have seen.
-
-    Attributes
-    ----------
-    user : Tensor of shape (n_users,), int64
-        Distinct users of the batch.
-    user_index : Tensor of shape (n,), int64
-        Index into `user` for each interaction of the batch.
-    seen : Tensor of bool of shape (n_users, n_negatives)
-        Whether the user has interacted with the negative.
-    """
-
-    user: torch.Tensor
-    user_index: torch.Tensor
-    seen: torch.Tensor
-
-
-class BatchRows(NamedTuple):
-    """The users and items of a batch of whole users, each once.
-
-    Attributes
-    ----------
-    user : Tensor of shape (n_users,), int64
-    user_index : Tensor of shape (n,), int64
-        Index into `user` for each interaction.
-    item : Tensor of shape (n_items,), int64
-        Positives and negatives.
-    positive_index, negative_index : Tensor, int64
-        Index into `item` for each positive and each negative.
-    affinity : Tensor of shape (n,)
-        Entry of the interaction graph for each interaction.
-    """
-
-    user: torch.Tensor
-    user_index: torch.Tensor
-    item: torch.Tensor
-    positive_index: torch.Tensor
-    negative_index: torch.Tensor
-    affinity: torch.Tensor
-
-
-class Batch(NamedTuple):
-    """Interactions of one training step.
-
-    Attributes
-    ----------
-    user, positive : Tensor of shape (n,), int64
-        The user and the item of each interaction.
-    negative : Tensor of shape (n,) or (n_negatives,), int64
-        Either one negative for each interaction or distinct negatives that all interactions
-        share.
-    positive_index : Tensor of shape (n,), int64, or None
-        Position of the positive among the shared negatives; -1 if it is not among them.
-    weight : Tensor of shape (n,) or None
-        Weight of each interaction in the loss; None weights all equally.
-    seen : SeenNegatives or None
-        Which shared negatives the users have seen. If given, `positive_index` is None.
-    rows : BatchRows or None
-        If the batch has all interactions of its users: the rows of the tables that it needs.
-    """
-
-    user: torch.Tensor
-    positive: torch.Tensor
-    negative: torch.Tensor
-    positive_index: torch.Tensor | None = None
-    weight: torch.Tensor | None = None
-    seen: SeenNegatives | None = None
-    rows: BatchRows | None = None
+__all__ = ["InteractionSampler", "find_positions"]
 
 
 class InteractionSampler:

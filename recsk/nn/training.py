@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from recsk.nn.lazy_adam import LazyAdam
+from recsk.nn.parallel import Processes
 
 __all__ = ["Checkpoint", "NotFiniteError", "TrainingLog", "check_finite", "train"]
 
@@ -88,6 +89,7 @@ def train(
     n_iter_no_change: int = 20,
     checkpoint: Checkpoint | None = None,
     verbose: bool = False,
+    processes: Processes | None = None,
 ) -> TrainingLog:
     """Minimise the sum of the loss terms with Adam and keep the best weights in the network.
 
@@ -125,11 +127,16 @@ def train(
         interrupt.
     verbose : bool, default=False
         Show a progress bar.
+    processes : Processes, default=None
+        Processes that make the same call, to share each batch by its method ``share_of``. The
+        loss terms of their shares sum to those of the batch. All get the same log and weights.
 
     Returns
     -------
     TrainingLog
     """
+    if processes is not None:
+        processes.copy_weights(network)
     n_steps = max_epochs * len(batches) if schedule == "one-cycle" else None
     state = _TrainingState(network, learning_rate, n_steps, weight_averaging)
     if checkpoint is not None and (saved := checkpoint.load()) is not None:
@@ -148,7 +155,7 @@ def train(
             if before_epoch is not None:
                 before_epoch()
             network.train()
-            means = _run_epoch(batches, loss_terms, state)
+            means = _run_epoch(batches, loss_terms, state, processes)
             log.non_finite = next((n for n, v in means.items() if not math.isfinite(v)), None)
             if log.non_finite is not None:
                 log.stopped_by = "non-finite"
@@ -300,10 +307,13 @@ def _run_epoch(
     batches: Iterable[B],
     loss_terms: Callable[[B], dict[str, torch.Tensor]],
     state: _TrainingState,
+    processes: Processes | None,
 ) -> dict[str, float]:
     totals: dict[str, torch.Tensor] = {}
     n_batches = 0
     for batch in batches:
+        if processes is not None:
+            batch = batch.share_of(processes)  # type: ignore[attr-defined]
         terms = loss_terms(batch)
         for name, term in terms.items():
             value = term.detach()
@@ -311,15 +321,22 @@ def _run_epoch(
         n_batches += 1
         values = torch.stack(list(terms.values()))
         # On other devices this check would wait for the device; the end of the epoch checks there.
-        if values.device.type == "cpu" and not values.isfinite().all():
+        # So it does in several processes, which must take the same steps.
+        checks = values.device.type == "cpu" and processes is None
+        if checks and not values.isfinite().all():
             break
         state.optimizer.zero_grad(set_to_none=True)
         values.sum().backward()
+        if processes is not None:
+            processes.sum_gradients(state.network.parameters())
         state.step()
     if not totals:
         return {}
-    sums = torch.stack(list(totals.values())).tolist()  # the one wait for the device
-    return {name: value / n_batches for name, value in zip(totals, sums, strict=True)}
+    sums = torch.stack(list(totals.values()))
+    if processes is not None:
+        processes.sum_in_place([sums])
+    # Reading them is the one wait for the device.
+    return {name: value / n_batches for name, value in zip(totals, sums.tolist(), strict=True)}
 
 
 def _snapshot(network: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from recsk.nn.sampling import Batch, BatchRows, InteractionSampler, SeenNegatives, find_positions
+from recsk.nn.batches import Batch, BatchRows, SeenNegatives
+from recsk.nn.sampling import InteractionSampler, find_positions
 
 __all__ = ["UserBatches"]
 

@@ -8,12 +8,13 @@ import torch
 
 from recsk.features import check_item_features
 from recsk.features.dense import fill_and_standardize
+from recsk.nn.batches import Batch, SeenNegatives
 from recsk.nn.mde import Graphs, MDENetwork
 from recsk.nn.mde_nodes import WholeGraph
 from recsk.nn.mde_objective import MDEObjective
 from recsk.nn.modality import Modality
 from recsk.nn.propagation import SparseOperator
-from recsk.nn.sampling import Batch, InteractionSampler, SeenNegatives
+from recsk.nn.sampling import InteractionSampler
 from recsk.nn.training import train
 from tests.nn import reference
 from tests.nn.cuda import DEVICES, ForbidSynchronization, assert_close
