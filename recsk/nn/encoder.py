@@ -14,9 +14,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from recsk.nn.dropout import Dropout
 from recsk.nn.precision import upcast
 from recsk.nn.propagation import gather
-from recsk.nn.sequences import pad_sequences
+from recsk.nn.sequences import SequenceShare, pad_sequences
 from recsk.nn.unit import unit_vectors
 
 __all__ = ["ItemInterests", "ItemTables", "SequenceEncoder", "encode_sequences"]
@@ -129,12 +130,16 @@ class SequenceEncoder(nn.Module):
             )
             for _ in range(n_modalities)
         )
-        self.dropout = _Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.gate = nn.Parameter(torch.empty(n_modalities, n_factors))
         self.gate_bias = nn.Parameter(torch.zeros(n_modalities))
 
     def forward(
-        self, tables: ItemTables, items: torch.Tensor, selected: torch.Tensor
+        self,
+        tables: ItemTables,
+        items: torch.Tensor,
+        selected: torch.Tensor,
+        share: SequenceShare | None = None,
     ) -> torch.Tensor:
         """Encode sequences and return the states at the selected positions.
 
@@ -145,6 +150,8 @@ class SequenceEncoder(nn.Module):
             Padded at the end with any item.
         selected : Tensor of shape (n,), int64
             Distinct positions in the flattened (B * L,), in ascending order.
+        share : SequenceShare, default=None
+            If the sequences are the share of a process: noise is that of the whole batch.
 
         Returns
         -------
@@ -153,14 +160,15 @@ class SequenceEncoder(nn.Module):
         states = []
         for m, blocks in enumerate(self.blocks):
             embedded = functional.embedding(items, tables.items[m])
-            x = self.dropout(self.norms[m](embedded + self.position[m, : items.shape[1]]))
+            x = self.norms[m](embedded + self.position[m, : items.shape[1]])
+            x = self.dropout(x, share)
             interest = None
             if tables.interests is not None:
                 # Dropout is drawn once per center and step, for all positions of its cluster.
                 centers = self.dropout(self.interest_norms[m](tables.interests.centers[m]))
                 interest = centers, tables.interests.cluster[m][items]
             for block in cast(nn.ModuleList, blocks):
-                x = block(x, interest)
+                x = block(x, interest, share)
             if self.recent_weight:
                 recent = unit_vectors(_recent_mean(embedded))
                 x = torch.add(unit_vectors(x), recent, alpha=self.recent_weight)
@@ -169,19 +177,27 @@ class SequenceEncoder(nn.Module):
             states.append(flat if len(selected) == len(flat) else gather(flat, selected))
         return torch.stack(states, dim=1)
 
-    def fusion_weights(self, states: torch.Tensor) -> torch.Tensor:
+    def fusion_weights(
+        self, states: torch.Tensor, share: SequenceShare | None = None
+    ) -> torch.Tensor:
         """Compute the weights of the modalities, (n, M); noisy in training only."""
         n_modalities = states.shape[1]
         if n_modalities == 1 or self.fusion == "mean":
             return states.new_full(states.shape[:2], 1 / n_modalities)
         logits = (states * self.gate).sum(dim=2) + self.gate_bias
         if self.fusion == "gumbel" and self.training:
+            if share is not None and logits.device.type == "cpu":
+                noise = logits.new_empty(share.n_targets, n_modalities).exponential_().log()
+                logits = logits - noise[share.own]
+                return (logits / self.tau).softmax(dim=1)
             return functional.gumbel_softmax(logits, tau=self.tau, dim=1)
         return (logits / self.tau).softmax(dim=1)
 
-    def user_vectors(self, states: torch.Tensor) -> torch.Tensor:
+    def user_vectors(
+        self, states: torch.Tensor, share: SequenceShare | None = None
+    ) -> torch.Tensor:
         """Fuse the states of users (n, M, d) to one vector per user, for scoring items."""
-        weights = self.fusion_weights(states)[:, :, None]
+        weights = self.fusion_weights(states, share)[:, :, None]
         if self.concatenate:
             users = (self.to_score_space(states) * weights).flatten(1)
         else:
@@ -205,26 +221,6 @@ def _recent_mean(embedded: torch.Tensor) -> torch.Tensor:
     return weight.to(embedded.dtype) @ unit_vectors(embedded)
 
 
-class _Dropout(nn.Module):
-    """Dropout. On the CPU it compares random integers, in a fraction of PyTorch's time."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        if not self.training or not self.p or x.device.type != "cpu":
-            return functional.dropout(x, self.p, self.training)
-        # Sixteen random bits for each value: four of them cost as much as one number of torch.rand.
-        n_words = -(-x.numel() // 4)
-        bits = torch.empty(n_words, dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-        lowest = min(round(self.p * 2**16), 2**16 - 1) - 2**15
-        # In floats: comparisons of integers, and booleans, take several times as long.
-        dtype = torch.promote_types(x.dtype, torch.float32)  # bfloat16 would round the integers
-        keep = bits[: x.numel()].view(x.shape).to(dtype).ge_(lowest)
-        return x * keep.mul_(1 / (1 - self.p))
-
-
 class _Block(nn.Module):
     """Causal attention and a feed-forward network, each followed by a residual sum and a norm."""
 
@@ -235,11 +231,13 @@ class _Block(nn.Module):
             nn.Linear(n_factors, 4 * n_factors), nn.GELU(), nn.Linear(4 * n_factors, n_factors)
         )
         self.norms = nn.ModuleList([nn.LayerNorm(n_factors), nn.LayerNorm(n_factors)])
-        self.dropout = _Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
-    def forward(self, x: torch.Tensor, interest: _Interest | None) -> torch.Tensor:
-        x = self.norms[0](x + self.dropout(self.attention(x, interest)))
-        return self.norms[1](x + self.dropout(self.feed_forward(x)))
+    def forward(
+        self, x: torch.Tensor, interest: _Interest | None, share: SequenceShare | None
+    ) -> torch.Tensor:
+        x = self.norms[0](x + self.dropout(self.attention(x, interest, share), share))
+        return self.norms[1](x + self.dropout(self.feed_forward(x), share))
 
 
 class _Attention(nn.Module):
@@ -255,25 +253,29 @@ class _Attention(nn.Module):
     def __init__(self, n_factors: int, n_heads: int, dropout: float, with_interests: bool) -> None:
         super().__init__()
         self.n_heads, self.width = n_heads, n_factors // n_heads
-        self.dropout = _Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.scale = self.width**-0.5
         self.item = nn.Linear(n_factors, 3 * n_factors)
         self.interest = nn.Linear(n_factors, 2 * n_factors) if with_interests else None
         self.out = nn.Linear(n_factors, n_factors)
 
-    def forward(self, x: torch.Tensor, interest: _Interest | None) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, interest: _Interest | None, share: SequenceShare | None
+    ) -> torch.Tensor:
         of_items, of_centers, cluster = self.item(x), None, None
         if self.interest is not None and interest is not None:
             # There are fewer centers than positions: each center is projected once.
             of_centers, cluster = self.interest(interest[0]), interest[1]
-        attend = self._attend_by_head if x.device.type == "cpu" else self._attend_fused
-        return self.out(attend(of_items, of_centers, cluster))
+        if x.device.type == "cpu":
+            return self.out(self._attend_by_head(of_items, of_centers, cluster, share))
+        return self.out(self._attend_fused(of_items, of_centers, cluster))
 
     def _attend_by_head(
         self,
         of_items: torch.Tensor,
         of_centers: torch.Tensor | None,
         cluster: torch.Tensor | None,
+        share: SequenceShare | None,
     ) -> torch.Tensor:
         n_heads, length = self.n_heads, of_items.shape[1]
         items = of_items.split(self.width, dim=2)  # the heads of all queries, keys, values
@@ -291,7 +293,7 @@ class _Attention(nn.Module):
             logits = torch.baddbmm(future, query, key.mT, alpha=self.scale)
             if of_centers is not None:
                 logits = torch.baddbmm(logits, interests[head], member, alpha=self.scale)
-            attended.append(self.dropout(upcast(logits).softmax(dim=2)) @ value)
+            attended.append(self.dropout(upcast(logits).softmax(dim=2), share) @ value)
         return torch.cat(attended, dim=2)
 
     def _attend_fused(

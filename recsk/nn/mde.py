@@ -16,8 +16,8 @@ from torch import nn
 
 from recsk.nn.lazy_adam import rows_of
 from recsk.nn.modality import Modality
-from recsk.nn.precision import upcast
 from recsk.nn.parallel import Processes
+from recsk.nn.precision import upcast
 from recsk.nn.propagation import SparseOperator, mean_of_layers
 from recsk.nn.unit import unit_vectors
 

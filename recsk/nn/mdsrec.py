@@ -226,8 +226,9 @@ class MDSRecObjective:
         """Compute the weighted terms of the loss, by name."""
         network, encoder = self.network, self.network.encoder
         tables = network.item_tables(batch.needed)
-        states = encoder(tables, batch.items, batch.position)
-        users, items = encoder.user_vectors(states), network.item_vectors(tables, batch.needed)
+        states = encoder(tables, batch.items, batch.position, batch.share)
+        users = encoder.user_vectors(states, batch.share)
+        items = network.item_vectors(tables, batch.needed)
         terms = {"ranking": self._ranking_loss(users, items, batch)}
         if self.modality_weight and states.shape[1] > 1:
             user_parts = encoder.append_bias_input(encoder.to_score_space(states)).unbind(dim=1)
@@ -236,6 +237,8 @@ class MDSRecObjective:
             pairs = zip(user_parts, item_parts, strict=True)
             losses = [self._ranking_loss(*pair, batch) for pair in pairs]
             terms["modality_ranking"] = self.modality_weight * torch.stack(losses).sum()
+        if batch.share is not None:
+            terms = {name: batch.share.fraction * term for name, term in terms.items()}
         return terms
 
     def _ranking_loss(

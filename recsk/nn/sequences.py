@@ -9,12 +9,38 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from recsk.nn.parallel import Processes
 from recsk.nn.sampling import find_positions
 
-__all__ = ["SequenceBatch", "SequenceSampler", "pad_sequences"]
+__all__ = ["SequenceBatch", "SequenceSampler", "SequenceShare", "pad_sequences"]
 
 # Share of the catalogue up to which the vectors of single items cost less than those of all.
 _LARGEST_SHARE = 0.5
+
+
+class SequenceShare(NamedTuple):
+    """What a process has of a batch.
+
+    Attributes
+    ----------
+    fraction : float
+        Of the targets: the weight of the means over this share in those over the batch. Where it
+        is zero, the share has a sequence all the same, which does not count.
+    rows : slice
+        Its sequences among those of the batch.
+    n_sequences : int
+        Of the batch.
+    own : Tensor, int64
+        Its targets among those of the batch, ascending.
+    n_targets : int
+        Of the batch.
+    """
+
+    fraction: float
+    rows: slice
+    n_sequences: int
+    own: torch.Tensor
+    n_targets: int
 
 
 class SequenceBatch(NamedTuple):
@@ -37,6 +63,8 @@ class SequenceBatch(NamedTuple):
     needed : Tensor of shape (n_needed,), int64, or None
         Distinct items of the batch, in ascending order; `items`, `target` and `negative` are
         positions in it. None: they are items, and the batch needs the whole catalogue.
+    share : SequenceShare or None
+        If this is the part of a batch that one of several processes takes: which.
     """
 
     items: torch.Tensor
@@ -46,6 +74,36 @@ class SequenceBatch(NamedTuple):
     target_index: torch.Tensor
     weight: torch.Tensor | None = None
     needed: torch.Tensor | None = None
+    share: SequenceShare | None = None
+
+    def share_of(self, processes: Processes) -> SequenceBatch:
+        """Return the part that a process takes: every so many-th sequence, all targets of it."""
+        n_sequences, length = self.items.shape
+        counts = processes.rank < n_sequences
+        rows = slice(processes.rank, None, processes.size) if counts else slice(0, 1)
+        place = torch.full((n_sequences,), -1, device=self.items.device)
+        items = self.items[rows]
+        place[rows] = torch.arange(len(items), device=place.device)
+        row = place[self.position // length]
+        own = (row >= 0).nonzero()[:, 0]
+        fraction = len(own) / len(self.position) if counts else 0.0
+        target, negative, needed = self.target[own], self.negative, self.needed
+        if needed is not None and negative is not None:
+            used = torch.zeros(len(needed), dtype=torch.bool, device=place.device)
+            used[items] = used[target] = used[negative] = True
+            place_of = used.cumsum(0) - 1
+            items, target, negative = place_of[items], place_of[target], place_of[negative]
+            needed = needed[used]
+        return SequenceBatch(
+            items,
+            row[own] * length + self.position[own] % length,
+            target,
+            negative,
+            self.target_index[own],
+            None if self.weight is None else self.weight[own],
+            needed,
+            SequenceShare(fraction, rows, n_sequences, own, len(self.position)),
+        )
 
 
 def pad_sequences(

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from recsk.nn.encoder import _Dropout, encode_sequences
+from recsk.nn.dropout import Dropout
+from recsk.nn.encoder import encode_sequences
 from tests.nn.cuda import DEVICES
 from tests.nn.small_mdsrec import (
     MAX_LENGTH,
@@ -83,7 +84,7 @@ def test_attention_is_the_same_on_every_device(n_heads, n_interests):
     if n_interests:
         centers = torch.randn(n_interests + 1, 2 * D, generator=generator)
         interest = centers, torch.randint(n_interests + 1, (5, 6), generator=generator)
-    by_head = attention._attend_by_head(of_items, *interest)
+    by_head = attention._attend_by_head(of_items, *interest, None)
     assert_same(by_head, attention._attend_fused(of_items, *interest))
 
 
@@ -150,11 +151,11 @@ def test_dropout_in_training_only():
 @pytest.mark.parametrize("device", DEVICES)
 def test_dropout_drops_its_share_and_keeps_the_mean(device):
     x = torch.ones(1000, 200, device=device, requires_grad=True)
-    dropped = _Dropout(0.3).train()(x)
+    dropped = Dropout(0.3).train()(x)
     values = torch.unique(dropped.detach().cpu())
     torch.testing.assert_close(values, torch.tensor([0.0, 1 / 0.7]))
     assert float((dropped == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
     dropped.sum().backward()
     assert torch.equal(x.grad, dropped)  # dropped values have no gradient
-    assert torch.equal(_Dropout(0.0).train()(x), x)
-    assert torch.equal(_Dropout(0.3).eval()(x), x)
+    assert torch.equal(Dropout(0.0).train()(x), x)
+    assert torch.equal(Dropout(0.3).eval()(x), x)
