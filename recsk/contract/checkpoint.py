@@ -93,18 +93,28 @@ class Checkpoint:
         ValueError
             If the file is not from this training.
         """
-        import torch
+        content = self.read()
+        return None if content is None else self.restore(content)
 
+    def read(self) -> bytes | None:
+        """Read the file, or return None without one."""
         self._left = self._find()
         if self._left is None:
             return None
         try:
-            # Tensors and plain values only: no code from a file is run.
-            content = torch.load(self.path, map_location="cpu", weights_only=True)
-            version, training = content["version"], content["training"]
-            draws, state = content["random"], content["state"]
+            return self.path.read_bytes()
         except OSError as error:
             raise ValueError(f"checkpoint={str(self.path)!r} cannot be read: {error}") from error
+
+    def restore(self, content: bytes) -> dict[str, Any]:
+        """Return the state in the content of a file, and restore the random states."""
+        import torch
+
+        try:
+            # Tensors and plain values only: no code from a file is run.
+            found = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            version, training = found["version"], found["training"]
+            draws, state = found["random"], found["state"]
         except Exception:
             # torch raises many types for other files, and its messages advise to load a file
             # without its checks, which may run code: they are left out, in the traceback too.
@@ -120,7 +130,8 @@ class Checkpoint:
             )
         for random, draw in zip(self.random_states, draws, strict=True):
             _set(random, draw)
-        return state
+        loaded: dict[str, Any] = state
+        return loaded
 
     def remove(self) -> None:
         """Delete the file: the training is done."""

@@ -6,7 +6,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -17,6 +17,7 @@ from sklearn.utils import check_random_state
 
 from recsk.contract.device import check_precision, resolve_device
 from recsk.contract.growth import Growth
+from recsk.contract.processes import check_agreement, find_processes, same_draws
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.validation import parse_metric
 from recsk.data.interactions import Interactions
@@ -24,6 +25,8 @@ from recsk.features.dense import Features, fill_and_standardize
 
 if TYPE_CHECKING:
     import torch
+
+    from recsk.nn.parallel import Processes
 
 __all__ = ["FitPreparation", "Prepared"]
 
@@ -56,6 +59,8 @@ class Prepared(Generic[T]):
         What is new, if training starts from the weights of a fitted model; None otherwise.
     checkpoint : Path or None
         Where the state of the training is saved: a file, or a folder.
+    processes : Processes or None
+        That fit the same model together; None where this one is alone.
     """
 
     interactions: Interactions
@@ -68,6 +73,7 @@ class Prepared(Generic[T]):
     device: torch.device
     growth: Growth | None = None
     checkpoint: Path | None = None
+    processes: Processes | None = None
 
     @property
     def modalities(self) -> list[Features]:
@@ -100,13 +106,15 @@ class FitPreparation(BaseRecommender):
         device = self._check_fit_parameters()
         path = self._check_checkpoint(checkpoint)
         interactions, checked = self._check_data(X, item_features, sample_weight)
-        rng = check_random_state(self.random_state)
+        processes = find_processes(device)
+        rng = same_draws(check_random_state(self.random_state), processes)
         train_set, held_out = self._split(interactions, eval_set, rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         features = self._prepare_features(checked)
-        return Prepared(
+        prepared = Prepared(
             interactions, train_set, held_out, features, checked, rng, seed, device, None, path
         )
+        return self._agreed(prepared, processes)
 
     def _prepare_growth(
         self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
@@ -118,14 +126,19 @@ class FitPreparation(BaseRecommender):
         device = self._check_fit_parameters()
         interactions, checked, growth = self._check_more(X, item_features, sample_weight)
         # An int as seed gives other draws for other data: not the same users every night.
-        first = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        processes = find_processes(device)
+        rng = same_draws(check_random_state(self.random_state), processes)
+        first = rng.randint(np.iinfo(np.int32).max)
         rng = np.random.RandomState([first, len(interactions)])
         seed = int(rng.randint(np.iinfo(np.int32).max))
         train_set, features = (
             self._training_set(interactions),
             self._prepare_grown_features(checked),
         )
-        return Prepared(interactions, train_set, None, features, checked, rng, seed, device, growth)
+        prepared = Prepared(
+            interactions, train_set, None, features, checked, rng, seed, device, growth
+        )
+        return self._agreed(prepared, processes)
 
     def _prepare_again(
         self,
@@ -141,13 +154,22 @@ class FitPreparation(BaseRecommender):
         interactions, checked, growth = self._check_more(
             X, item_features, sample_weight, adds=False
         )
-        rng = check_random_state(self.random_state)
+        processes = find_processes(device)
+        rng = same_draws(check_random_state(self.random_state), processes)
         train_set, held_out = self._split(interactions, eval_set, rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         features = self._prepare_grown_features(checked)
-        return Prepared(
+        prepared = Prepared(
             interactions, train_set, held_out, features, checked, rng, seed, device, growth, path
         )
+        return self._agreed(prepared, processes)
+
+    def _agreed(self, prepared: Prepared[Any], processes: Processes | None) -> Prepared[Any]:
+        """Return what is prepared, with the processes of the fit, if all of them have the same."""
+        if processes is None:
+            return prepared
+        check_agreement(self, prepared, processes)
+        return replace(prepared, processes=processes)
 
     @abstractmethod
     def _training_set(self, interactions: Interactions) -> Any:

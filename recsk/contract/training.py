@@ -16,6 +16,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from recsk.contract.checkpoint import Checkpoint, Stateful
 from recsk.contract.learning import Learned
 from recsk.contract.preparation import FitPreparation, Prepared
+from recsk.contract.processes import shared_checkpoint
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.running import network_state
 from recsk.data.interactions import Interactions
@@ -26,6 +27,7 @@ from recsk.storage.version import __version__
 if TYPE_CHECKING:
     import torch
 
+    from recsk.nn.parallel import Processes
     from recsk.nn.training import TrainingLog
 
 __all__ = ["TrainedRecommender", "warn_if_unfinished"]
@@ -135,17 +137,21 @@ class TrainedRecommender(FitPreparation):
         check: Callable[[], object] | None = None,
         before_epoch: Callable[[], None] | None = None,
         random_states: Sequence[Stateful | np.random.RandomState],
+        processes: Processes | None = None,
     ) -> TrainingLog:
         """Train as the parameters say; `random_states` is all that training draws from or changes.
 
         `check` raises `NotFiniteError` where the network gives vectors that are not finite; it is
-        called after each epoch without `evaluate`, so that such an epoch is never kept.
+        called after each epoch without `evaluate`, so that such an epoch is never kept. With
+        `processes` batches have a method ``share_of``; without, each process computes all of them.
         """
         from recsk.nn.precision import at_precision
         from recsk.nn.training import train
 
         continues = prepared.adds
         starts = network if prepared.growth is not None else None
+        checkpoint = self._make_checkpoint(prepared, random_states, starts)
+        leads = prepared.processes is None or prepared.processes.is_first
         return train(
             network,
             batches,
@@ -158,8 +164,9 @@ class TrainedRecommender(FitPreparation):
             evaluate=evaluate,
             check=check,
             n_iter_no_change=int(self.n_iter_no_change),
-            checkpoint=self._make_checkpoint(prepared, random_states, starts),
-            verbose=bool(self.verbose),
+            checkpoint=shared_checkpoint(checkpoint, prepared.processes),
+            verbose=bool(self.verbose) and leads,
+            processes=processes,
         )
 
     def _make_checkpoint(

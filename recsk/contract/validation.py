@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse as sp
 
 from recsk.metrics.evaluation import METRICS, evaluate
+from recsk.metrics.registry import USER_METRICS
 from recsk.ranking.allowed import Allowed
 from recsk.ranking.blocks import rank, top_k_of_blocks
 from recsk.ranking.exact import top_k
 from recsk.ranking.scores import CombinedScores
 from recsk.ranking.users import Users
+
+if TYPE_CHECKING:
+    from recsk.nn.parallel import Processes
 
 __all__ = ["Validation", "parse_metric"]
 
@@ -61,6 +65,13 @@ class Validation:
         the same from epoch to epoch.
     device : str, default=None
         Device of torch that ranks; vectors are tensors there. None is the CPU.
+    processes : Processes, default=None
+        Processes that measure a share of the users each, where the metric is a mean over users.
+
+    Attributes
+    ----------
+    users : ndarray of int
+        The users whose lists this process measures.
     """
 
     def __init__(
@@ -73,15 +84,21 @@ class Validation:
         weights: sp.csr_matrix | None = None,
         item_to_item: sp.csr_matrix | None = None,
         device: str | None = None,
+        processes: Processes | None = None,
     ) -> None:
+        self.metric, self.k = parse_metric(eval_metric)
+        self.processes = processes if self.metric in USER_METRICS else None
         self.seen, self.held_out = seen, _sample_users(held_out)
+        self.users = np.flatnonzero(np.diff(self.held_out.indptr))
+        if self.processes is not None:
+            self.users = self.users[self.processes.slice_of(len(self.users))]
+            self.held_out = _of_users(self.held_out, self.users)
         self.exclude_seen, self.device = exclude_seen, device
         self.weights = weights if item_to_item is not None else None
         self.item_to_item = item_to_item if weights is not None else None
         self.term = None
         if weights is not None and item_to_item is not None and device is None:
             self.term = _ItemToItemPart(weights, item_to_item, seen, self.held_out)
-        self.metric, self.k = parse_metric(eval_metric)
 
     def __call__(self, users: Any, items: Any) -> float:
         """Rank by the inner products of these vectors and the other part, if there is one.
@@ -101,10 +118,17 @@ class Validation:
             if not (np.isfinite(users).all() and np.isfinite(items).all()):
                 raise NotFiniteError("the vectors of users or items are not finite")
             ranker = _Ranker(users, items, self.seen, self.term)
+        if self.processes is None:
+            return self._measure(ranker)
+        total = self._measure(ranker) * len(self.users) if len(self.users) else 0.0
+        total, n_users = self.processes.sum_numbers(total, len(self.users))
+        return total / n_users
+
+    def _measure(self, ranker: _Ranker | _DeviceRanker) -> float:
         measured = evaluate(
             ranker, self.held_out, self.metric, self.k, exclude_seen=self.exclude_seen
         )
-        return measured[f"{self.metric}@{self.k}"]
+        return float(measured[f"{self.metric}@{self.k}"])
 
 
 def _sample_users(held_out: sp.csr_matrix) -> sp.csr_matrix:
@@ -112,8 +136,13 @@ def _sample_users(held_out: sp.csr_matrix) -> sp.csr_matrix:
     users = np.flatnonzero(np.diff(held_out.indptr))
     if len(users) <= _MAX_USERS:
         return held_out
+    return _of_users(held_out, np.random.RandomState(0).permutation(users)[:_MAX_USERS])
+
+
+def _of_users(held_out: sp.csr_matrix, users: np.ndarray) -> sp.csr_matrix:
+    """Leave out the interactions of all other users."""
     chosen = np.zeros(held_out.shape[0], dtype=held_out.dtype)
-    chosen[np.random.RandomState(0).permutation(users)[:_MAX_USERS]] = 1
+    chosen[users] = 1
     sample = sp.csr_matrix(sp.diags_array(chosen) @ held_out)
     sample.eliminate_zeros()
     return sample

@@ -126,7 +126,8 @@ class MDERecommender(MDESteps):
     score_k : int, default=10
         Cut-off of the NDCG that `score` returns.
     device : str, default="auto"
-        "auto" uses CUDA where available; "cpu", "cuda" or "cuda:1" choose.
+        "auto" uses CUDA where available; "cpu", "cuda" or "cuda:1" choose. Where
+        `torch.distributed` is initialised, its processes share each batch of a fit.
     precision : {"float32", "bfloat16"}, default="float32"
         Of the matrix products in training. "bfloat16" is for GPUs with tensor cores: losses, norms,
         sparse products and weights stay in float32. On a CPU it may be slower.
@@ -355,6 +356,8 @@ class MDERecommender(MDESteps):
             `warm_start` keeps. It is raised before training starts.
         KeyboardInterrupt
             After Ctrl-C; the estimator is fitted, with the best state so far.
+        RuntimeError
+            If another of the processes that share the fit has ended.
 
         Warns
         -----

@@ -115,7 +115,7 @@ def _build_graphs(
 def train(est: MDEInputs, built: Built) -> TrainingLog:
     """Train the network in place."""
     prepared, network = built.prepared, built.network
-    train_set, device = prepared.train_set, prepared.device
+    train_set, device, processes = prepared.train_set, prepared.device, prepared.processes
     continues = prepared.growth is not None
     generator = torch.Generator(device).manual_seed(prepared.seed)
     batches = _batches(est, prepared, generator)
@@ -143,7 +143,10 @@ def train(est: MDEInputs, built: Built) -> TrainingLog:
             vectors = _to_numpy(*vectors)
         metric = validation(*vectors)
         if follow is not None:
-            objective.score_temperature = follow.next(objective.score_temperature, *vectors)
+            temperature = follow.next(objective.score_temperature, *vectors)
+            if processes is not None:
+                temperature = processes.from_first(temperature)
+            objective.score_temperature = temperature
         return metric
 
     validation = follow = None
@@ -157,18 +160,21 @@ def train(est: MDEInputs, built: Built) -> TrainingLog:
             weights=est.weigh_histories(train_set),
             item_to_item=built.item_to_item,
             device=prepared.ranking_device,
+            processes=processes,
         )
-    log = est._train_network(
-        prepared,
-        network,
-        batches,
-        objective,
-        evaluate=None if validation is None else evaluate,
-        check=lambda: check_finite(*network.embeddings()),
-        schedule=est._recipe.schedule,
-        before_epoch=nodes.restart if isinstance(nodes, CachedGraph) else None,
-        random_states=(generator, prepared.rng, objective),
-    )
+    with network.divided_among(processes):
+        log = est._train_network(
+            prepared,
+            network,
+            batches,
+            objective,
+            evaluate=None if validation is None else evaluate,
+            check=lambda: check_finite(*network.embeddings()),
+            schedule=est._recipe.schedule,
+            before_epoch=nodes.restart if isinstance(nodes, CachedGraph) else None,
+            random_states=(generator, prepared.rng, objective),
+            processes=processes,
+        )
     est._score_temperature = objective.score_temperature
     return log
 

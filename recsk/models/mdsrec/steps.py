@@ -25,7 +25,9 @@ class MDSRecSteps(MDSRecInputs):
     def _seeded(self, prepared: Prepared[Any]) -> AbstractContextManager[None]:
         from recsk.nn.dropout import seeded_dropout
 
-        return seeded_dropout(prepared.seed, prepared.device)
+        processes = prepared.processes
+        rank = 0 if processes is None else processes.rank
+        return seeded_dropout(prepared.seed, prepared.device, rank)
 
     def _build(self, prepared: Prepared[Sequences]) -> Built:
         """Make the relation graphs, the interests and the network."""

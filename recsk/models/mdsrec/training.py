@@ -137,6 +137,7 @@ def train(est: MDSRecInputs, built: Built) -> TrainingLog:
         weight_averaging=averaging,
         check=lambda: check_finite(*_tensors(network, checked)),
         random_states=draws,
+        processes=prepared.processes,
     )
 
 
@@ -155,9 +156,18 @@ def _evaluation(est: MDSRecInputs, built: Built) -> Any:
         weights=sp.csr_matrix(recent_weights(*histories, n_items, int(est.max_length))),
         item_to_item=relations,
         device=prepared.ranking_device,
+        processes=prepared.processes,
     )
     vectors = _vectors if prepared.ranking_device is None else _tensors
-    return lambda: validation(*vectors(network, sequences))
+    if validation.processes is None:
+        return lambda: validation(*vectors(network, sequences))
+    own = sequences.select(validation.users)  # those of this process
+
+    def evaluate() -> float:
+        of_own, items = vectors(network, own)
+        return validation(_spread(of_own, validation.users, len(watched)), items)
+
+    return evaluate
 
 
 def keep(est: MDSRecInputs, built: Built, log: TrainingLog) -> None:
@@ -193,6 +203,14 @@ def _vectors(network: MDSRecNetwork, sequences: Sequences) -> tuple[np.ndarray, 
     """Vectors of these sequences and of all items, computed on the device of the network."""
     users, items = _tensors(network, sequences)
     return users.cpu().numpy(), items.cpu().numpy()
+
+
+def _spread(rows: Any, places: np.ndarray, n: int) -> Any:
+    """Put rows of an array or tensor to places among n rows; the others are zero."""
+    shape = n, rows.shape[1]
+    spread = np.zeros(shape, rows.dtype) if isinstance(rows, np.ndarray) else rows.new_zeros(shape)
+    spread[places] = rows
+    return spread
 
 
 @torch.no_grad()
