@@ -20,12 +20,12 @@ from torch.nn import functional
 import recsk.nn.encoder
 from recsk import MDSRecRecommender
 from recsk.models.mdsrec import training
+from recsk.nn.dropout import Dropout
 from recsk.nn.encoder import (
     ItemTables,
     SequenceEncoder,
     _Attention,
     _Block,
-    _Dropout,
     _recent_mean,
 )
 from recsk.nn.mdsrec import MDSRecNetwork, MDSRecObjective
@@ -76,7 +76,7 @@ class StreamEncoder(SequenceEncoder):
     with_positions = True
 
     def forward(
-        self, tables: ItemTables, items: torch.Tensor, selected: torch.Tensor
+        self, tables: ItemTables, items: torch.Tensor, selected: torch.Tensor, share: None = None
     ) -> torch.Tensor:
         embedded = [functional.embedding(items, table) for table in tables.items]
         if (keep := self.kept_items(items)) is not None:
@@ -108,7 +108,10 @@ class StreamEncoder(SequenceEncoder):
         """What the blocks make of the vectors of each modality."""
         for b in range(len(cast(nn.ModuleList, self.blocks[0]))):
             xs = self.exchange(b, xs)
-            xs = [blocks[b](x, i) for blocks, x, i in zip(self.blocks, xs, interests, strict=True)]
+            xs = [
+                blocks[b](x, own, None)
+                for blocks, x, own in zip(self.blocks, xs, interests, strict=True)
+            ]
         return xs
 
     def exchange(self, b: int, xs: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -126,7 +129,7 @@ class Cross(nn.Module):
         self.pair = nn.Linear(n_factors, 2 * n_factors)
         self.out = nn.Linear(n_factors, n_factors)
         self.norm = nn.LayerNorm(n_factors)
-        self.dropout = _Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: torch.Tensor, others: list[torch.Tensor]) -> torch.Tensor:
         query = self._heads(self.query(x))
@@ -176,7 +179,7 @@ class JointEncoder(StreamEncoder):
     def streams(self, xs: list[torch.Tensor], interests: list[Any]) -> list[torch.Tensor]:
         x = torch.cat(xs, dim=2)
         for block in self.joint:
-            x = block(x, None)
+            x = block(x, None, None)
         return list(x.chunk(len(xs), dim=2))
 
 
@@ -199,7 +202,7 @@ class ContentEncoder(StreamEncoder):
         self.length_bias = nn.Parameter(torch.empty(settings["n_modalities"], 2))
 
     def forward(
-        self, tables: ItemTables, items: torch.Tensor, selected: torch.Tensor
+        self, tables: ItemTables, items: torch.Tensor, selected: torch.Tensor, share: None = None
     ) -> torch.Tensor:
         n = len(tables.items) // 2
         states = super().forward(tables._replace(items=tables.items[:n]), items, selected)
@@ -220,10 +223,10 @@ class ContentEncoder(StreamEncoder):
         weight = self.length_bias[m, 0] + self.length_bias[m, 1] * length.log()
         return unit_vectors(mixed @ unit_vectors(features)) * weight[:, None]
 
-    def fusion_weights(self, states: torch.Tensor) -> torch.Tensor:
+    def fusion_weights(self, states: torch.Tensor, share: None = None) -> torch.Tensor:
         return super().fusion_weights(states[:, : states.shape[1] // 2])
 
-    def user_vectors(self, states: torch.Tensor) -> torch.Tensor:
+    def user_vectors(self, states: torch.Tensor, share: None = None) -> torch.Tensor:
         own, content = states.chunk(2, dim=1)
         users = self.to_score_space(own) * self.fusion_weights(states)[:, :, None]
         return self.append_bias_input(torch.cat([users, content], dim=1).flatten(1))
@@ -326,7 +329,7 @@ class RelativeAttention(_Attention):
         super().__init__(n_factors, n_heads, dropout, False)
         self.distance = nn.Parameter(torch.empty(n_heads, max_length))
 
-    def forward(self, x: torch.Tensor, interest: Any) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, interest: Any, share: None) -> torch.Tensor:
         place = torch.arange(x.shape[1])
         age = place[:, None] - place
         bias = (30 * self.distance)[:, age.clamp(min=0)].masked_fill(age < 0, -torch.inf)

@@ -176,6 +176,6 @@ def test_a_file_that_cannot_be_opened_is_refused_with_the_reason(path, monkeypat
     def denied(*args, **kwargs):
         raise PermissionError("permission denied")
 
-    monkeypatch.setattr(torch, "load", denied)
+    monkeypatch.setattr(type(path), "read_bytes", denied)
     with pytest.raises(ValueError, match="checkpoint='.*' cannot be read: permission denied"):
         Problem(path).train()

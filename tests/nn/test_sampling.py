@@ -146,7 +146,7 @@ def test_each_interaction_has_its_weight(sampler, n_shared):
     flat = torch.as_tensor(weight[sampler.R])
     batches = sampler(n_shared=n_shared)
     batches.weight = flat.to(batches.user.device)
-    for user, item, *_, batch_weight, _, _ in epoch(batches):
+    for user, item, _, _, batch_weight, *_ in epoch(batches):
         np.testing.assert_array_equal(batch_weight, weight[user, item])
     plain = epoch(sampler(n_shared=n_shared))  # weights draw nothing
     again = sampler(n_shared=n_shared)
