@@ -110,11 +110,12 @@ def fit_until_killed(rank, path, epoch):
 
     training._run_epoch = watched
     X, features = data()
-    model = MDERecommender(early_stopping=True, **SMALL | {"max_epochs": 5}, checkpoint=path)
+    model = MDERecommender(early_stopping=True, **SMALL | {"max_epochs": 5})
     try:
-        return state_of(model.fit(X, item_features=features)) | {"run": len(epochs)}
+        model.fit(X, item_features=features, checkpoint=path)
     except RuntimeError as error:
         return {"error": str(error)}
+    return state_of(model) | {"run": len(epochs)}
 
 
 def main():
