@@ -21,6 +21,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ import mmrec_worker
 import numpy as np
 import scipy.sparse as sp
 import sources
+from mmrec_worker import PATCHES
 from sklearn.utils import Bunch
 
 from recsk.metrics import map_at_k, ndcg_at_k, precision_at_k, recall_at_k
@@ -43,20 +45,24 @@ CUTOFFS = (5, 10, 20)
 LENGTH = 50  # of the test lists
 N_USER_NEIGHBORS = 200  # as MMRec's script for the graph of users keeps
 
-# Published for Amazon Sports by the authors of MGCN and DRAGON, but DRAGON's learning rate, which
-# is 1e-4 there and needs hundreds of epochs. FREEDOM's are of the grid that MMRec searches.
+# One setting of each, all else is MMRec's default. MGCN's is that of its authors' own repository,
+# DRAGON's the one that its authors name for Amazon Sports, with ten times their learning rate of
+# 1e-4, which is too slow for the time given here. FREEDOM's is of the grid in MMRec.
 SETTINGS: dict[str, dict[str, Any]] = {
     "FREEDOM": {"dropout": 0.9, "reg_weight": 0.0},
     "MGCN": {"cl_loss": 0.01},
     "DRAGON": {"learning_rate": 1e-3, "reg_weight": 1e-3, "aggr_mode": "add"},
 }
 
-# glibc keeps freed memory, which saves MMRec's models half of their time.
+# glibc keeps freed memory: steps of FREEDOM then take half of the time.
 KEEP_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(10**11)}
 
 
 def write_folder(data: Bunch, folder: Path, text: str, image: str) -> None:
     """MMRec's form of a data set: interactions, two modalities and the graph of users."""
+    largest = max(part.indices.max() for part in (data.train, data.valid, data.test))
+    if largest + 1 < data.train.shape[1]:
+        raise SystemExit(f"MMRec takes {largest}, the largest id, for the last item: it is not")
     folder.mkdir(parents=True)
     rows = ["userID\titemID\tx_label"]
     for label, part in enumerate((data.train, data.valid, data.test)):
@@ -91,11 +97,13 @@ def user_graph(train: Any) -> dict[int, list[list]]:
     return graph
 
 
-def job_of(args: argparse.Namespace, name: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """What `mmrec_worker.py` is to do; MMRec's own files fill the settings that are not here."""
+def job_of(
+    model: str, name: str, settings: dict[str, Any], args: argparse.Namespace
+) -> dict[str, Any]:
+    """What `mmrec_worker.py` is to do. MMRec's own files hold all settings that are not here."""
     files = {
         "data_path": "../data/",
-        "inter_file_name": f"{args.dataset}.inter",
+        "inter_file_name": f"{name}.inter",
         "text_feature_file": "text_feat.npy",
         "vision_feature_file": "image_feat.npy",
         "user_graph_dict_file": "user_graph_dict.npy",
@@ -104,10 +112,14 @@ def job_of(args: argparse.Namespace, name: str, settings: dict[str, Any]) -> dic
         "use_gpu": False,
         "eval_batch_size": 8192,
     }
-    limits = {key: getattr(args, key) for key in ("minutes", "every", "patience", "epochs")}
-    config = {**files, **settings}
-    job = {"model": name, "dataset": args.dataset, "config": config, "length": LENGTH}
-    return {**job, **limits, "threads": args.threads}
+    limits = ("minutes", "every", "patience", "epochs", "threads")
+    return {
+        "model": model,
+        "dataset": name,
+        "config": {**files, **settings},
+        "length": LENGTH,
+        **{key: getattr(args, key) for key in limits},
+    }
 
 
 def run(job: dict[str, Any], folder: Path) -> tuple[dict[str, Any], np.ndarray]:
@@ -128,10 +140,10 @@ def measure(lists: np.ndarray, truth: Any) -> dict[str, float]:
 
 def print_table(models: dict[str, Any]) -> None:
     columns = [f"{name}@{k}" for name in METRICS for k in (5, 20)]
-    print(f"\n{'':<10}{'valid':>8}" + "".join(f"{column:>14}" for column in columns))
+    print(f"\n{'':<10}{'valid R@20':>12}" + "".join(f"{column:>14}" for column in columns))
     for name, row in models.items():
         values = "".join(f"{row['test'][column]:>14.4f}" for column in columns)
-        print(f"{name:<10}{row['valid']['recall@20']:>8.4f}{values}  {row['ended']}")
+        print(f"{name:<10}{row['valid']['recall@20']:>12.4f}{values}  {row['ended']}")
 
 
 def revision(checkout: Path) -> str | None:
@@ -149,7 +161,7 @@ def parse(option: str) -> tuple[str, Any]:
         return name, value
 
 
-def main() -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--mmrec", type=Path, required=True, help="a checkout of MMRec")
     parser.add_argument("--dataset", choices=sources.DATASETS, default="sports")
@@ -162,29 +174,37 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=999)
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="of MMRec")
+    parser.add_argument("--lists", type=Path, help="a folder that keeps the test lists")
+    parser.add_argument("--json", type=Path, help="what it has of other models stays")
+    args = parser.parse_args(argv)
+
     data = sources.load(args.dataset, False)
     modalities = list(data.features)
+    if len(modalities) < 2:
+        raise SystemExit(f"{data.name} has no two modalities")
     text = args.text or ("t" if "t" in modalities else modalities[-1])
     image = args.image or next(m for m in modalities if m != text)
     report: dict[str, Any] = {"models": {}}
-    if args.json and args.json.exists():  # keep the models that are not measured now
+    if args.json and args.json.exists():
         report = json.loads(args.json.read_text())
     report.update(data=sources.about(data), text=text, image=image, mmrec=revision(args.mmrec))
-    print(f"{args.dataset}: text {text}, image {image}; MMRec {report['mmrec']}")
-    for name in args.model.split(","):
-        settings = {**SETTINGS.get(name, {}), **dict(map(parse, args.set)), "seed": args.seed}
+    print(f"{args.dataset}: text {text}, image {image}; MMRec {report['mmrec']}", flush=True)
+    for model in args.model.split(","):
+        label = " ".join([model, *args.set])
+        settings = {**SETTINGS.get(model, {}), **dict(map(parse, args.set)), "seed": args.seed}
         with tempfile.TemporaryDirectory() as place:
             folder = Path(place)
             shutil.copytree(args.mmrec / "src", folder / "src")
             write_folder(data, folder / "data" / data.name, text, image)
             sp.save_npz(folder / "valid.npz", data.valid)
-            about, lists = run(job_of(args, name, settings), folder)
-        report["models"][name] = {
-            "settings": settings,
-            "changes": list(mmrec_worker.PATCHES),
+            about, lists = run(job_of(model, data.name, settings, args), folder)
+        if args.lists:
+            args.lists.mkdir(parents=True, exist_ok=True)
+            np.save(args.lists / f"{label}.npy", lists)
+        report["models"][label] = {
+            "settings": {**settings, "every": args.every, "patience": args.patience},
+            "changes": [*PATCHES["all"], *PATCHES.get(model, ())],
             **about,
             "test": measure(lists, data.test),
             "environment": environment.describe(),

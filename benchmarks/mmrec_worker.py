@@ -24,16 +24,20 @@ from recsk.metrics import recall_at_k
 
 __all__ = ["PATCHES"]
 
-PATCHES = (
-    "np.float and dok_matrix._update, which NumPy and SciPy no longer have, are defined",
-    "lmdb and torchvision are empty modules: these models read no raw images",
-    "Tensor.cuda returns the tensor itself, torch_scatter.scatter_add is torch's own",
-    "torch.sparse.mm multiplies CSR matrices, forward and backward: the same sums",
-    "DRAGON: both sums over neighbours are such products, in place of torch_geometric",
-    "DRAGON: result_embed is a plain tensor on the CPU as well",
-    "FREEDOM: losses of weight 0 are not computed",
-    "Adam is torch's fused one",
-)
+PATCHES = {
+    "all": (
+        "np.float and dok_matrix._update, which NumPy and SciPy no longer have, are defined",
+        "lmdb and torchvision are empty modules: these models read no raw images",
+        "Tensor.cuda returns the tensor itself, torch_scatter.scatter_add is torch's own",
+        "torch.sparse.mm multiplies CSR matrices, forward and backward: the same sums",
+        "Adam is torch's fused one",
+    ),
+    "FREEDOM": ("losses of weight 0 are not computed",),
+    "DRAGON": (
+        "both sums over neighbours are sparse products, in place of torch_geometric",
+        "result_embed is a plain tensor on the CPU as well",
+    ),
+}
 
 
 class Product(torch.autograd.Function):
