@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import signal
 import sys
 import time
 import warnings
@@ -186,13 +187,14 @@ def restore(model: Any, kept: tuple[dict[str, Any], Any]) -> None:
 
 
 def train(job: dict[str, Any], valid: sp.csr_matrix) -> tuple[dict[str, Any], np.ndarray]:
-    """Epochs until validation says so, or the time; what to report, and the test lists."""
+    """Epochs until validation, the time or SIGTERM ends them; what to report, the test lists."""
     model, trainer, batches, (valid_users, test_users) = build(job)
     n_users = valid.shape[0]
     ready = time.process_time()
     training = validation = 0.0
     best, best_epoch, kept, curve = -1.0, 0, snapshot(model), {}
-    ended = "all epochs run"
+    ended, stopped = "all epochs run", []
+    signal.signal(signal.SIGTERM, lambda *received: stopped.append(received))
     for epoch in range(1, job["epochs"] + 1):
         start = time.process_time()
         model.pre_epoch_processing()
@@ -217,8 +219,8 @@ def train(job: dict[str, Any], valid: sp.csr_matrix) -> tuple[dict[str, Any], np
         if epoch - best_epoch > job["patience"]:
             ended = f"by validation, at epoch {epoch}"
             break
-        if now > 60 * job["minutes"]:
-            ended = f"by time, at epoch {epoch}"
+        if now > 60 * job["minutes"] or stopped:
+            ended = f"by {'a signal' if stopped else 'time'}, at epoch {epoch}"
             break
     restore(model, kept)
     about = {
