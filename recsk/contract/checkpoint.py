@@ -47,7 +47,11 @@ class Checkpoint:
         training: str,
         random_states: Sequence[Stateful | np.random.RandomState],
     ) -> None:
-        self.path = path / f"{training}.checkpoint" if path.is_dir() else path
+        self.path = path
+        self._cure = "name another file, or for many fits, as in a search, a folder"
+        if path.is_dir():
+            self.path = path / f"{training}.checkpoint"
+            self._cure = "the same fit runs twice; let it run once, or name another folder"
         self.training = training
         self.random_states = random_states
         self._left: tuple[int, int] | None = None
@@ -64,8 +68,8 @@ class Checkpoint:
 
         if self._find() not in (None, self._left):
             raise ValueError(
-                f"checkpoint={str(self.path)!r} is written by another fit at the same time: name "
-                f"another file, or for many fits, as in a search, a folder"
+                f"checkpoint={str(self.path)!r} is written by another fit at the same time: "
+                f"{self._cure}"
             )
         file = io.BytesIO()
         torch.save(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import joblib
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_agreement", "find_processes", "same_draws", "shared_checkpoint"]
 
+T = TypeVar("T")
 # Parameters that may differ: each process has its own device, and only one prints.
 _OWN = ("device", "verbose")
 
@@ -31,6 +33,9 @@ class _Data(Protocol):
 
     @property
     def given_features(self) -> dict[str, Any]: ...
+
+    @property
+    def growth(self) -> Any: ...
 
 
 def find_processes(device: torch.device) -> Processes | None:
@@ -68,6 +73,7 @@ def check_agreement(est: Any, data: _Data, processes: Processes) -> None:
         "X or sample_weight": joblib.hash(data.train_set),
         "eval_set, or what is held out": joblib.hash(data.held_out),
         "item_features": joblib.hash(data.given_features),
+        "the fitted model that is trained on": _hash_of_fitted(est, data),
     }
     found = processes.from_all(own)
     differing = [what for what in own if len({hashes[what] for hashes in found}) > 1]
@@ -78,6 +84,10 @@ def check_agreement(est: Any, data: _Data, processes: Processes) -> None:
             "a model of its own in each process, call torch.distributed.destroy_process_group() "
             "before"
         )
+
+
+def _hash_of_fitted(est: Any, data: _Data) -> str | None:
+    return None if data.growth is None else str(joblib.hash(est.item_embedding_))
 
 
 def shared_checkpoint(
@@ -114,23 +124,30 @@ class _SharedCheckpoint:
 
     def save(self, state: dict[str, Any]) -> None:
         """Write a state, in the first process."""
-        if self.processes.is_first:
-            self.checkpoint.save(state)
+        self._in_first(lambda: self.checkpoint.save(state))
 
     def load(self) -> dict[str, Any] | None:
         """Return the last saved state in all processes, and restore their random states."""
-        content: bytes | Exception | None = None
-        if self.processes.is_first:
-            try:
-                content = self.checkpoint.read()
-            except ValueError as error:  # for all of them
-                content = error
-        content = self.processes.from_first(content)
-        if isinstance(content, Exception):
-            raise content
+        content = self._in_first(self.checkpoint.read)
         return None if content is None else self.checkpoint.restore(content)
 
     def remove(self) -> None:
         """Delete the file, in the first process."""
+        self._in_first(self.checkpoint.remove)
+
+    def _in_first(self, act: Callable[[], T]) -> T:
+        """Call a function in the first process; all return what it returned, or raise its error.
+
+        With an error in one process alone, the others would wait for it.
+        """
+        found: Any = None
+        error: Exception | None = None
         if self.processes.is_first:
-            self.checkpoint.remove()
+            try:
+                found = act()
+            except Exception as raised:
+                error = raised
+        found, error = self.processes.from_first((found, error))
+        if error is not None:
+            raise error
+        return found

@@ -108,15 +108,17 @@ class Validation:
         NotFiniteError
             If a vector is not finite: training has diverged.
         """
-        from recsk.nn.training import NotFiniteError, check_finite
+        from recsk.nn.training import NotFiniteError
 
+        finite = bool(_is_finite(users) and _is_finite(items))
+        if self.processes is not None:  # all of them go on, or none: vectors of users differ
+            finite = not self.processes.sum_numbers(float(not finite))[0]
+        if not finite:
+            raise NotFiniteError("the vectors of users or items are not finite")
         ranker: _Ranker | _DeviceRanker
         if self.device is not None:
-            check_finite(users, items)
             ranker = _DeviceRanker(self, users, items)
         else:
-            if not (np.isfinite(users).all() and np.isfinite(items).all()):
-                raise NotFiniteError("the vectors of users or items are not finite")
             ranker = _Ranker(users, items, self.seen, self.term)
         if self.processes is None:
             return self._measure(ranker)
@@ -129,6 +131,12 @@ class Validation:
             ranker, self.held_out, self.metric, self.k, exclude_seen=self.exclude_seen
         )
         return float(measured[f"{self.metric}@{self.k}"])
+
+
+def _is_finite(vectors: Any) -> Any:
+    """Whether all numbers of an array or a tensor are finite."""
+    finite = np.isfinite(vectors) if isinstance(vectors, np.ndarray) else vectors.isfinite()
+    return finite.all()
 
 
 def _sample_users(held_out: sp.csr_matrix) -> sp.csr_matrix:

@@ -134,12 +134,14 @@ class Processes:
         with torch.cuda.device(self.device) if on_cuda else nullcontext():
             try:
                 yield
+            except torch.OutOfMemoryError:
+                raise
             except RuntimeError as error:
                 raise RuntimeError(
                     f"a fit in {self.size} processes cannot go on: another process has ended or "
                     f"does not answer, noticed by rank {self.rank}. See its output for the cause. "
                     "Start all processes again; with a checkpoint the fit goes on from there, in "
-                    "any number of processes"
+                    f"any number of processes. {error}"
                 ) from error
 
 

@@ -167,6 +167,8 @@ def train(
                     check()
                 # Without a metric the last epoch is the best.
                 metric = float(epoch) if evaluate is None else evaluate()
+                if evaluate is not None and processes is not None:
+                    metric = processes.from_first(metric)  # all stop at the same epoch
                 weights = _snapshot(network) if metric > state.best_metric else None
             if evaluate is not None:
                 log.validation_curve.append(metric)

@@ -10,10 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
+import torch
 
 import recsk
 from recsk.contract.checkpoint import Checkpoint
 from recsk.contract.processes import shared_checkpoint
+from recsk.contract.validation import Validation
+from recsk.nn.training import NotFiniteError
 from tests.contract.fits_in_processes import FEW, FITS, fits
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,7 +174,8 @@ def test_only_the_first_process_writes_a_checkpoint_and_all_restore_it(tmp_path)
     shared.save({"step": 3})
     drawn = rng.random_sample()
     assert shared.load() == {"step": 3} and rng.random_sample() == drawn
-    other = shared_checkpoint(second, Stub(1, all=[True, True], first=["file", path.read_bytes()]))
+    said = ["file", (None, None), (path.read_bytes(), None), (None, None)]
+    other = shared_checkpoint(second, Stub(1, all=[True, True], first=said))
     other.save({"step": 4})
     assert other.load() == {"step": 3} and second.random_states[0].random_sample() == drawn
     other.remove()
@@ -184,6 +189,39 @@ def test_a_damaged_checkpoint_is_refused_in_all_processes(tmp_path, monkeypatch)
     monkeypatch.setattr(checkpoint, "read", lambda: (_ for _ in ()).throw(ValueError("denied")))
     with pytest.raises(ValueError, match="denied"):
         shared_checkpoint(checkpoint, Stub(0, all=[True, True])).load()
-    followers = Stub(1, all=[True, True], first=["this", ValueError("denied")])
+    followers = Stub(1, all=[True, True], first=["this", (None, ValueError("denied"))])
     with pytest.raises(ValueError, match="denied"):
         shared_checkpoint(checkpoint, followers).load()
+
+
+def test_a_checkpoint_that_cannot_be_written_is_an_error_in_all_processes(tmp_path, monkeypatch):
+    checkpoint = Checkpoint(tmp_path / "file", training="this", random_states=[])
+
+    def full(state):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(checkpoint, "save", full)
+    with pytest.raises(OSError, match="no space left"):
+        shared_checkpoint(checkpoint, Stub(0, all=[True, True])).save({})
+    followers = Stub(1, all=[True, True], first=["this", (None, OSError("no space left"))])
+    with pytest.raises(OSError, match="no space left"):
+        shared_checkpoint(checkpoint, followers).save({})
+
+
+@pytest.mark.parametrize("as_tensor", [False, True])
+def test_vectors_that_are_not_finite_in_one_process_end_the_fit_in_all(as_tensor):
+    # Else the others would wait for its part of the metric.
+    class Others(Stub):
+        def slice_of(self, n):
+            return slice(0, n)
+
+        def sum_numbers(self, *numbers):
+            return [number + 1.0 for number in numbers]
+
+    held_out = sp.csr_matrix(np.eye(3, dtype=np.float32))
+    validation = Validation(held_out * 0, held_out, "ndcg@2", processes=Others(0))
+    vectors = np.eye(3, dtype=np.float32)
+    if as_tensor:
+        vectors = torch.as_tensor(vectors)
+    with pytest.raises(NotFiniteError):
+        validation(vectors, vectors)
