@@ -110,7 +110,7 @@ class Validation:
         """
         from recsk.nn.training import NotFiniteError
 
-        finite = bool(_is_finite(users) and _is_finite(items))
+        finite = bool(_is_finite(users) & _is_finite(items))  # one wait for a device
         if self.processes is not None:  # all of them go on, or none: vectors of users differ
             finite = not self.processes.sum_numbers(float(not finite))[0]
         if not finite:
