@@ -11,7 +11,7 @@ new items is taken away in part. The table has the recall of new items for a los
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +97,13 @@ def _places(known: Floats, new: Floats) -> np.ndarray:
     return (order >= known.shape[1]).sum(axis=1)
 
 
+def means(runs: Sequence[Any]) -> Any:
+    """The means over seeds of all numbers."""
+    if isinstance(runs[0], dict):
+        return {name: means([run[name] for run in runs]) for name in runs[0]}
+    return np.mean(runs, axis=0).tolist()
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--dataset", default="citeulike")
@@ -109,17 +116,16 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     runs = [measure(args.dataset, args.part, seed) for seed in range(args.seeds)]
+    found = means(runs)
     print(f"{args.dataset}, {args.part}: means over {args.seeds} seeds, recall@{K}")
-    print(f"new among new {np.mean([run['new among new'] for run in runs]):.4f}")
-    for n in runs[0]["same places"]:
-        loss, recall = np.mean([run["same places"][n] for run in runs], axis=0)
+    print(f"new among new {found['new among new']:.4f}")
+    for n, (loss, recall) in found["same places"].items():
         print(f"{n} new items for everybody: new {recall:.4f}, known lose {100 * loss:.1f} %")
     print(f"{'known lose at most':<26}" + "".join(f"{f'{100 * x:.0f} %':>9}" for x in LOSSES))
-    for way in runs[0]["at a loss"]:
-        means = np.mean([run["at a loss"][way] for run in runs], axis=0)
-        print(f"{way:<26}" + "".join(f"{x:>9.4f}" for x in means))
+    for way, values in found["at a loss"].items():
+        print(f"{way:<26}" + "".join(f"{x:>9.4f}" for x in values))
     report = {"dataset": args.dataset, "part": args.part, "environment": environment.describe()}
-    environment.write(report | {"losses": LOSSES, "runs": runs}, args.json)
+    environment.write(report | {"losses": LOSSES, "means": found, "by seed": runs}, args.json)
 
 
 if __name__ == "__main__":
