@@ -149,7 +149,7 @@ def test_each_epoch_groups_the_sequences_anew():
 def test_each_batch_draws_new_negatives():
     batches = sampler([5] * 40, batch_size=4, n_negatives=50)
     drawn = [as_items(batch) for _ in range(10) for batch in batches]
-    for _, _, target, negative, target_index, weight, _ in drawn:
+    for _, _, target, negative, target_index, weight, *_ in drawn:
         assert weight is None
         assert len(set(negative.tolist())) == 50  # all distinct
         expected = [negative.tolist().index(i) if i in negative else -1 for i in target]
