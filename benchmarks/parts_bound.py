@@ -25,12 +25,11 @@ from pathlib import Path
 from typing import Any
 
 import environment
-import models
 import numpy as np
 import realdata
-import scipy.sparse as sp
 import torch
-from relation_trust import K, by_group
+from asked import Asked, K
+from relation_trust import by_group
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import normalize
 from sklearn.utils import Bunch
@@ -46,41 +45,12 @@ TEMPERATURE = 0.1  # of the softmax in training
 N_EXAMPLES = 30_000
 
 
-class Asked:
-    """A fitted model, some users of validation, and the scores of all items for them."""
-
-    def __init__(self, name: str, data: Bunch, seed: int, n_users: int) -> None:
-        self.model = models.fit(name, data, seed, {}).estimator
-        target = sp.csr_matrix(data.valid)
-        users = np.flatnonzero(np.diff(target.indptr))
-        if len(users) > n_users:
-            users = np.random.default_rng(0).choice(users, n_users, replace=False)
-        self.users, self.answer = users, target[users].indices
-        self.histories = [data.history["valid"][user] for user in users]
-        seen = self.model.interactions_[users].toarray() > 0
-        self.masked = np.where(seen, -np.inf, 0.0)
-        related = self.model.history_weights_[users] @ self.model.item_to_item_
-        self.related = np.asarray(related.todense())
-
-    def of_columns(self, columns: slice) -> np.ndarray:
-        """The part of some columns of the vectors in the scores."""
-        vectors = self.model.user_embedding_[self.users, columns]
-        return vectors @ self.model.item_embedding_[:, columns].T
-
-    def gain(self, scores: np.ndarray) -> np.ndarray:
-        """NDCG@10 of each user."""
-        scores = scores + self.masked
-        own = scores[np.arange(len(scores)), self.answer][:, None]
-        rank = (scores > own).sum(axis=1)
-        return np.where(rank < K, 1 / np.log2(rank + 2), 0.0)
-
-
 def fusion(asked: Asked) -> dict[str, Any]:
     """What a weight of the modalities for groups of users could bring."""
     width = asked.model.n_factors
     first, second = (asked.of_columns(slice(m * width, (m + 1) * width)) for m in range(2))
     rest = asked.of_columns(slice(2 * width, None)) + asked.related
-    gain = np.array([asked.gain(f * first + (2 - f) * second + rest) for f in FACTORS])
+    gain = np.array([asked.ndcg(f * first + (2 - f) * second + rest) for f in FACTORS])
     sure = [(part + asked.masked).max(axis=1) for part in (first, second)]
     quantities = {
         "length of the history": np.array([len(h) for h in asked.histories]),
@@ -122,7 +92,7 @@ def next_interest(cluster: np.ndarray, training: list[np.ndarray], asked: Asked)
 
 def interests(asked: Asked, data: Bunch, seed: int) -> dict[str, Any]:
     """What is known of the next interest with the scores, with interests, and with both."""
-    scores = asked.of_columns(slice(None)) + asked.related
+    scores = asked.vectors + asked.related
     logits = (scores + asked.masked) / TEMPERATURE
     logits -= logits.max(axis=1, keepdims=True)
     share = np.exp(logits)
@@ -146,7 +116,7 @@ def interests(asked: Asked, data: Bunch, seed: int) -> dict[str, Any]:
         }
         added += by_interests[:, cluster] * TEMPERATURE
         known += np.where(cluster[None] == truth[:, None], 0.0, -10.0)
-    gain = np.array([asked.gain(scores + w * added) for w in WEIGHTS])
+    gain = np.array([asked.ndcg(scores + w * added) for w in WEIGHTS])
     length = np.array([len(h) for h in asked.histories])
     longest = length >= np.quantile(length, 0.8)
     return found | {
@@ -154,7 +124,7 @@ def interests(asked: Asked, data: Bunch, seed: int) -> dict[str, Any]:
         "of the longest fifth": dict(
             zip(map(str, WEIGHTS), gain[:, longest].mean(axis=1).tolist(), strict=True)
         ),
-        "known": float(asked.gain(scores + known).mean()),
+        "known": float(asked.ndcg(scores + known).mean()),
     }
 
 

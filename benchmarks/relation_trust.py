@@ -17,15 +17,14 @@ from pathlib import Path
 from typing import Any
 
 import environment
-import models
 import numpy as np
 import realdata
-import scipy.sparse as sp
 import torch
+from asked import Asked, K
 
 FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 3.0)
 POWERS = (-0.5, -0.25, -0.1, 0.1, 0.25, 0.5)
-N_GROUPS, N_FOLDS, K = 5, 5, 10
+N_GROUPS, N_FOLDS = 5, 5
 
 
 def by_group(gain: np.ndarray, quantity: np.ndarray) -> dict[str, float]:
@@ -50,38 +49,27 @@ def by_group(gain: np.ndarray, quantity: np.ndarray) -> dict[str, float]:
 def measure(name: str, seed: int, n_users: int) -> dict[str, Any]:
     """One fit, and what factors by each quantity make of it on validation."""
     data = realdata.load_sequences(name)
-    model = models.fit("mdsrec", data, seed, {}).estimator
-    target = sp.csr_matrix(data.valid)
-    users = np.flatnonzero(np.diff(target.indptr))
-    if len(users) > n_users:
-        users = np.random.default_rng(0).choice(users, n_users, replace=False)
-    seen = model.interactions_[users]
-    own = model.user_embedding_[users] @ model.item_embedding_.T
-    related = (model.history_weights_[users] @ model.item_to_item_).toarray()
-    answer = target[users].indices
-    unseen = np.where(seen.toarray() > 0, -np.inf, own)
-
-    def ndcg(relations: np.ndarray) -> np.ndarray:
-        scores = unseen + relations
-        rank = (scores > scores[np.arange(len(users)), answer][:, None]).sum(axis=1)
-        return np.where(rank < K, 1 / np.log2(rank + 2), 0.0)
-
-    gain = np.array([ndcg(factor * related) for factor in FACTORS])
-    count = np.maximum(np.asarray(model.interactions_.sum(axis=0)).ravel(), 1)
-    last = np.array([data.history["valid"][user][-1] for user in users])
+    asked = Asked("mdsrec", data, seed, n_users)
+    own, related = asked.vectors, asked.related
+    unseen = own + asked.masked
+    gain = np.array([asked.ndcg(own + factor * related) for factor in FACTORS])
+    count = np.maximum(np.asarray(asked.model.interactions_.sum(axis=0)).ravel(), 1)
+    last = np.array([history[-1] for history in asked.histories])
     logits = 10 * (unseen - unseen.max(axis=1, keepdims=True))
     quantities = {
-        "length of the history": np.diff(seen.indptr),
+        "length of the history": np.diff(asked.model.interactions_[asked.users].indptr),
         "popularity of the last item": count[last],
         "sum of the relations": related.sum(axis=1),
         "largest probability": 1 / np.exp(logits).sum(axis=1),
     }
     common = count / np.average(count, weights=count)
     return {
-        "users": len(users),
+        "users": len(asked.users),
         "one factor": dict(zip(map(str, FACTORS), gain.mean(axis=1).tolist(), strict=True)),
         "by group": {name: by_group(gain, np.asarray(x)) for name, x in quantities.items()},
-        "by popularity": {str(p): float(ndcg(related * common**p).mean()) for p in POWERS},
+        "by popularity": {
+            str(p): float(asked.ndcg(own + related * common**p).mean()) for p in POWERS
+        },
     }
 
 

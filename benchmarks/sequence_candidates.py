@@ -18,17 +18,16 @@ from typing import Any
 
 import by_user
 import environment
-import models
 import numpy as np
 import realdata
-import scipy.sparse as sp
 import torch
+from asked import Asked, K, gain_of_rank
 from sklearn.ensemble import HistGradientBoostingClassifier
 from torch.nn import functional
 
 from recsk.ranking.vectors import unit_rows
 
-N_CANDIDATES, N_FOLDS, K = 150, 5, 10
+N_CANDIDATES, N_FOLDS = 150, 5
 SPANS, DECAY, POWER = (1, 3, 10, 50), 0.8, 4
 PARTS = ["vectors", "relations"]
 
@@ -87,16 +86,12 @@ class Candidates:
 
     def __init__(self, name: str, seed: int) -> None:
         data = realdata.load_sequences(name)
-        model = models.fit("mdsrec", data, seed, {}).estimator
-        target = sp.csr_matrix(data.valid)
-        users = np.flatnonzero(np.diff(target.indptr))
-        histories = [np.asarray(data.history["valid"][user]) for user in users]
-        vectors = model.user_embedding_[users] @ model.item_embedding_.T
-        related = (model.history_weights_[users] @ model.item_to_item_).toarray()
-        scores = vectors + related
-        scores[model.interactions_[users].nonzero()] = -np.inf
+        asked = Asked("mdsrec", data, seed)
+        model, histories = asked.model, asked.histories
+        vectors, related = asked.vectors, asked.related
+        scores = vectors + related + asked.masked
         top = np.argpartition(-scores, N_CANDIDATES, axis=1)[:, :N_CANDIDATES]
-        right = top == target[users].indices[:, None]
+        right = top == asked.answer[:, None]
         self.answer, self.inside = right.argmax(axis=1), right.any(axis=1)
         self.length = np.log([len(history) for history in histories]).astype(np.float32)
         self.names = list(PARTS)
@@ -110,14 +105,14 @@ class Candidates:
                 self.names += of_kind
                 columns += [np.take_along_axis(x, top, axis=1) for x in of_kind.values()]
         self.X = np.stack(columns, axis=2).astype(np.float32)
-        self.fold = np.random.default_rng(0).integers(0, N_FOLDS, len(users))
+        self.fold = np.random.default_rng(0).integers(0, N_FOLDS, len(asked.users))
         self.base = self.ndcg(self.X[:, :, 0] + self.X[:, :, 1])
 
     def ndcg(self, scores: np.ndarray) -> np.ndarray:
         """Of every user, where the answer may not be among the candidates."""
         own = np.take_along_axis(scores, self.answer[:, None], axis=1)
         rank = (scores > own).sum(axis=1)
-        return np.where(self.inside & (rank < K), 1 / np.log2(rank + 2), 0.0)
+        return np.where(self.inside, gain_of_rank(rank), 0.0)
 
     def linear(self, kinds: tuple[str, ...], *, by_length: bool = False) -> np.ndarray:
         """NDCG of softmax regressions on the score and the features of these kinds."""
