@@ -9,7 +9,8 @@
 made once, and kept in `benchmarks/output/` in the form that `accuracy.py --npz` reads too. Each
 model has a process of its own. A network is fitted with the validation part, at most `--epochs`
 epochs; with `--steps` it is left after so many steps, for their time alone. Implicit's ALS has as
-many factors as the vectors of MDE have columns; other models are names of `models.py`.
+many factors as the vectors of MDE have columns; other models are names of `models.py`. Models of
+sequences see the histories in random order, which has nothing to learn from but the items.
 
 Parts are in CPU seconds. "start" is all before the first step: checks, graphs, initial vectors.
 "step" is the median, for ALS that of an iteration. "epoch" is the median without its validation,
@@ -36,10 +37,13 @@ import memory
 import models
 import numpy as np
 import rivals
+import scipy.sparse as sp
 import sources
 import synthetic
 import timing
 from sklearn.utils import Bunch
+
+from recsk import Interactions
 
 HERE = Path(__file__).parent
 # Users, items, interactions; a tiny one is for trying the script out.
@@ -121,9 +125,19 @@ def fit_als(
     return {**clock.both(), "parts": steps(ends)}, ranker
 
 
+def in_some_order(train: sp.csr_matrix) -> Interactions:
+    """Histories in random order, for models of sequences: users choose by topics in any order."""
+    coo = train.tocoo()
+    when = np.random.default_rng(0).permutation(train.nnz)
+    n_users, n_items = train.shape
+    return Interactions(coo.row, coo.col, timestamp=when, n_users=n_users, n_items=n_items)
+
+
 def measure(name: str, path: Path, args: argparse.Namespace) -> dict[str, Any]:
     """One model, in this process."""
     data = sources.load(f"npz:{path}", False)
+    if models.is_sequential(name):
+        data.train = in_some_order(data.train)
     with timing.threads(args.threads):
         found = fit(name, data, args)
     about = {"threads": args.threads, "epochs": args.epochs, "steps": args.steps}
