@@ -117,6 +117,11 @@ MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "mean_fusion": ({"fusion": "mean"}, None),
     "softmax_fusion": ({"fusion": "softmax"}, None),
     "no_bias": ({"item_bias": False}, None),
+    # k and H of the paper.
+    "neighbors_5": ({"n_neighbors": 5}, None),
+    "neighbors_20": ({"n_neighbors": 20}, None),
+    "interests_4": ({"n_interests": 4}, None),
+    "interests_64": ({"n_interests": 64}, None),
     "no_relation_scores": ({"relation_weight": 0.0}, None),
     "no_recent_vectors": ({"recent_weight": 0.0}, None),
     "shared_ids": ({"shared_ids": True}, None),
@@ -124,6 +129,8 @@ MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "paper_wo_mrgc": ({**_PAPER, "relation": None}, None),
     "paper_wo_ica": ({**_PAPER, "n_interests": 0}, None),
     "paper_mean_fusion": ({**_PAPER, "fusion": "mean"}, None),
+    "paper_first_modality": (_PAPER, [0]),
+    "paper_second_modality": (_PAPER, [1]),
     "first_modality": ({}, [0]),
     "second_modality": ({}, [1]),
 }
