@@ -99,6 +99,7 @@ def neighbor_regression(
     np.cumsum(indptr, out=indptr)
     n_items = matrix.shape[1]
     by_candidate = sp.csr_array((weights, neighbors.indices, indptr), shape=(n_items, n_items))
+    by_candidate.eliminate_zeros()  # weights that cancel
     return sp.csr_array(by_candidate.T)
 
 

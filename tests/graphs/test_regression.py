@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from recsk.graphs import ease, neighbor_regression, regression
@@ -32,6 +32,13 @@ def regressions(X, n_neighbors, regularization):
     at_once=st.integers(1, 5),
     n_kept=st.sampled_from([1, 3, 10_000]),
     n_products=st.sampled_from([0, 10**6]),
+)
+@example(  # a weight that cancels to zero
+    X=np.array([[0, 0, 1, 1], [0, 1, 0, 1], [1, 1, 1, 1], [1, 1, 1, 0]], dtype=np.float32),
+    regularization=3.0,
+    at_once=1,
+    n_kept=1,
+    n_products=0,
 )
 def test_all_weights_equal_the_reference(X, regularization, at_once, n_kept, n_products):
     with pytest.MonkeyPatch.context() as patch:
