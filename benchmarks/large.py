@@ -18,6 +18,8 @@ which is "valid". "end" is what comes after the last validation. Peak memory is 
 process while it fits, data included. Quality is on the validation part, 10,000 users with one or
 two items each.
 
+With `--figure`, a plot of the quality after each epoch, or iteration of ALS, against CPU seconds.
+
 The JSON file keeps what it has of other sizes and models. With `--add` the models that it has are
 not fitted again. The parameters of ALS were the best of a dozen on "middle".
 """
@@ -33,6 +35,7 @@ from typing import Any
 
 import accuracy
 import environment
+import matplotlib.pyplot as plt
 import memory
 import models
 import numpy as np
@@ -42,6 +45,7 @@ import sources
 import synthetic
 import timing
 from sklearn.utils import Bunch
+from study_plots import COLORS
 
 from recsk import Interactions
 
@@ -53,6 +57,7 @@ SIZES = {
     "large": (1_000_000, 100_000, 20_000_000),
 }
 ALS = {"regularization": 30.0, "alpha": 30.0}
+METRIC = "recall@20"  # of all models of the curves
 
 
 def generate(size: str, path: Path) -> dict[str, float]:
@@ -91,7 +96,8 @@ def fit(name: str, data: Bunch, args: argparse.Namespace) -> dict[str, Any]:
     """One fit: what it takes and what it gives."""
     changes = accuracy.for_model(name, args.set)
     if name not in rivals.RULES:
-        changes = {"device": "cpu", "max_epochs": args.epochs, **changes}
+        common = {"device": "cpu", "max_epochs": args.epochs, "eval_metric": METRIC}
+        changes = {**common, **changes}
     estimator: Any = None  # it stays None if the fit is left
     with memory.Peak() as peak:
         if name == "als":
@@ -114,15 +120,21 @@ def fit_als(
     data: Bunch, changes: dict[str, Any], args: argparse.Namespace
 ) -> tuple[dict[str, Any], timing.Ranker]:
     width = timing.width_of(models.make("mde", 0, accuracy.for_model("mde", args.set)), data)
-    ends: list[float] = []
+    curve: list[list[float]] = []
+    measured = {"cpu_seconds": 0.0, "wall_seconds": 0.0}  # what measuring took does not count
+
+    def after(_: int, ranker: timing.Ranker) -> None:
+        start = clock.both()
+        value = timing.quality(ranker, data)[METRIC]
+        curve.append([start["cpu_seconds"] - measured["cpu_seconds"], value])
+        for kind, seconds in clock.both().items():
+            measured[kind] += seconds - start[kind]
+
     clock = timing.Clock()
-    ranker = timing.fit_als(
-        data.train,
-        **{"factors": width, **ALS, **changes},
-        n_threads=args.threads,
-        after=lambda *_: ends.append(clock.cpu()),
-    )
-    return {**clock.both(), "parts": steps(ends)}, ranker
+    params = {"factors": width, **ALS, **changes}
+    ranker = timing.fit_als(data.train, **params, n_threads=args.threads, after=after)
+    spent = {kind: seconds - measured[kind] for kind, seconds in clock.both().items()}
+    return {**spent, "parts": steps([seconds for seconds, _ in curve]), "curve": curve}, ranker
 
 
 def in_some_order(train: sp.csr_matrix) -> Interactions:
@@ -142,6 +154,22 @@ def measure(name: str, path: Path, args: argparse.Namespace) -> dict[str, Any]:
         found = fit(name, data, args)
     about = {"threads": args.threads, "epochs": args.epochs, "steps": args.steps}
     return {**found, "changes": accuracy.for_model(name, args.set), "limits": about}
+
+
+def draw(rows: dict[str, dict[str, Any]], path: Path) -> None:
+    """Draw quality against time: a line by epochs or iterations, a large mark for the whole fit."""
+    figure, ax = plt.subplots(figsize=(5.5, 3.6), layout="constrained")
+    for (name, row), color in zip(rows.items(), COLORS, strict=False):
+        if row.get("curve"):
+            ax.plot(*zip(*row["curve"], strict=True), color=color, marker=".", linewidth=1)
+        style = {"color": color, "markersize": 9, "markeredgecolor": "white", "linestyle": "none"}
+        ax.plot(row["cpu_seconds"], row[METRIC], marker="o", label=models.label(name), **style)
+    ax.set_xscale("log")
+    ax.set(xlabel="CPU seconds, one thread", ylabel=f"{METRIC}, validation")
+    ax.legend(frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
 
 
 def print_row(name: str, row: dict[str, Any]) -> None:
@@ -173,6 +201,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, help="default: benchmarks/output/large-....npz")
     parser.add_argument("--measure", help="(what the script calls itself with)")
     parser.add_argument("--json", type=Path, default=HERE / "results" / "large.json")
+    parser.add_argument("--figure", type=Path, help="of quality against time, all models")
     parser.set_defaults(grid=[])
     return parser.parse_args(argv)
 
@@ -201,6 +230,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(f"\n{args.size:<12}{heads}{ends}")
     for name in names:
         print_row(name, own["models"][name])
+    if args.figure:
+        draw({name: row for name, row in own["models"].items() if METRIC in row}, args.figure)
 
 
 if __name__ == "__main__":

@@ -94,6 +94,19 @@ def test_parts_of_a_fit(run, capsys):
     assert again["models"]["als"] == als and again["generate"] == report["generate"]
 
 
+def test_quality_against_time(run, tmp_path):
+    path = tmp_path / "figures" / "curves.png"
+    small = ["--set", "als:iterations=3", "--epochs", "2", "--set", "mdsrec:n_negatives=20"]
+    report = run("--model", "als,mde,mdsrec,popular", *small, "--figure", str(path))["tiny"]
+    als, mde, mdsrec = (report["models"][name] for name in ("als", "mde", "mdsrec"))
+    assert [len(row["curve"]) for row in (als, mde, mdsrec)] == [3, 2, 2]
+    assert als["curve"][-1][1] == als["recall@20"]
+    for row in (als, mde, mdsrec):
+        seconds = [point[0] for point in row["curve"]]
+        assert seconds == sorted(seconds) and seconds[-1] <= row["cpu_seconds"]
+    assert path.stat().st_size > 0
+
+
 def test_a_few_steps(run):
     found = run("--model", "mde", "--steps", "2", "--set", "batch_size=500")
     mde = found["tiny"]["models"]["mde"]
