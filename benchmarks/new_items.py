@@ -20,9 +20,9 @@ last one is searched for; for `--part valid`, the one before it.
 (`recsk.plotting.NewItemDisplay`).
 
 With `--first-interactions`, a tenth of the items keep 0, 1, 2, 5, 10 or all of their interactions.
-They arrive after the fit, by `add_items` and then `partial_fit`, or they are in the fit. The table
-has the recall of a fifth of the interactions of each item, which are never in training: those with
-the tenth, and those with the other items.
+They arrive after the fit, by `add_items` and then `partial_fit`, or they are in the fit, without a
+word or as its `new_items`. The table has the recall of a fifth of the interactions of each item,
+which are never in training: those with the tenth, and those with the other items.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ K = 20
 HERE = Path(__file__).parent
 N_KEPT = (0, 1, 2, 5, 10, None)  # interactions; None: all
 COLUMNS = ("new among all", "new among new", "known among all", "known alone", "together", "share")
-CURVES = ("added", "of others", "in the fit", "of others then")
+CURVES = ("added", "of others", "in the fit", "of others then", "told of", "of others told")
 Features = dict[str, np.ndarray]
 Lists = Callable[[np.ndarray, dict[str, Any]], np.ndarray]  # of users, with options of `top_k`
 
@@ -262,7 +262,10 @@ def first_interactions(name: str, seed: int) -> Iterator[tuple[str, dict[str, fl
             grown.partial_fit(matrix(clicks))
         fitted = MDERecommender(random_state=seed)
         fitted.fit(matrix(before | clicks), item_features=features)
-        figures = [*measured(grown), *measured(fitted)]
+        told = MDERecommender(random_state=seed)
+        new = np.arange(n_known, n_items)
+        told.fit(matrix(before | clicks), item_features=features, new_items=new)
+        figures = [*measured(grown), *measured(fitted), *measured(told)]
         found = dict(zip(CURVES, figures, strict=True))
         yield "all" if kept is None else str(kept), found
 

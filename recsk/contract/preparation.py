@@ -61,6 +61,8 @@ class Prepared(Generic[T]):
         Where the state of the training is saved: a file, or a folder.
     processes : Processes or None
         That fit the same model together; None where this one is alone.
+    new_items : ndarray of int64 or None
+        Items that the user says have just arrived.
     """
 
     interactions: Interactions
@@ -74,6 +76,7 @@ class Prepared(Generic[T]):
     growth: Growth | None = None
     checkpoint: Path | None = None
     processes: Processes | None = None
+    new_items: np.ndarray | None = None
 
     @property
     def modalities(self) -> list[Features]:
@@ -101,11 +104,13 @@ class FitPreparation(BaseRecommender):
         eval_set: Any,
         sample_weight: Any = None,
         checkpoint: Any = None,
+        new_items: Any = None,
     ) -> Prepared[Any]:
         """Check parameters and data, and split off what early stopping watches."""
         device = self._check_fit_parameters()
         path = self._check_checkpoint(checkpoint)
         interactions, checked = self._check_data(X, item_features, sample_weight)
+        new = self._check_new_items(new_items, interactions, checked)
         processes = find_processes(device)
         rng = same_draws(check_random_state(self.random_state), processes)
         train_set, held_out = self._split(interactions, eval_set, rng)
@@ -114,7 +119,7 @@ class FitPreparation(BaseRecommender):
         prepared = Prepared(
             interactions, train_set, held_out, features, checked, rng, seed, device, None, path
         )
-        return self._agreed(prepared, processes)
+        return self._agreed(replace(prepared, new_items=new), processes)
 
     def _prepare_growth(
         self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
@@ -147,6 +152,7 @@ class FitPreparation(BaseRecommender):
         eval_set: Any,
         sample_weight: Any,
         checkpoint: Any,
+        new_items: Any = None,
     ) -> Prepared[Any]:
         """Do as `_prepare` for a fit that starts from the weights of a copy of the model."""
         device = self._check_fit_parameters()
@@ -154,6 +160,7 @@ class FitPreparation(BaseRecommender):
         interactions, checked, growth = self._check_more(
             X, item_features, sample_weight, adds=False
         )
+        new = self._check_new_items(new_items, interactions, checked)
         processes = find_processes(device)
         rng = same_draws(check_random_state(self.random_state), processes)
         train_set, held_out = self._split(interactions, eval_set, rng)
@@ -162,7 +169,7 @@ class FitPreparation(BaseRecommender):
         prepared = Prepared(
             interactions, train_set, held_out, features, checked, rng, seed, device, growth, path
         )
-        return self._agreed(prepared, processes)
+        return self._agreed(replace(prepared, new_items=new), processes)
 
     def _agreed(self, prepared: Prepared[Any], processes: Processes | None) -> Prepared[Any]:
         """Return what is prepared, with the processes of the fit, if all of them have the same."""
@@ -180,6 +187,12 @@ class FitPreparation(BaseRecommender):
         self, train_set: Any, n_items: int, rng: np.random.RandomState
     ) -> tuple[Any, sp.csr_matrix | None]:
         """Split a training set into the part to train on and the part to watch."""
+
+    def _check_new_items(
+        self, new_items: Any, interactions: Interactions, features: Mapping[str, np.ndarray]
+    ) -> np.ndarray | None:
+        """Return ids of items that have just arrived; a subclass that places them reads them."""
+        return None
 
     def _check_fit_parameters(self) -> torch.device:
         """Reject parameters that are wrong for any data, and find the device."""

@@ -37,6 +37,9 @@ class _Data(Protocol):
     @property
     def growth(self) -> Any: ...
 
+    @property
+    def new_items(self) -> Any: ...
+
 
 def find_processes(device: torch.device) -> Processes | None:
     """Return the processes of `torch.distributed`; None where there is one process only."""
@@ -73,6 +76,7 @@ def check_agreement(est: Any, data: _Data, processes: Processes) -> None:
         "X or sample_weight": joblib.hash(data.train_set),
         "eval_set, or what is held out": joblib.hash(data.held_out),
         "item_features": joblib.hash(data.given_features),
+        "new_items": joblib.hash(data.new_items),
         "the fitted model that is trained on": _hash_of_fitted(est, data),
     }
     found = processes.from_all(own)

@@ -50,11 +50,14 @@ class ContinuingRecommender(GrowingRecommender):
         eval_set: Any,
         sample_weight: Any,
         checkpoint: Any,
+        new_items: Any,
     ) -> Self:
         """Do as ``fit``, from the weights of the last training; others may read meanwhile."""
         self._check_architecture("fit with warm_start=True", "set warm_start=False")
         again = self._as_copy()
-        prepared = again._prepare_again(X, item_features, eval_set, sample_weight, checkpoint)
+        prepared = again._prepare_again(
+            X, item_features, eval_set, sample_weight, checkpoint, new_items
+        )
         with again._running(prepared.interactions), again._seeded(prepared):
             built = again._build(prepared)
             log = again._train(built)

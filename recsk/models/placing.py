@@ -36,7 +36,8 @@ class PlacingRecommender(TrainedRecommender):
     _content_space: ContentSpace | None = None  # None without features
     _content: npt.NDArray[np.float32]  # of all items
     _content_lengths: npt.NDArray[np.float32]  # with it, what the features were
-    # Items without interactions in the fit and later ones, until they have as many as others.
+    # Items without interactions in the fit, those it was told of and later ones, until they have as
+    # many as others.
     _young: npt.NDArray[np.bool_]
     new_item_share: float | None  # a parameter
     # Directions of the content that are regressed on: None if all are, or before the first use.
@@ -47,12 +48,42 @@ class PlacingRecommender(TrainedRecommender):
         """Columns of a vector that content predicts; new items have the mean of the others."""
         return int(self.item_embedding_.shape[1])
 
+    def _check_new_items(
+        self,
+        new_items: Any,
+        interactions: Interactions,
+        features: Mapping[str, npt.NDArray[np.float32]],
+    ) -> npt.NDArray[np.int64] | None:
+        """Return ids of the items that have just arrived, None without any."""
+        if new_items is None:
+            return None
+        items = np.unique(self._check_items(new_items, "new_items"))
+        if not len(items):
+            return None
+        if not features:
+            raise ValueError("new_items are placed by their content: give item_features too")
+        if self.new_item_share is None:
+            raise ValueError(
+                "new_items are not placed with new_item_share=None: set it to 1.0, or leave "
+                "new_items out"
+            )
+        if np.isin(interactions.item, items).all():
+            raise ValueError(
+                "new_items has all items with interactions: there must be others, from which the "
+                "places of new ones are learned"
+            )
+        return items
+
     def _keep_content(
-        self, features: Mapping[str, npt.NDArray[np.float32]], growth: Growth | None = None
+        self,
+        features: Mapping[str, npt.NDArray[np.float32]],
+        growth: Growth | None = None,
+        new_items: npt.NDArray[np.int64] | None = None,
     ) -> None:
         """Keep what new items are compared with; of a fit without features, nothing.
 
-        With `growth`, items whose features have not changed keep their content.
+        With `growth`, items whose features have not changed keep their content. `new_items` are
+        young, whatever they were.
         """
         space = self._content_space if growth is not None else None
         known, lengths = (self._content, self._content_lengths) if space else (None, None)
@@ -63,6 +94,14 @@ class PlacingRecommender(TrainedRecommender):
         if not features:
             self.__dict__.pop("_content_basis", None)
             return
+        if new_items is not None:
+            young = np.zeros(len(next(iter(features.values()))), dtype=bool)
+            young[new_items] = True
+            if "_young" in self.__dict__:  # a fit with warm_start
+                n = len(self._young)
+                young[:n] |= self._young
+                young[n:] = True
+            self._young = young
         self._content_space = space or ContentSpace.from_features(features)
         if known is None or lengths is None or growth is None:
             self.__dict__.pop("_content_basis", None)

@@ -320,15 +320,20 @@ def test_an_added_item_with_as_many_interactions_as_others_is_an_ordinary_one(cl
     assert not model._young[ordinary].any() and model._young[KNOWN:].any()
 
 
-@CLASSES
-def test_content_fills_in_item_to_item_weights_of_rare_items(cls):
+def few_clicks_in_the_fit(cls, **params):
+    """A fit in which the last items have one interaction each, and its arguments."""
     X = DATA.interactions
     first = np.unique(X.item, return_index=True)[1]
     kept = (X.item < KNOWN) | np.isin(np.arange(len(X)), first)
     X = Interactions(X.user[kept], X.item[kept], timestamp=np.flatnonzero(kept), n_users=120)
-    model = cls(n_factors=8, max_epochs=2, random_state=0)
-    filled = copy.deepcopy(model.fit(X, item_features=DATA.item_features))
-    model.set_params(new_item_share=None).fit(X, item_features=DATA.item_features)
+    return cls(n_factors=8, max_epochs=3, random_state=0, **params), X, DATA.item_features
+
+
+@CLASSES
+def test_content_fills_in_item_to_item_weights_of_rare_items(cls):
+    model, X, features = few_clicks_in_the_fit(cls)
+    filled = copy.deepcopy(model.fit(X, item_features=features))
+    model.set_params(new_item_share=None).fit(X, item_features=features)
     np.testing.assert_array_equal(filled.item_embedding_, model.item_embedding_)
     dense, content = model.item_to_item_.toarray(), model._content
     expected = dense.copy()
@@ -339,6 +344,60 @@ def test_content_fills_in_item_to_item_weights_of_rare_items(cls):
         expected[:, item] += 0.8 * dense @ (weight / weight.sum())
         expected[item, item] = 0
     np.testing.assert_allclose(filled.item_to_item_.toarray(), expected, atol=1e-5)
+
+
+@CLASSES
+def test_items_that_a_fit_is_told_of_are_placed_as_new_ones(cls):
+    model, X, features = few_clicks_in_the_fit(cls)
+    plain = copy.deepcopy(model.fit(X, item_features=features))
+    told = copy.deepcopy(model.fit(X, item_features=features, new_items=np.arange(KNOWN, 80)))
+    np.testing.assert_array_equal(told._young, np.arange(80) >= KNOWN)
+    assert not plain._young.any()
+    same = (plain.item_embedding_ == told.item_embedding_).all(axis=1)
+    assert same[:KNOWN].all() and not same[KNOWN:].any()
+    places = [(m.recommend(k=20)[0] >= KNOWN).mean() for m in (plain, told, clicked(cls, 1))]
+    assert places[0] < places[1] and places[1] > 0.7 * places[2]
+    # Clicks make them ordinary ones, and a fit without a word forgets them.
+    assert told.partial_fit(clicks(1))._young[KNOWN:].any()
+    assert not told.fit(X, item_features=features)._young.any()
+
+
+@CLASSES
+def test_a_warm_start_knows_new_items_of_both_fits(cls):
+    model, X, features = few_clicks_in_the_fit(cls, warm_start=True)
+    model.fit(X, item_features=features, new_items=[70, 71])
+    model.fit(X, item_features=features, new_items=[75])
+    np.testing.assert_array_equal(np.flatnonzero(model._young), [70, 71, 75])
+
+
+@CLASSES
+def test_new_items_are_named_by_label(cls):
+    model, X, features = few_clicks_in_the_fit(cls)
+    names = [f"sku {i}" for i in range(80)]
+    X = X.with_labels(item_labels=names)
+    model.fit(X, item_features=features, new_items=["sku 72", "sku 78"])
+    np.testing.assert_array_equal(np.flatnonzero(model._young), [72, 78])
+
+
+@CLASSES
+def test_new_items_that_cannot_be_placed_are_rejected(cls):
+    model, X, features = few_clicks_in_the_fit(cls)
+    for wrong, error, message in (
+        ([80], IndexError, "new_items"),
+        ([-1], IndexError, "new_items"),
+        (np.arange(80) > 3, TypeError, "new_items"),
+        (np.arange(80), ValueError, "new_items has all items with interactions"),
+    ):
+        with pytest.raises(error, match=message):
+            model.fit(X, item_features=features, new_items=wrong)
+    with pytest.raises(ValueError, match="new_items are placed by their content"):
+        model.fit(X, new_items=[3])
+    with pytest.raises(ValueError, match="new_item_share=None"):
+        model.set_params(new_item_share=None).fit(X, item_features=features, new_items=[3])
+    assert not hasattr(model, "n_users_") or not hasattr(model, "item_embedding_")
+    # No item is none.
+    model.set_params(new_item_share=1.0).fit(X, item_features=features, new_items=[])
+    assert not model._young.any()
 
 
 @CLASSES

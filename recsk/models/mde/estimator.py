@@ -313,6 +313,7 @@ class MDERecommender(MDESteps):
         eval_set: Any = None,
         sample_weight: npt.ArrayLike | str | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
+        new_items: npt.ArrayLike | None = None,
     ) -> MDERecommender:
         """Learn vectors of users and items from interactions and item features.
 
@@ -340,6 +341,10 @@ class MDERecommender(MDESteps):
             File from which the same call resumes after an interrupt, and ends at the same model. A
             finished fit removes it. If it is a folder, each fit has its own file there, as searches
             need it. Needs an int as `random_state`.
+        new_items : array-like of shape (n,), default=None
+            Ids or labels of items that have just arrived. Content places them as after
+            `add_items`, the less the more interactions they have; that these are few does not make
+            them unpopular. Items without interactions are new in any case.
 
         Returns
         -------
@@ -369,8 +374,8 @@ class MDERecommender(MDESteps):
         """
         check_no_target(y)
         if self.warm_start and self.__sklearn_is_fitted__():
-            return self._fit_again(X, item_features, eval_set, sample_weight, checkpoint)
-        prepared = self._prepare(X, item_features, eval_set, sample_weight, checkpoint)
+            return self._fit_again(X, item_features, eval_set, sample_weight, checkpoint, new_items)
+        prepared = self._prepare(X, item_features, eval_set, sample_weight, checkpoint, new_items)
         with self._running(prepared.interactions):
             built = self._build(prepared)
             log = self._train(built)

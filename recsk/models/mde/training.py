@@ -242,7 +242,7 @@ def keep(est: MDEInputs, built: Built, log: TrainingLog) -> None:
     )
     est._weights = MDEWeights.of(network, built.projections)
     est._links, est._n_linked = built.links, int(est.item_neighbors)
-    est._keep_content(prepared.given_features, prepared.growth)
+    est._keep_content(prepared.given_features, prepared.growth, prepared.new_items)
     learned = Learned(item_vectors, user_vectors, *_beside_vectors(est, built))
     n_interactions = est._training_set(prepared.interactions).nnz
     est._item_to_item_scale = scale_of_weights(n_interactions, est.cooccurrence_weight)

@@ -183,7 +183,7 @@ def keep(est: MDSRecInputs, built: Built, log: TrainingLog) -> None:
     if built.relations is not None:
         weights = est._recent_weights(prepared.interactions)
     est._weights = MDSRecWeights.of(network)
-    est._keep_content(prepared.given_features, prepared.growth)
+    est._keep_content(prepared.given_features, prepared.growth, prepared.new_items)
     learned = Learned(catalogue, users, built.relations, weights)
     est._set_fitted(prepared.interactions, learned)
     if est.new_item_share is not None:
