@@ -82,20 +82,26 @@ def exponent(sizes: Sequence[float], seconds: Sequence[float]) -> float:
     return float(np.polyfit(np.log(sizes), np.log(np.maximum(seconds, 1e-6)), 1)[0])
 
 
-def show(report: dict[str, Any]) -> None:
-    print(f"\n{'':<24}{'part':<8}{'four sizes, CPU seconds':<44}{'exponent':>9}")
+def add_exponents(report: dict[str, Any]) -> None:
+    """Write the exponents of all parts that have four sizes into the report."""
     for model, axes in report["models"].items():
         for axis, rows in axes.items():
+            of_axis = report.setdefault("exponents", {}).setdefault(model, {}).setdefault(axis, {})
             for part in PARTS:
                 have = [row for row in rows if part in row]
-                if len(have) < len(SIZES[axis]):
-                    continue
-                sizes = [row["interactions" if axis == "interactions" else "size"] for row in have]
-                seconds = [row[part] for row in have]
-                cells = "".join(f"{s:>11.3f}" for s in seconds)
-                print(
-                    f"{model + ' by ' + axis:<24}{part:<8}{cells}{exponent(sizes, seconds):>9.2f}"
-                )
+                if len(have) == len(SIZES[axis]):
+                    key = "interactions" if axis == "interactions" else "size"
+                    sizes, seconds = [row[key] for row in have], [row[part] for row in have]
+                    of_axis[part] = {"value": exponent(sizes, seconds), "seconds": seconds}
+
+
+def show(report: dict[str, Any]) -> None:
+    print(f"\n{'':<24}{'part':<8}{'four sizes, CPU seconds':<44}{'exponent':>9}")
+    for model, axes in report["exponents"].items():
+        for axis, parts in axes.items():
+            for part, found in parts.items():
+                cells = "".join(f"{s:>11.3f}" for s in found["seconds"])
+                print(f"{model + ' by ' + axis:<24}{part:<8}{cells}{found['value']:>9.2f}")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -130,7 +136,9 @@ def main(argv: Sequence[str] | None = None) -> None:
                 rows.append({"size": value, **found})
                 print(f"{model} {size}: {found}", file=sys.stderr, flush=True)
                 report["environment"] = environment.describe()
+                add_exponents(report)
                 environment.write(report, args.json)
+    add_exponents(report)
     show(report)
 
 

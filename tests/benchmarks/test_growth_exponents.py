@@ -24,7 +24,10 @@ def test_a_size_is_measured_and_has_as_many_interactions_as_asked_for(script, mo
 def test_a_table_has_a_row_for_every_part_that_was_measured(script, capsys):
     growth = script("growth_exponents")
     rows = [{"size": n, "step": n / 1e4, "interactions": 1} for n in growth.SIZES["items"]]
-    growth.show({"models": {"mde": {"items": rows}}})
+    report = {"models": {"mde": {"items": rows}}}
+    growth.add_exponents(report)
+    assert report["exponents"]["mde"]["items"]["step"]["value"] == pytest.approx(1.0)
+    growth.show(report)
     printed = capsys.readouterr().out
     assert "mde by items" in printed and printed.rstrip().endswith("1.00")
     assert "epoch " not in printed.splitlines()[-1]
