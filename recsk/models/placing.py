@@ -146,10 +146,10 @@ class PlacingRecommender(TrainedRecommender):
         """How new each item is: 1 without interactions, 0 from as many as items have on average.
 
         Few interactions of an item that was there all the time are evidence that it is unpopular;
-        those of an item that has just arrived are not.
+        those of an item that has just arrived are not. The root, because the first ones say little.
         """
-        part = np.maximum(1 - self._n_interactions() / self._mean_count(), 0)
-        return np.where(self._young, part, 0).astype(np.float32)
+        left = np.maximum(1 - self._n_interactions() / self._mean_count(), 0)
+        return np.where(self._young, np.sqrt(left), 0).astype(np.float32)
 
     def _rarity(self) -> npt.NDArray[np.float32]:
         """How little is known of each item that was there all the time, from 1 to 0."""

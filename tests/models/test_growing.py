@@ -296,7 +296,7 @@ def test_the_prediction_of_an_added_item_fades_until_it_has_as_many_as_others(cl
     model, network = clicked(cls, 3), clicked(cls, 3, share=None)
     width = model._predicted_width()
     predicted = model.item_vectors(NEW)
-    part = 1 - 3 / np.bincount(TRAIN.item, minlength=KNOWN).mean()
+    part = (1 - 3 / np.bincount(TRAIN.item, minlength=KNOWN).mean()) ** 0.5
     mixed = part * predicted + (1 - part) * network.item_embedding_[KNOWN:]
     expected = mixed / np.linalg.norm(mixed[:, :width], axis=1, keepdims=True)
     found = model.item_embedding_[KNOWN:]
