@@ -160,7 +160,7 @@ class FitPreparation(BaseRecommender):
         interactions, checked, growth = self._check_more(
             X, item_features, sample_weight, adds=False
         )
-        new = self._check_new_items(new_items, interactions, checked)
+        new = self._check_new_items(new_items, interactions, checked, again=True)
         processes = find_processes(device)
         rng = same_draws(check_random_state(self.random_state), processes)
         train_set, held_out = self._split(interactions, eval_set, rng)
@@ -189,7 +189,12 @@ class FitPreparation(BaseRecommender):
         """Split a training set into the part to train on and the part to watch."""
 
     def _check_new_items(
-        self, new_items: Any, interactions: Interactions, features: Mapping[str, np.ndarray]
+        self,
+        new_items: Any,
+        interactions: Interactions,
+        features: Mapping[str, np.ndarray],
+        *,
+        again: bool = False,
     ) -> np.ndarray | None:
         """Return ids of items that have just arrived; a subclass that places them reads them."""
         return None

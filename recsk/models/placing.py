@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,8 +54,13 @@ class PlacingRecommender(TrainedRecommender):
         new_items: Any,
         interactions: Interactions,
         features: Mapping[str, npt.NDArray[np.float32]],
+        *,
+        again: bool = False,
     ) -> npt.NDArray[np.int64] | None:
-        """Return ids of the items that have just arrived, None without any."""
+        """Return ids of the items that have just arrived, None without any.
+
+        `again`: for a fit with warm_start, where those of the last fit stay new.
+        """
         if new_items is None:
             return None
         items = np.unique(self._check_items(new_items, "new_items"))
@@ -67,10 +73,22 @@ class PlacingRecommender(TrainedRecommender):
                 "new_items are not placed with new_item_share=None: set it to 1.0, or leave "
                 "new_items out"
             )
-        if np.isin(interactions.item, items).all():
+        described = ~np.all([np.isnan(rows[:, 0]) for rows in features.values()], axis=0)
+        older = described & (np.bincount(interactions.item, minlength=len(described)) > 0)
+        older[items] = False
+        if again and "_young" in self.__dict__:
+            older[: len(self._young)] &= ~self._young
+            older[len(self._young) :] = False
+        if not older.any():
             raise ValueError(
-                "new_items has all items with interactions: there must be others, from which the "
-                "places of new ones are learned"
+                "new_items leaves no other item that has interactions and features, from which the "
+                "places of new ones are learned: leave some out"
+            )
+        if lacking := int((~described[items]).sum()):
+            warnings.warn(
+                f"{lacking} of the {len(items)} new_items have no features, and are placed as if "
+                "they were no new ones",
+                stacklevel=4,
             )
         return items
 

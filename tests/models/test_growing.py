@@ -368,6 +368,10 @@ def test_a_warm_start_knows_new_items_of_both_fits(cls):
     model.fit(X, item_features=features, new_items=[70, 71])
     model.fit(X, item_features=features, new_items=[75])
     np.testing.assert_array_equal(np.flatnonzero(model._young), [70, 71, 75])
+    with pytest.raises(ValueError, match="new_items leaves no other item"):
+        model.fit(
+            X[X.item >= KNOWN], item_features=features, new_items=[72, 73, 74, 76, 77, 78, 79]
+        )
 
 
 @CLASSES
@@ -386,12 +390,19 @@ def test_new_items_that_cannot_be_placed_are_rejected(cls):
         ([80], IndexError, "new_items"),
         ([-1], IndexError, "new_items"),
         (np.arange(80) > 3, TypeError, "new_items"),
-        (np.arange(80), ValueError, "new_items has all items with interactions"),
+        (np.arange(80), ValueError, "new_items leaves no other item"),
     ):
         with pytest.raises(error, match=message):
             model.fit(X, item_features=features, new_items=wrong)
     with pytest.raises(ValueError, match="new_items are placed by their content"):
         model.fit(X, new_items=[3])
+    lacking = {
+        name: np.where(np.arange(80)[:, None] < KNOWN, np.nan, x) for name, x in features.items()
+    }
+    with pytest.raises(ValueError, match="new_items leaves no other item"):
+        model.fit(X, item_features=lacking, new_items=np.arange(KNOWN, 80))
+    with pytest.warns(UserWarning, match="1 of the 2 new_items have no features"):
+        model.fit(X, item_features=lacking, new_items=[3, KNOWN])
     with pytest.raises(ValueError, match="new_item_share=None"):
         model.set_params(new_item_share=None).fit(X, item_features=features, new_items=[3])
     assert not hasattr(model, "n_users_") or not hasattr(model, "item_embedding_")

@@ -92,8 +92,8 @@ class MDERecommender(MDESteps):
         n / (n + 100 000).
     new_item_share : float or None, default=1.0
         How often new items are recommended, as a multiple of how often known ones are: 2 is twice
-        as often, 0 keeps them out of the first places. Items without interactions and those of
-        `add_items` then get vectors that their content predicts; with interactions of `partial_fit`
+        as often, 0 keeps them out of the first places. Items without interactions, `new_items` of
+        ``fit`` and those of `add_items` get vectors that their content predicts; with interactions
         the predicted part fades. None predicts nothing: items of the fit keep the vectors of the
         network, as in the paper, and those of `add_items` get the predicted ones as they are.
     training : {"fast", "paper"}, default="fast"
@@ -342,9 +342,9 @@ class MDERecommender(MDESteps):
             finished fit removes it. If it is a folder, each fit has its own file there, as searches
             need it. Needs an int as `random_state`.
         new_items : array-like of shape (n,), default=None
-            Ids or labels of items that have just arrived. Content places them as after
-            `add_items`, the less the more interactions they have; that these are few does not make
-            them unpopular. Items without interactions are new in any case.
+            Ids or labels of items that have just arrived: few interactions do not mean that they
+            are unpopular. Content places them as after `add_items`; the predicted part fades with
+            their interactions. Searches would split it if it were as long as `X`.
 
         Returns
         -------
@@ -354,8 +354,9 @@ class MDERecommender(MDESteps):
         Raises
         ------
         TypeError
-            If `item_features` is no dict, or `X`, `y`, `eval_set` or `sample_weight` is of a wrong
-            type; the message shows the right call.
+            If an argument is of a wrong type; the message shows the right call.
+        IndexError, KeyError
+            If `new_items` has an unknown id or label.
         ValueError
             If a parameter, a shape or a value is wrong, or does not fit the weights that
             `warm_start` keeps. It is raised before training starts.

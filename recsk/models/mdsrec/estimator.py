@@ -87,8 +87,8 @@ class MDSRecRecommender(MDSRecSteps):
         :math:`\tau_s` of the softmax is 0.1 for cosines and 1 for inner products. Paper: "dot".
     new_item_share : float or None, default=1.0
         How often new items are recommended, as a multiple of how often known ones are: 2 is twice
-        as often, 0 keeps them out of the first places. Items without interactions and those of
-        `add_items` then get vectors that their content predicts; with interactions of `partial_fit`
+        as often, 0 keeps them out of the first places. Items without interactions, `new_items` of
+        ``fit`` and those of `add_items` get vectors that their content predicts; with interactions
         the predicted part fades. None predicts nothing: items of the fit keep the vectors of the
         network, as in the paper, and those of `add_items` get the predicted ones as they are.
     item_bias : bool, default=True
@@ -356,9 +356,9 @@ class MDSRecRecommender(MDSRecSteps):
             finished fit removes it. If it is a folder, each fit has its own file there, as searches
             need it. Needs an int as `random_state`.
         new_items : array-like of shape (n,), default=None
-            Ids or labels of items that have just arrived. Content places them as after
-            `add_items`, the less the more interactions they have; that these are few does not make
-            them unpopular. Items without interactions are new in any case.
+            Ids or labels of items that have just arrived: few interactions do not mean that they
+            are unpopular. Content places them as after `add_items`; the predicted part fades with
+            their interactions. Searches would split it if it were as long as `X`.
 
         Returns
         -------
@@ -368,8 +368,9 @@ class MDSRecRecommender(MDSRecSteps):
         Raises
         ------
         TypeError
-            If `item_features` is no dict, or `X`, `y`, `eval_set` or `sample_weight` is of a wrong
-            type; the message shows the right call.
+            If an argument is of a wrong type; the message shows the right call.
+        IndexError, KeyError
+            If `new_items` has an unknown id or label.
         ValueError
             If a parameter, shape or value is wrong or does not fit the weights that `warm_start`
             keeps, or `X` has no order; before training starts.
