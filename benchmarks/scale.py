@@ -7,8 +7,8 @@ Synthetic interactions by a power law, about 20 of every user, among 100,000 ite
 item kNN, a fit of one epoch (graphs and final vectors included), top 20 for 10,000 users. Every
 size has a process of its own. Peak memory is that of the whole process in the stage, data included.
 MDE takes 20 steps an epoch at every size; MDSRec compares with 1,000 negatives, 1,024 sequences a
-step. With `--add` the sizes that stand in the JSON file are not measured again. `--only` names the stages
-to measure, of those that need no fit: the rest is left out.
+step. With `--add` the sizes that stand in the JSON file are not measured again. `--only` names the
+stages to measure, of those that need no fit: the rest is left out.
 """
 
 from __future__ import annotations
