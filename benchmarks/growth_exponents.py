@@ -3,11 +3,12 @@
     python benchmarks/growth_exponents.py --threads 1
 
 Synthetic interactions by a power law, two modalities. One of users, items, interactions and columns
-grows; the rest stays at `BASE`, the number of interactions too. Times are CPU seconds: "step" is
-the median step, "epoch" a whole epoch without what comes before its first step, "start" is that:
-checks, graphs, initial vectors. Networks have their defaults; MDSRec compares with 1,000 negatives,
-as it should with many items. Every size has a process of its own. The exponent is the slope of log
-time by log size, by least squares; about 0 is no growth, 1 growth in proportion.
+grows; the rest stays at `BASE`, the number of interactions too, but more users have as many each.
+Times are CPU seconds: "step" is the median step, "epoch" a whole epoch without what comes before
+its first step, "start" is that: checks, graphs, initial vectors. Networks have their defaults;
+MDSRec compares with 1,000 negatives, as it should with many items. Every size has a process of its
+own. The exponent is the slope of log time by log size, by least squares; about 0 is no growth, 1
+growth in proportion.
 
 With `--add` the sizes that stand in the JSON file are not measured again.
 """
@@ -58,7 +59,8 @@ def measure(model: str, size: dict[str, int]) -> dict[str, float]:
         when = rng.permutation(len(user))
         shape = {"n_users": size["users"], "n_items": size["items"]}
         train = Interactions(user, item, timestamp=when, **shape)
-    whole = size["interactions"] != BASE["interactions"] or size == BASE
+    of_users = size["interactions"] * BASE["users"] == BASE["interactions"] * size["users"]
+    whole = size == BASE or (size["interactions"] != BASE["interactions"] and not of_users)
     with timing.Watch(None if whole else N_STEPS) as watch:
         estimator.fit(train, item_features=features)
     step = float(np.median(np.diff(watch.steps)))
@@ -66,6 +68,14 @@ def measure(model: str, size: dict[str, int]) -> dict[str, float]:
     if whole:
         found["epoch"] = watch.steps[-1] - found["start"]
     return {**found, "interactions": int(train.nnz if model == "mde" else len(train))}
+
+
+def size_of(axis: str, value: int) -> dict[str, int]:
+    """A size of the axis. More users have as many interactions each, not fewer."""
+    size = {**BASE, axis: value}
+    if axis == "users":
+        size["interactions"] = value * BASE["interactions"] // BASE["users"]
+    return size
 
 
 def _matrix(size: dict[str, int], rng: np.random.Generator) -> sp.csr_matrix:
@@ -129,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             for value in SIZES[axis]:
                 if any(row["size"] == value for row in rows):
                     continue
-                size = {**BASE, axis: value}
+                size = size_of(axis, value)
                 size = {n: v if n == "columns" else v // args.shrink for n, v in size.items()}
                 words = ["--measure", json.dumps([model, size]), "--threads", str(args.threads)]
                 found = timing.in_own_process(__file__, words, args.threads)

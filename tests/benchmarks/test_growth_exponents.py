@@ -21,6 +21,12 @@ def test_a_size_is_measured_and_has_as_many_interactions_as_asked_for(script, mo
     assert 0 < found["step"] < found["epoch"]
 
 
+def test_more_users_have_as_many_interactions_each(script):
+    growth = script("growth_exponents")
+    assert growth.size_of("users", 300_000)["interactions"] == 3_000_000
+    assert growth.size_of("items", 8000) == {**growth.BASE, "items": 8000}
+
+
 def test_a_table_has_a_row_for_every_part_that_was_measured(script, capsys):
     growth = script("growth_exponents")
     rows = [{"size": n, "step": n / 1e4, "interactions": 1} for n in growth.SIZES["items"]]
