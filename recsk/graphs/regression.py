@@ -90,6 +90,8 @@ def neighbor_regression(
     co_occurrences = _CoOccurrences(by_item, matrix)
     # Items with equally many neighbours are solved together: nothing is padded but the last few.
     order = np.argsort(sizes, kind="stable")
+    if co_occurrences.of_rare is None:
+        order = np.lexsort((_leaders(neighbors, np.diff(by_item.indptr)), sizes))
     for rows in _blocks(order[np.searchsorted(sizes[order], 1) :]):
         columns, inside = _pad(neighbors, rows)
         products = co_occurrences(columns, inside, predicted[rows])
@@ -114,6 +116,21 @@ def _unit_items(matrix: sp.csr_array) -> sp.csr_array:
     squares = np.asarray(by_item.multiply(by_item).sum(axis=1)).ravel()
     of_items = np.where(squares > 0, squares, 1) ** -0.5
     return sp.csr_array(sp.diags_array(of_items.astype(np.float32)) @ by_item)
+
+
+def _leaders(neighbors: sp.csr_array, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the place by popularity of the most popular neighbour of each item.
+
+    Items with the same one have many neighbours in common: solved together, they share products.
+    """
+    place = np.empty(len(counts), dtype=np.int64)
+    place[np.argsort(counts, kind="stable")] = np.arange(len(counts))
+    leaders = np.full(neighbors.shape[0], -1, dtype=np.int64)
+    some = np.flatnonzero(np.diff(neighbors.indptr))
+    if len(some):
+        of_neighbors = place[neighbors.indices]
+        leaders[some] = np.maximum.reduceat(of_neighbors, neighbors.indptr[some])
+    return leaders
 
 
 def _blocks(items: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
@@ -195,23 +212,26 @@ class _CoOccurrences:
             self.kept, place[:, :, None] * len(self.kept) + place[:, None, :], mode="clip"
         )
         rare = (place < 0) & np.hstack([inside, np.ones((len(ids), 1), bool)])
+        found, rows = self.of_rare, ids
+        if found is None and rare.any():
+            some = np.unique(ids[rare])
+            found, rows = self.by_item[some] @ self.matrix, np.searchsorted(some, ids)
         for n in np.flatnonzero(rare.any(axis=1)):
             columns = np.append(np.arange(inside[n].sum()), ids.shape[1] - 1)  # padding between
             self._column[ids[n, columns]] = columns
-            self._fill(products[n], ids[n], np.flatnonzero(rare[n]))
+            own = np.flatnonzero(rare[n])
+            self._fill(products[n], own, found, rows[n, own])
             self._column[ids[n, columns]] = -1
         return products
 
     def _fill(
         self,
         products: npt.NDArray[np.float32],
-        ids: npt.NDArray[np.int64],
         rare: npt.NDArray[np.int64],
+        found: sp.csr_array,
+        rows: npt.NDArray[np.int64],
     ) -> None:
-        """Set the rows and columns of rare items."""
-        found, rows = self.of_rare, ids[rare]
-        if found is None:
-            found, rows = self.by_item[rows] @ self.matrix, np.arange(len(rare))
+        """Set the rows and columns of rare items, whose products are rows of `found`."""
         places = _places(found, rows)
         column = self._column[found.indices[places]]
         known = column >= 0
