@@ -3,7 +3,8 @@
     python benchmarks/growth_exponents.py --threads 1
 
 Synthetic interactions by a power law, two modalities. One of users, items, interactions and columns
-grows; the rest stays at `BASE`, the number of interactions too, but more users have as many each.
+grows; the rest stays at `BASE`, the number of interactions too, but more users have as many each;
+"sparser users" are more users who share the same number.
 Times are CPU seconds: "step" is the median step, "epoch" a whole epoch without what comes before
 its first step, "start" is that: checks, graphs, initial vectors. Networks have their defaults;
 MDSRec compares with 1,000 negatives, as it should with many items. Every size has a process of its
@@ -33,6 +34,7 @@ from recsk import Interactions, MDERecommender, MDSRecRecommender
 BASE = {"users": 50_000, "items": 20_000, "interactions": 500_000, "columns": 64}
 SIZES = {
     "users": (20_000, 50_000, 120_000, 300_000),
+    "sparser users": (20_000, 50_000, 120_000, 300_000),
     "items": (8_000, 20_000, 50_000, 120_000),
     "interactions": (250_000, 500_000, 1_000_000, 2_000_000),
     "columns": (32, 64, 128, 256),
@@ -71,8 +73,8 @@ def measure(model: str, size: dict[str, int]) -> dict[str, float]:
 
 
 def size_of(axis: str, value: int) -> dict[str, int]:
-    """A size of the axis. More users have as many interactions each, not fewer."""
-    size = {**BASE, axis: value}
+    """A size of the axis. More users have as many interactions each, sparser users fewer."""
+    size = {**BASE, axis.removeprefix("sparser "): value}
     if axis == "users":
         size["interactions"] = value * BASE["interactions"] // BASE["users"]
     return size

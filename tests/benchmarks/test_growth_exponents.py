@@ -24,6 +24,7 @@ def test_a_size_is_measured_and_has_as_many_interactions_as_asked_for(script, mo
 def test_more_users_have_as_many_interactions_each(script):
     growth = script("growth_exponents")
     assert growth.size_of("users", 300_000)["interactions"] == 3_000_000
+    assert growth.size_of("sparser users", 300_000) == {**growth.BASE, "users": 300_000}
     assert growth.size_of("items", 8000) == {**growth.BASE, "items": 8000}
 
 
