@@ -14,7 +14,6 @@ from recsk.graphs.neighbors import top_k_products
 __all__ = ["neighbor_regression"]
 
 _ITEMS_AT_ONCE = 128  # whose systems are solved together
-_MAX_RARE_PRODUCTS = 300_000_000  # kept: each takes 8 bytes
 _MAX_DENSE_ITEMS = 20_000  # the most popular ones, whose co-occurrences take 1.6 GB
 
 
@@ -90,11 +89,11 @@ def neighbor_regression(
     co_occurrences = _CoOccurrences(by_item, matrix)
     # Items with equally many neighbours are solved together: nothing is padded but the last few.
     order = np.argsort(sizes, kind="stable")
-    if co_occurrences.of_rare is None:
+    if co_occurrences.n_rare:
         order = np.lexsort((_leaders(neighbors, np.diff(by_item.indptr)), sizes))
     for rows in _blocks(order[np.searchsorted(sizes[order], 1) :]):
         columns, inside = _pad(neighbors, rows)
-        products = co_occurrences(columns, inside, predicted[rows])
+        products = co_occurrences(np.hstack([columns, predicted[rows, None]]))
         weights[_places(neighbors, rows)] = _solve(products, inside, regularization)[inside]
     indptr = np.zeros(matrix.shape[1] + 1, dtype=neighbors.indptr.dtype)  # half of 64 bits
     indptr[predicted + 1] = sizes
@@ -159,8 +158,8 @@ def _pad(
 class _CoOccurrences:
     """Products of the columns of a matrix, for small sets of items.
 
-    Those of the most popular items with each other are kept as an array. Rare items have few
-    products with others: these are kept too if they fit, or summed over histories for each set.
+    Those of the most popular items with each other are kept as an array. Rare items have few: for
+    these they are summed over histories anew.
 
     Parameters
     ----------
@@ -170,75 +169,47 @@ class _CoOccurrences:
     """
 
     def __init__(self, by_item: sp.csr_array, matrix: sp.csr_array) -> None:
-        self.by_item, self.matrix = by_item, matrix
+        self.by_item = by_item
         popular = np.argsort(-np.diff(by_item.indptr), kind="stable")[:_MAX_DENSE_ITEMS]
         popular.sort()
+        self.n_rare = by_item.shape[0] - len(popular)
         self.place = np.full(by_item.shape[0], -1, dtype=np.int64)
         self.place[popular] = np.arange(len(popular))
-        some = matrix if len(popular) == matrix.shape[1] else matrix[:, popular]
-        self.kept = (by_item[popular] @ some).toarray()
-        rare = np.flatnonzero(self.place < 0)
-        n_products = np.diff(matrix.indptr)[by_item[rare].indices].sum()
-        # A row for each item; those of popular ones are empty.
-        self.of_rare = None
-        if n_products <= _MAX_RARE_PRODUCTS:
-            keep = sp.diags_array((self.place < 0).astype(np.float32), format="csr")
-            self.of_rare = (keep @ by_item) @ matrix
-        self._column = np.full(by_item.shape[0], -1, dtype=np.int64)
+        self.kept = (by_item[popular] @ (matrix[:, popular] if self.n_rare else matrix)).toarray()
 
-    def __call__(
-        self,
-        neighbors: npt.NDArray[np.int64],
-        inside: npt.NDArray[np.bool_],
-        items: npt.NDArray[np.int64],
-    ) -> npt.NDArray[np.float32]:
-        """Return the products of neighbours with each other, and with their item behind them.
+    def __call__(self, sets: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return the products of the items of each set with each other.
 
         Parameters
         ----------
-        neighbors : ndarray of shape (n, m)
-        inside : ndarray of shape (n, m), bool
-            Which of them are neighbours; the rest is padding.
-        items : ndarray of shape (n,)
+        sets : ndarray of shape (n, m)
+            The more items they share, the faster it is.
 
         Returns
         -------
-        ndarray of shape (n, m + 1, m + 1), float32
-            Meaningless for padding.
+        ndarray of shape (n, m, m), float32
         """
-        ids = np.hstack([neighbors, items[:, None]])
-        place = self.place[ids]
+        kept, place = self.kept, self.place[sets]
+        if place.min() < 0:
+            items, at = np.unique(sets, return_inverse=True)
+            popular = self.place[items] >= 0
+            order = np.argsort(~popular, kind="stable")  # rows of rare ones are one piece
+            kept = self._among(items[order], int(popular.sum()))
+            place = np.argsort(order)[at].reshape(sets.shape)
         products: npt.NDArray[np.float32] = np.take(
-            self.kept, place[:, :, None] * len(self.kept) + place[:, None, :], mode="clip"
+            kept, place[:, :, None] * len(kept) + place[:, None, :]
         )
-        rare = (place < 0) & np.hstack([inside, np.ones((len(ids), 1), bool)])
-        found, rows = self.of_rare, ids
-        if found is None and rare.any():
-            some = np.unique(ids[rare])
-            found, rows = self.by_item[some] @ self.matrix, np.searchsorted(some, ids)
-        for n in np.flatnonzero(rare.any(axis=1)):
-            columns = np.append(np.arange(inside[n].sum()), ids.shape[1] - 1)  # padding between
-            self._column[ids[n, columns]] = columns
-            own = np.flatnonzero(rare[n])
-            self._fill(products[n], own, found, rows[n, own])
-            self._column[ids[n, columns]] = -1
         return products
 
-    def _fill(
-        self,
-        products: npt.NDArray[np.float32],
-        rare: npt.NDArray[np.int64],
-        found: sp.csr_array,
-        rows: npt.NDArray[np.int64],
-    ) -> None:
-        """Set the rows and columns of rare items, whose products are rows of `found`."""
-        places = _places(found, rows)
-        column = self._column[found.indices[places]]
-        known = column >= 0
-        column, values = column[known], found.data[places[known]]
-        row = np.repeat(rare, np.diff(found.indptr)[rows])[known]
-        products[rare] = products[:, rare] = 0
-        products[row, column] = products[column, row] = values
+    def _among(self, items: npt.NDArray[np.int64], n_popular: int) -> npt.NDArray[np.float32]:
+        """Return the products of some items, the popular ones first, with each other, (n, n)."""
+        place = self.place[items[:n_popular]]
+        products = np.empty((len(items), len(items)), dtype=np.float32)
+        products[:n_popular, :n_popular] = self.kept[np.ix_(place, place)]
+        histories = sp.csr_array(self.by_item[items].T)
+        (self.by_item[items[n_popular:]] @ histories).toarray(out=products[n_popular:])
+        products[:n_popular, n_popular:] = products[n_popular:, :n_popular].T
+        return products
 
 
 def _solve(

@@ -31,20 +31,17 @@ def regressions(X, n_neighbors, regularization):
     regularization=st.sampled_from([0.5, 3.0]),
     at_once=st.integers(1, 5),
     n_kept=st.sampled_from([1, 3, 10_000]),
-    n_products=st.sampled_from([0, 10**6]),
 )
 @example(  # a weight that cancels to zero
     X=np.array([[0, 0, 1, 1], [0, 1, 0, 1], [1, 1, 1, 1], [1, 1, 1, 0]], dtype=np.float32),
     regularization=3.0,
     at_once=1,
     n_kept=1,
-    n_products=0,
 )
-def test_all_weights_equal_the_reference(X, regularization, at_once, n_kept, n_products):
+def test_all_weights_equal_the_reference(X, regularization, at_once, n_kept):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(regression, "_ITEMS_AT_ONCE", at_once)
         patch.setattr(regression, "_MAX_DENSE_ITEMS", n_kept)
-        patch.setattr(regression, "_MAX_RARE_PRODUCTS", n_products)
         B = neighbor_regression(sp.csr_array(X), 10, regularization)
     # Counts of 1,200 beside a penalty of one half: float32 loses three digits.
     check_graph(B, regressions(X.astype(np.float64), 10, regularization), tolerance=2e-4)
