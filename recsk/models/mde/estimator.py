@@ -110,8 +110,8 @@ class MDERecommender(MDESteps):
     learning_rate : float, default=5e-3
         Of Adam; with ``training="fast"`` the highest one. Paper: 1e-3; not in `paper()`.
     batch_size : int or "auto", default="auto"
-        Interactions per step. "auto": a sixteenth of them, from 32 to 8,192. Paper: 2048;
-        not in `paper()`.
+        Interactions per step. "auto": a sixteenth of them, from 32 to 8,192, and with
+        ``training="fast"`` of at most 1,536 users on average. Paper: 2048; not in `paper()`.
     max_epochs : int, default=16
         Passes over the interactions at most. Paper: 1000.
     early_stopping : bool or "auto", default="auto"

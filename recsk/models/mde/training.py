@@ -35,6 +35,9 @@ __all__ = ["Built", "build", "keep", "train"]
 # batch_size="auto": steps of an epoch, and limits of the batch.
 _N_STEPS = 16
 _SMALLEST_BATCH, _LARGEST_BATCH = 32, 8192
+# Where users have few interactions, a step would have many of them: it takes time and memory for
+# each, and on halves of Sports larger batches are 4 % worse.
+_MOST_USERS = 1536
 _REPLAYED = 1  # other users for each one with new interactions, in a training that goes on
 _REFRESHES = 4  # of what comes from neighbours, in an epoch
 
@@ -190,16 +193,18 @@ def _batches(
         torch.as_tensor(ids[trained], dtype=torch.int64, device=device) for ids in (user, item)
     ]
     weight = _pair_weights(est, prepared, user)
+    whole = est._recipe.propagation == "full"  # then a step takes as long for any number of users
+    n_users = np.count_nonzero(np.diff(train_set.indptr))
     options: dict[str, Any] = {
         "n_items": train_set.shape[1],
-        "batch_size": _batch_size(est.batch_size, train_set.nnz),
+        "batch_size": _batch_size(est.batch_size, train_set.nnz, None if whole else n_users),
         "n_shared": int(est.n_negatives) if est.loss == "softmax" else None,
         "exclude_seen": True,
         "weight": None if weight is None else _to_device(weight[trained], device),
         "generator": generator,
         "candidates": torch.as_tensor(np.unique(item), device=device),
     }
-    if est._recipe.propagation == "full":
+    if whole:
         return InteractionSampler(*pairs, **options)
     affinity = normalize_symmetric(sp.csr_array(train_set)).data[trained]
     return UserBatches(pairs[0], pairs[1], _to_device(affinity, device), **options)
@@ -268,11 +273,14 @@ def _beside_vectors(
     return item_to_item, est.weigh_histories(train_set) if weighted else None
 
 
-def _batch_size(batch_size: Any, n_interactions: int) -> int:
+def _batch_size(batch_size: Any, n_interactions: int, n_users: int | None) -> int:
     """Interactions per step; "auto" makes the same number of steps from few and from many."""
     if batch_size != "auto":
         return int(batch_size)
-    return min(max(-(-n_interactions // _N_STEPS), _SMALLEST_BATCH), _LARGEST_BATCH)
+    size = min(-(-n_interactions // _N_STEPS), _LARGEST_BATCH)
+    if n_users:
+        size = min(size, _MOST_USERS * n_interactions // n_users)
+    return max(size, _SMALLEST_BATCH)
 
 
 def _to_device(array: np.ndarray, device: torch.device) -> torch.Tensor:

@@ -72,6 +72,15 @@ def test_the_paper_starts_at_random():
     ("n", "expected"), [(1, 1), (10, 10), (16 * 32, 32), (16 * 100 + 1, 101), (10**8, 8192)]
 )
 def test_an_epoch_has_sixteen_steps_where_it_can(n, expected):
-    size = _batch_size("auto", n)
+    size = _batch_size("auto", n, None)
     assert min(size, n) == expected
-    assert _batch_size(np.int64(7), n) == 7
+    assert _batch_size(np.int64(7), n, 2) == 7
+
+
+@pytest.mark.parametrize(
+    ("n", "n_users", "expected"),
+    [(10**6, 10**4, 8192), (10**6, 10**6, 1536), (3 * 10**6, 10**6, 4608), (500, 500, 32)],
+)
+def test_a_step_has_few_users_where_they_have_few_interactions(n, n_users, expected):
+    assert _batch_size("auto", n, n_users) == expected
+    assert _batch_size(8192, n, n_users) == 8192
