@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import cache
 from pathlib import Path
 
 from recsk.ranking.threads import in_fork
@@ -46,7 +47,7 @@ def ranking_device(device: str) -> str | None:
         return None
     if in_fork():
         return None
-    if "torch" not in sys.modules and not any(Path(path).exists() for path in _DRIVERS):
+    if "torch" not in sys.modules and not _has_driver():
         return None
     try:
         import torch
@@ -61,6 +62,11 @@ def ranking_device(device: str) -> str | None:
     if number is None:
         number = torch.cuda.current_device()
     return f"cuda:{number}" if number < torch.cuda.device_count() else None
+
+
+@cache  # four looks at the disk are a twentieth of the time of a list for one user
+def _has_driver() -> bool:
+    return any(Path(path).exists() for path in _DRIVERS)
 
 
 def is_memory_error_of_device(error: BaseException) -> bool:
