@@ -14,6 +14,7 @@ from recsk.graphs.neighbors import top_k_products
 __all__ = ["neighbor_regression"]
 
 _ITEMS_AT_ONCE = 128  # whose systems are solved together
+_WITH_RARE_AT_ONCE = 16  # the same in catalogues with rare items: 16 and their neighbours are few
 _MAX_DENSE_ITEMS = 20_000  # the most popular ones, whose co-occurrences take 1.6 GB
 
 
@@ -88,10 +89,11 @@ def neighbor_regression(
     weights = np.empty(neighbors.nnz, dtype=np.float32)
     co_occurrences = _CoOccurrences(by_item, matrix)
     # Items with equally many neighbours are solved together: nothing is padded but the last few.
-    order = np.argsort(sizes, kind="stable")
+    order, at_once = np.argsort(sizes, kind="stable"), _ITEMS_AT_ONCE
     if co_occurrences.n_rare:
         order = np.lexsort((_leaders(neighbors, np.diff(by_item.indptr)), sizes))
-    for rows in _blocks(order[np.searchsorted(sizes[order], 1) :]):
+        at_once = _WITH_RARE_AT_ONCE
+    for rows in _blocks(order[np.searchsorted(sizes[order], 1) :], at_once):
         columns, inside = _pad(neighbors, rows)
         products = co_occurrences(np.hstack([columns, predicted[rows, None]]))
         weights[_places(neighbors, rows)] = _solve(products, inside, regularization)[inside]
@@ -132,9 +134,9 @@ def _leaders(neighbors: sp.csr_array, counts: npt.NDArray[np.int64]) -> npt.NDAr
     return leaders
 
 
-def _blocks(items: npt.NDArray[np.int64]) -> Iterator[npt.NDArray[np.int64]]:
-    for start in range(0, len(items), _ITEMS_AT_ONCE):
-        yield items[start : start + _ITEMS_AT_ONCE]
+def _blocks(items: npt.NDArray[np.int64], size: int) -> Iterator[npt.NDArray[np.int64]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _places(graph: sp.csr_array, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

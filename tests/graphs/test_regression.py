@@ -41,6 +41,7 @@ def regressions(X, n_neighbors, regularization):
 def test_all_weights_equal_the_reference(X, regularization, at_once, n_kept):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(regression, "_ITEMS_AT_ONCE", at_once)
+        patch.setattr(regression, "_WITH_RARE_AT_ONCE", at_once)
         patch.setattr(regression, "_MAX_DENSE_ITEMS", n_kept)
         B = neighbor_regression(sp.csr_array(X), 10, regularization)
     # Counts of 1,200 beside a penalty of one half: float32 loses three digits.

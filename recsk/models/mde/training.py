@@ -194,7 +194,7 @@ def _batches(
     ]
     weight = _pair_weights(est, prepared, user)
     whole = est._recipe.propagation == "full"  # then a step takes as long for any number of users
-    n_users = np.count_nonzero(np.diff(train_set.indptr))
+    n_users = int(np.count_nonzero(np.diff(train_set.indptr)))
     options: dict[str, Any] = {
         "n_items": train_set.shape[1],
         "batch_size": _batch_size(est.batch_size, train_set.nnz, None if whole else n_users),
