@@ -64,7 +64,7 @@ def ranking_device(device: str) -> str | None:
     return f"cuda:{number}" if number < torch.cuda.device_count() else None
 
 
-@cache  # four looks at the disk are a twentieth of the time of a list for one user
+@cache  # a list for one user would notice four looks at the disk
 def _has_driver() -> bool:
     return any(Path(path).exists() for path in _DRIVERS)
 

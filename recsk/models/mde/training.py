@@ -35,8 +35,8 @@ __all__ = ["Built", "build", "keep", "train"]
 # batch_size="auto": steps of an epoch, and limits of the batch.
 _N_STEPS = 16
 _SMALLEST_BATCH, _LARGEST_BATCH = 32, 8192
-# Where users have few interactions, a step would have many of them: it takes time and memory for
-# each, and on halves of Sports larger batches are 4 % worse.
+# Where users have few interactions, a step would have many of them, and takes time and memory for
+# each; such large batches are not better.
 _MOST_USERS = 1536
 _REPLAYED = 1  # other users for each one with new interactions, in a training that goes on
 _REFRESHES = 4  # of what comes from neighbours, in an epoch
