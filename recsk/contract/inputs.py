@@ -21,7 +21,7 @@ from recsk.data.matching import get_labels, match_held_out, match_histories
 from recsk.data.matrices import check_one_row_per_user, interaction_matrix
 from recsk.data.names import check_names
 from recsk.data.sequences import check_ordered
-from recsk.ranking.allowed import check_sets, is_for_each
+from recsk.ranking.allowed import ItemMask, check_sets, is_for_each
 
 __all__ = ["InputChecks", "check_some", "without_zeros"]
 
@@ -132,13 +132,15 @@ class InputChecks(FittedState):
         return check_names(items, name, labels, self.n_features_in_, "items", dimensions)
 
     def _check_item_list(self, items: Any, name: str) -> Any:
-        """Return items for all rows as ids. None and sets of each row come back as they are."""
+        """Return items for all rows as a mask. None and sets of each row come back as they are."""
         if items is None or is_for_each(items):
             return items
-        return self._check_items(items, name)
+        if "item" in self._labels:
+            items = self._check_items(items, name)
+        return ItemMask.read(items, name, self.n_features_in_)
 
     def _check_item_sets(self, items: Any, name: str, n: int) -> Any:
-        """Return sets of items of n rows as they are ranked. Ids for all come back as they are."""
+        """Return sets of items of n rows as they are ranked. A mask for all comes back as it is."""
         return check_sets(items, name, (n, self.n_features_in_)) if is_for_each(items) else items
 
     def _check_user_sets(self, users: Any, name: str, n: int) -> Any:

@@ -87,7 +87,13 @@ def as_int_or_none(number: Any) -> int | None:
 
 
 def check_ids(
-    ids: Any, name: str, size: int, what: str = "items", dimensions: Iterable[int] = (1,)
+    ids: Any,
+    name: str,
+    size: int,
+    what: str = "items",
+    dimensions: Iterable[int] = (1,),
+    *,
+    copy: bool = True,
 ) -> npt.NDArray[np.int64]:
     """Check ids and return them as an int64 array.
 
@@ -102,6 +108,8 @@ def check_ids(
         Plural noun for the ids in error messages, such as "users".
     dimensions : iterable of int, default=(1,)
         Allowed numbers of axes.
+    copy : bool, default=True
+        Whether the result is always a new array.
 
     Raises
     ------
@@ -125,10 +133,12 @@ def check_ids(
         raise ValueError(
             f"{name} must be {' or '.join(f'{n}-D' for n in dimensions)}; got shape {array.shape}"
         )
-    if array.size and (array.min() < 0 or array.max() >= size):
+    wide = array.astype(np.int64, copy=copy)
+    # Without their sign negative numbers are large ones: one look at all ids, not two.
+    if array.size and wide.view(np.uint64).max() >= size:
         first = array[(array < 0) | (array >= size)].flat[0]
         raise IndexError(f"{name} has {first}, but {what} go from 0 to {size - 1}")
-    return array.astype(np.int64)
+    return wide
 
 
 def check_thread_count(number: Any, name: str = "n_threads") -> int:

@@ -11,11 +11,31 @@ import scipy.sparse as sp
 
 from recsk.data.checks import check_excluded, check_ids, check_unmasked, describe
 
-__all__ = ["Allowed", "check_sets", "count_candidates", "is_for_each", "keep"]
+__all__ = ["Allowed", "ItemMask", "check_sets", "count_candidates", "is_for_each", "keep"]
 
 Ids = npt.NDArray[np.int64]
 _SAMPLE = 16  # rows that tell how many entries a mask has
 _BUFFER = 2**18  # numbers that a mask is applied to at once: they fit in the cache
+
+
+class ItemMask(NamedTuple):
+    """Items for all users, checked once: for a long list and one user, that takes a while.
+
+    Attributes
+    ----------
+    chosen : boolean array of shape (n_items,)
+    """
+
+    chosen: npt.NDArray[np.bool_]
+
+    @classmethod
+    def read(cls, items: Any, name: str, n_items: int) -> ItemMask:
+        """Check ids and mark them, or return a mask as it is."""
+        if isinstance(items, ItemMask):
+            return items
+        chosen = np.zeros(n_items, dtype=bool)
+        chosen[check_ids(items, name, n_items, copy=False)] = True
+        return cls(chosen)
 
 
 class Allowed(NamedTuple):
@@ -48,22 +68,25 @@ class Allowed(NamedTuple):
             sets, items = check_sets(items, "items", shape), None
         if is_for_each(filter_items):
             filtered, filter_items = check_sets(filter_items, "filter_items", shape), None
-        common = None
-        if items is not None or filter_items is not None:
-            common = np.full(shape[1], items is None)
-            if items is not None:
-                common[check_ids(items, "items", shape[1])] = True
-            if filter_items is not None:
-                common[check_ids(filter_items, "filter_items", shape[1])] = False
+        masks = []
+        if items is not None:
+            masks.append(ItemMask.read(items, "items", shape[1]).chosen)
+        if filter_items is not None:
+            masks.append(~ItemMask.read(filter_items, "filter_items", shape[1]).chosen)
         if shape[0] == 1 and not (sets is None and filtered is None):
             # The set of one user is that of all.
-            masks = [] if common is None else [common]
             if sets is not None:
                 masks.append(_as_mask(sets, 0, 1)[0])
             if filtered is not None:
                 masks.append(~_as_mask(filtered, 0, 1)[0])
-            common = np.logical_and.reduce(masks) if len(masks) > 1 else masks[0]
             sets = filtered = None
+        common = None
+        if masks:
+            common = np.logical_and.reduce(masks) if len(masks) > 1 else masks[0]
+        if shape[0] == 1 and common is not None and excluded is not None:
+            common = common.copy()  # it may be the mask that was given
+            common[excluded.indices] = False
+            excluded = None
         if sp.issparse(filtered):
             excluded = filtered if excluded is None else excluded.astype(bool) + filtered
             filtered = None
@@ -175,8 +198,8 @@ def is_for_each(given: Any) -> bool:
 
 def count_candidates(items: Any) -> int:
     """Return how many items there are for all users, or for the user who has the most."""
-    if items.ndim == 1:
-        return len(np.unique(items))
+    if isinstance(items, ItemMask):
+        return int(np.count_nonzero(items.chosen))
     counts = np.diff(items.indptr) if sp.issparse(items) else np.count_nonzero(items, axis=1)
     return int(counts.max(initial=0))
 

@@ -134,6 +134,10 @@ class CombinedScores(Scores):
         if term is not None and weights is not None:
             if weights.nnz > term.shape[0]:
                 term = term[:, columns]
+            elif self.shape[0] == 1:  # a dense row is cut sooner than a sparse one
+                row = weights @ term
+                term = (row.toarray() if sp.issparse(row) else row)[:, columns]
+                weights = sp.csr_matrix(np.ones((1, 1), dtype=np.float32))
             else:  # the histories are short beside all the relations: multiply before the cut
                 weights = sp.csr_matrix((weights @ term)[:, columns])
                 term = sp.identity(len(columns), dtype=np.float32, format="csr")

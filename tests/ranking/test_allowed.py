@@ -79,6 +79,21 @@ def test_negative_exclusions_and_filters_do_not_cancel_out():
     np.testing.assert_array_equal(ids, [[1, -1], [0, -1]])
 
 
+@pytest.mark.parametrize("bad", [-1, -3, -4, -7, 3, 6, 2**40, -(2**63)])
+@pytest.mark.parametrize("name", ["items", "filter_items"])
+def test_ids_outside_the_catalogue_are_refused(bad, name):
+    with pytest.raises(IndexError, match=f"^{name} has {bad}, but items go from 0 to 2"):
+        top_k(np.ones((1, 2)), np.ones((3, 2)), 2, **{name: np.array([0, bad])})
+
+
+def test_what_one_user_has_seen_does_not_enter_the_given_mask():
+    mask = np.array([[True, True, False]])
+    seen = sparse.csr_array(np.array([[1, 0, 0]]))
+    ids, _ = top_k(np.ones((1, 2)), np.ones((3, 2)), 2, items=mask, exclude=seen)
+    np.testing.assert_array_equal(ids, [[1, -1]])
+    np.testing.assert_array_equal(mask, [[True, True, False]])
+
+
 def test_similar_among_some_rows(large_problem):
     _, vectors, _ = large_problem
     mask = np.random.default_rng(0).random((3, 500)) < 0.3
