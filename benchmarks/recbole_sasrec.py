@@ -9,7 +9,8 @@ RecBole needs older libraries than recsk, so that this runs in an environment of
 
 Width, blocks and heads are those of recsk's models of sequences. It learns from every prefix of a
 sequence as a sample of its own and stops by validation NDCG@10, items seen not masked. Of histories
-above `--max-length` the last items alone are masked.
+above `--max-length` the last items alone are masked. `--minutes` ends it by time: the best epoch
+until then counts.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import json
 import os
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import environment
@@ -40,6 +42,27 @@ def write_interactions(name: str, data: Path, folder: Path) -> int:
     header = "user_id:token\titem_id:token\ttimestamp:float"
     (folder / name / f"{name}.inter").write_text("\n".join([header, *lines]) + "\n")
     return int(np.bincount(user).max())
+
+
+class OutOfTime(Exception):
+    """The time for the training is over."""
+
+
+def end_by_time(minutes: float) -> list[int]:
+    """Let a training of RecBole end by time; the epochs that it has begun are appended."""
+    from recbole.trainer import Trainer
+
+    train_epoch, deadline = Trainer._train_epoch, time.monotonic() + 60 * minutes
+    begun: list[int] = []
+
+    def train_in_time(self, train_data, epoch_idx, *args, **kwargs):
+        if time.monotonic() > deadline:
+            raise OutOfTime
+        begun.append(epoch_idx + 1)
+        return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
+
+    Trainer._train_epoch = train_in_time
+    return begun
 
 
 def measure(model, loader, mask: bool) -> tuple[float, float]:
@@ -71,6 +94,7 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--patience", type=int, default=10)
     parser.add_argument("--epochs", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=1e6)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
@@ -122,21 +146,26 @@ def main() -> None:
             "reproducibility": True,
             "show_progress": False,
         }
-        run_recbole(model="SASRec", dataset=args.dataset, config_dict=config, saved=True)
+        begun = end_by_time(args.minutes)
+        with contextlib.suppress(OutOfTime):
+            run_recbole(model="SASRec", dataset=args.dataset, config_dict=config, saved=True)
         (saved,) = Path(folder, "saved").glob("*.pth")
         _, model, _, _, valid, test = load_data_and_model(str(saved))
+        best = int(torch.load(saved)["epoch"]) + 1
         model.eval()
         report = {
             f"{part}, {'' if mask else 'not '}masked": measure(model, loader, mask)
             for part, loader in (("valid", valid), ("test", test))
             for mask in (True, False)
         }
-    print(f"\n{'':<20}{f'recall@{K}':>12}{f'ndcg@{K}':>12}")
+    print(f"\n{len(begun)} epochs, the best one is {best}")
+    print(f"{'':<20}{f'recall@{K}':>12}{f'ndcg@{K}':>12}")
     for part, values in report.items():
         print(f"{part:<20}" + "".join(f"{value:>12.4f}" for value in values))
     if path:
         settings = {name: value for name, value in vars(args).items() if name != "json"}
-        about = {"settings": settings, "environment": environment.describe()}
+        epochs = {"epochs": len(begun), "best epoch": best}
+        about = {"settings": settings, **epochs, "environment": environment.describe()}
         path.write_text(json.dumps({**about, **report}, indent=1) + "\n")
 
 
