@@ -41,7 +41,7 @@ def ndcg(model: Any, asked: Any, users: np.ndarray, vectors: np.ndarray) -> np.n
     """NDCG of each user whose vector is given."""
     seen = model.interactions_[users]
     ids, _ = top_k(vectors[users], model.item_embedding_, K, exclude=seen)
-    return np.asarray(ndcg_at_k(ids, asked, K))
+    return np.asarray(ndcg_at_k(ids, asked, K, average=False))
 
 
 def amplified(model: Any, factor: float) -> np.ndarray:

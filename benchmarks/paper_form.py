@@ -120,6 +120,12 @@ class OneItemGraph(_WithPart):
     part = "_build_graphs", _with_one_item_graph
 
 
+class HiddenAndCounted(MDERecommender):
+    """Encoders with a hidden layer, and users linked by counts."""
+
+    _recipe = replace(PAPER, hidden_factor=4, user_links="counts")
+
+
 class CountedUsers(MDERecommender):
     """Users linked by a softmax over the number of common items."""
 
@@ -143,6 +149,7 @@ FORMS: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], list[int] 
     "paper_10_users": (MDERecommender.paper, {"user_neighbors": 10}, None),
     "paper_40_users": (MDERecommender.paper, {"user_neighbors": 40}, None),
     "paper_counted_users": (CountedUsers.paper, {"user_neighbors": 40}, None),
+    "paper_hidden_counted": (HiddenAndCounted.paper, {"user_neighbors": 40}, None),
     "paper_no_extra_losses": (MDERecommender.paper, {"alpha": 0.0, "beta": 0.0}, None),
     "paper_strong_mda": (MDERecommender.paper, {"alpha": 0.3}, None),
     "paper_strong_msa": (MDERecommender.paper, {"beta": 0.3}, None),
