@@ -162,7 +162,8 @@ def check_thread_count(number: Any, name: str = "n_threads") -> int:
         raise TypeError(f"{name} must be an int; got {number!r}")
     if number < 0:
         raise ValueError(f"{name} must be 0, for as many as possible, or more; got {number}")
-    return min(int(number), os.cpu_count() or 1)
+    # To count the cores takes as long as to score thousands of items.
+    return int(number) if number <= 1 else min(int(number), os.cpu_count() or 1)
 
 
 def check_finite_vectors(
