@@ -151,6 +151,7 @@ FORMS: dict[str, tuple[Callable[..., MDERecommender], dict[str, Any], list[int] 
     "paper_counted_users": (CountedUsers.paper, {"user_neighbors": 40}, None),
     "paper_hidden_counted": (HiddenAndCounted.paper, {"user_neighbors": 40}, None),
     "paper_no_extra_losses": (MDERecommender.paper, {"alpha": 0.0, "beta": 0.0}, None),
+    "paper_weak_mda": (MDERecommender.paper, {"alpha": 0.03}, None),
     "paper_strong_mda": (MDERecommender.paper, {"alpha": 0.3}, None),
     "paper_strong_msa": (MDERecommender.paper, {"beta": 0.3}, None),
     "paper_slow": (MDERecommender.paper, {"learning_rate": 1e-3}, None),
