@@ -34,7 +34,7 @@ __all__ = ["TrainedRecommender", "warn_if_unfinished"]
 
 # Of a training that goes on: epochs, and the highest learning rate relative to that of a fit.
 _N_EPOCHS = 1
-_RATE = 0.5
+_RATE = 0.25
 
 
 class TrainedRecommender(FitPreparation):
