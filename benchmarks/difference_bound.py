@@ -10,9 +10,9 @@ chooses on four fifths of the users at random and measures the rest (see `relati
 Trained: fits with an alpha of 0 to 1. MDA weighs each node by the difference of its preferences;
 here each fifth of the users may have the fit that is best for it.
 
-Given: the fit without MDA. The two parts of a score, of one modality each, have the sum s + t and
-s - t in place of s and t: what the modalities of a node share, and where they differ. The product
-of the differences is multiplied by 0 to 3 before it is added.
+Given: the fit without MDA. A score is the sum of a product of two nodes in each modality. It is
+also the sum of two other products: of what the modalities of a node share (their sum), and of
+where they differ (their difference). The second one is multiplied by 0 to 3.
 """
 
 from __future__ import annotations

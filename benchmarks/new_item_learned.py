@@ -5,6 +5,7 @@
 As `new_item_places.py`, but the places come from what boosted trees predict: how much each of a
 user's 20 best known and 40 best new items adds to the recall of its kind. They are fitted on the
 validation part of two seeds, where other items are the new ones, and measured on the test part.
+New items that both have in common are left out of what is learned from: their users would be known.
 They know of each candidate its score and both parts of it, its rank and distance to other scores,
 its similarity in content to the history and to the items that predict it, the popularity of these
 (of a known item its own), and of each user the length of the history and the level and spread of
@@ -20,11 +21,10 @@ from typing import Any, NamedTuple
 import environment
 import numpy as np
 import torch
-from new_item_places import LOSSES, SCALES
-from new_items import K, _with_content, split
+from new_item_places import LOSSES, SCALES, with_new_items
+from new_items import K, split
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from recsk import MDERecommender
 from recsk.features.content import content_vectors
 from recsk.ranking.users import combine_scores
 
@@ -43,16 +43,14 @@ class Candidates(NamedTuple):
     added_by_known: Floats
     added_by_new: Floats
     asked: Floats  # (n, 2): whether a user has anything to find of each kind
+    ids: Floats  # (n, m): the new ones, as the file numbers items
+    new_items: Floats  # all of them
 
 
 def candidates(name: str, part: str, seed: int) -> Candidates:
     """Fit a model, add the new items, and describe the best ones of each user."""
     data = split(name, part, seed)
-    n_known = data.train.shape[1]
-    known = {m: rows[:n_known] for m, rows in data.features.items()}
-    later = _with_content({m: rows[n_known:] for m, rows in data.features.items()}, known)
-    model = MDERecommender(random_state=seed).fit(data.train, item_features=known)
-    model.add_items(later)
+    n_known, model = data.train.shape[1], with_new_items(data, seed)
     content = content_vectors(data.features).astype(np.float32)
     count = np.log1p(np.asarray(data.train.sum(axis=0)).ravel())
     similar = content[n_known:] @ content[:n_known].T
@@ -95,14 +93,14 @@ def candidates(name: str, part: str, seed: int) -> Candidates:
                 columns += [cosine.mean(axis=1), certain[best], popular[best]]
                 columns += [np.full(len(best), value) for value in user]
                 described.append(np.column_stack(columns))
-            found.append((*described, *added, asked))
-    return Candidates(*map(np.array, zip(*found, strict=True)))
+            found.append((*described, *added, asked, data.order[new]))
+    arrays = map(np.array, zip(*found, strict=True))
+    return Candidates(*arrays, new_items=data.order[data.new])
 
 
 def fit(parts: list[tuple[Floats, Floats]]) -> HistGradientBoostingRegressor:
-    """Learn what candidates of one kind add."""
-    inputs = np.vstack([x.reshape(-1, x.shape[-1]) for x, _ in parts])
-    added = np.concatenate([y.ravel() for _, y in parts])
+    """Learn what candidates of one kind, (n, q) and (n,), add."""
+    inputs, added = (np.concatenate(x) for x in zip(*parts, strict=True))
     trees = HistGradientBoostingRegressor(
         max_iter=300, learning_rate=0.05, min_samples_leaf=200, random_state=0
     )
@@ -142,9 +140,13 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     learned_from = [candidates(args.dataset, "valid", seed) for seed in range(args.seeds)]
-    known = fit([(c.known, c.added_by_known) for c in learned_from])
-    new = fit([(c.new, c.added_by_new) for c in learned_from])
-    test = candidates(args.dataset, "test", 0)
+    # Without new items of its own in the file, a seed of its own has others.
+    test = candidates(args.dataset, "test", args.seeds)
+    known = fit(
+        [(c.known.reshape(-1, c.known.shape[-1]), c.added_by_known.ravel()) for c in learned_from]
+    )
+    others = [~np.isin(c.ids, test.new_items) for c in learned_from]
+    new = fit([(c.new[o], c.added_by_new[o]) for c, o in zip(learned_from, others, strict=True)])
 
     def predicted(trees: HistGradientBoostingRegressor, inputs: Floats) -> Floats:
         return trees.predict(inputs.reshape(-1, inputs.shape[-1])).reshape(inputs.shape[:2])

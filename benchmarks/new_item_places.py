@@ -19,6 +19,7 @@ import environment
 import numpy as np
 import torch
 from new_items import K, _with_content, split
+from sklearn.utils import Bunch
 
 from recsk import MDERecommender
 from recsk.ranking.users import combine_scores
@@ -47,14 +48,20 @@ class Best:
         return float(self.recall[np.arange(len(n)), n][self.asked].mean())
 
 
-def measure(name: str, part: str, seed: int) -> dict[str, Any]:
-    """Recall of new items by the loss of known ones, for each way to give places."""
-    data = split(name, part, seed)
+def with_new_items(data: Bunch, seed: int) -> MDERecommender:
+    """A model of the known items, to which the new ones are added."""
     n_known = data.train.shape[1]
     known = {m: rows[:n_known] for m, rows in data.features.items()}
     later = _with_content({m: rows[n_known:] for m, rows in data.features.items()}, known)
     model = MDERecommender(random_state=seed).fit(data.train, item_features=known)
     model.add_items(later)
+    return model
+
+
+def measure(name: str, part: str, seed: int) -> dict[str, Any]:
+    """Recall of new items by the loss of known ones, for each way to give places."""
+    data = split(name, part, seed)
+    n_known, model = data.train.shape[1], with_new_items(data, seed)
     users = data.users
     if len(users) > N_USERS:
         users = np.sort(np.random.default_rng(0).choice(users, N_USERS, replace=False))

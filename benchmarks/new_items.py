@@ -84,6 +84,7 @@ def split(name: str, part: str, seed: int) -> Bunch:
         relevant=relevant,
         users=np.flatnonzero(with_history & (np.diff(relevant.indptr) > 0)),
         new=np.arange(n_known, n_items),
+        order=order,
     )
 
 

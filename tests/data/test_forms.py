@@ -157,6 +157,18 @@ class TestMaskedArrays:
                 read(self.MASKED)
 
 
+@pytest.mark.parametrize("dtype", ["i1", "i8", "u8"])
+def test_ids_of_any_width_are_checked_and_not_shared(dtype):
+    ids = np.array([2, 9, 0], dtype=dtype)[::2]  # not contiguous
+    found = check_ids(ids, "items", 3)
+    assert found.dtype == np.int64
+    assert found.tolist() == [2, 0]
+    assert not np.shares_memory(found, ids)
+    last = np.array([np.iinfo(dtype).max], dtype=dtype)
+    with pytest.raises(IndexError, match=f"items has {last[0]}, but items go from 0 to 2"):
+        check_ids(last, "items", 3)
+
+
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
