@@ -65,6 +65,7 @@ def relation_graph(
     max_length: int | None = 1000,
     block_size: int = 1024,
     behavior: sp.csr_array | None = None,
+    links: sp.csr_array | None = None,
 ) -> sp.csr_array:
     r"""Link every item to related items by co-occurrence and content (MDSRec, MRGC).
 
@@ -105,6 +106,9 @@ def relation_graph(
     behavior : csr_array of shape (n_items, n_items), default=None
         The graph for ``relation="behavior"``, if it is already known. Only the blend uses it. It
         is the same for all modalities. None computes it.
+    links : csr_array of shape (n_items, n_items), default=None
+        Cosines of the `n_neighbors` most similar items of each item, if they are already known.
+        Only "blend" and "semantic" use them. None computes them.
 
     Returns
     -------
@@ -127,15 +131,17 @@ def relation_graph(
             behavior = relation_graph(
                 interactions, None, n_neighbors, relation="behavior", **options
             )
+        options |= {"present": present, "links": links}
         semantic = relation_graph(
-            interactions, features, n_neighbors, relation="semantic", present=present, **options
+            interactions, features, n_neighbors, relation="semantic", **options
         )
         blend = behavior_share * behavior + (1 - behavior_share) * semantic
         return sp.csr_array(blend, dtype=np.float32)
     n_items = interactions.shape[1]
     if relation == "semantic":
-        assert features is not None
-        links = cosine_neighbors(features, present, n_neighbors)
+        if links is None:
+            assert features is not None
+            links = sp.csr_array(cosine_neighbors(features, present, n_neighbors))
     elif relation == "behavior":
         links = top_cooccurring(interactions, n_neighbors, max_length, block_size)
     else:

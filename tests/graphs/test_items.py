@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from recsk.graphs import item_similarity_graph, mix_with_identity, relation_graph
+from recsk.graphs.neighbors import cosine_neighbors
 from tests.graphs.cases import check_graph, neighbor_counts, random_features, seeds
 from tests.nn import reference, reference_mdsrec
 
@@ -127,10 +128,11 @@ def test_blend_is_the_weighted_mean_of_behavior_and_content(share):
         for part in ("behavior", "semantic")
     )
     check_graph(graph, share * behavior + (1 - share) * semantic)
-    known = sp.csr_array(behavior)
-    again = relation_graph(
-        R, F, 3, relation="blend", behavior_share=share, behavior=known, **options
-    )
+    known = {
+        "behavior": sp.csr_array(behavior),
+        "links": sp.csr_array(cosine_neighbors(F, present, 3)),
+    }
+    again = relation_graph(R, F, 3, relation="blend", behavior_share=share, **known, **options)
     check_graph(again, graph.toarray())
 
 

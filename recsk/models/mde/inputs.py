@@ -15,8 +15,6 @@ from recsk.data.interactions import Interactions
 from recsk.data.weights import weight_matrix
 from recsk.features.dense import Features
 from recsk.features.reduction import reduce_columns
-from recsk.graphs.links import grow_links
-from recsk.graphs.neighbors import cosine_neighbors
 from recsk.models.mde.item_to_item import item_to_item_weights, renew_weights, scale_of_weights
 from recsk.models.mde.serving import MDEServing
 
@@ -100,23 +98,6 @@ class MDEInputs(MDEServing):
         n_columns = _COLUMNS_PER_FACTOR * int(self.n_factors)
         found = [reduce_columns(part, n_columns, prepared.seed) for part in modalities]
         return [x.features for x in found], [x.projection for x in found]
-
-    def _link_items(self, prepared: Prepared[sp.csr_matrix]) -> list[sp.csr_array]:
-        """Find the similar items of each item; after a fit, where something has changed."""
-        n_neighbors = int(self.item_neighbors)
-        if not n_neighbors or not prepared.features:
-            return []
-        if prepared.growth is None or n_neighbors != self._n_linked:
-            found = [
-                cosine_neighbors(values, present, n_neighbors)
-                for values, present in prepared.modalities
-            ]
-            return [sp.csr_array(links) for links in found]
-        pairs = zip(self._links, prepared.modalities, strict=True)
-        changed = prepared.growth.changed | (
-            np.arange(prepared.interactions.n_items) >= self._links[0].shape[0]
-        )
-        return [grow_links(links, *part, n_neighbors, changed) for links, part in pairs]
 
     def _item_to_item(
         self, interactions: sp.csr_matrix, growth: Growth | None = None

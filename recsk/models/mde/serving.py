@@ -9,18 +9,18 @@ import scipy.sparse as sp
 from scipy.special import softmax
 
 from recsk.data.interactions import Interactions
-from recsk.models.explaining import ExplainedRecommender
+from recsk.models.linking import LinkingRecommender
 from recsk.models.mde.fold_in import FoldIn, fuse
 from recsk.models.mde.recipe import RECIPES, Recipe
 from recsk.models.mde.weights import MDEWeights
 from recsk.models.new_items import NewItemEstimate
 from recsk.ranking.users import Users
-from recsk.storage.state import StateReader, weights_state
+from recsk.storage.state import StateReader
 
 __all__ = ["MDEServing"]
 
 
-class MDEServing(ExplainedRecommender):
+class MDEServing(LinkingRecommender):
     """Fold-in of new users, new items, and the state that `recsk.save` stores."""
 
     _architecture = (
@@ -36,8 +36,6 @@ class MDEServing(ExplainedRecommender):
     training: Literal["fast", "paper"]
     _fold: FoldIn
     _weights: MDEWeights
-    _links: list[sp.csr_array]  # similar items by modality, of the last training
-    _n_linked: int  # similar items of each item there
     _score_temperature: float  # of the softmax, at the end of the training
     _item_to_item_scale: float  # factor of the weights of a regression in `item_to_item_`
     _fuse_state: dict[str, Any]  # how the modalities of a vector are joined
@@ -56,11 +54,6 @@ class MDEServing(ExplainedRecommender):
             "weights": self._weights.get_state(),
             "score_temperature": self._score_temperature,
             "item_to_item_scale": self._item_to_item_scale,
-            "links": {
-                "n_neighbors": self._n_linked,
-                "n_items": self._links[0].shape[0] if self._links else 0,
-                **{str(m): weights_state(links) for m, links in enumerate(self._links)},
-            },
         }
 
     def set_state(self, state: StateReader) -> None:
@@ -86,13 +79,6 @@ class MDEServing(ExplainedRecommender):
         )
         shape = self.n_users_, self.n_features_in_, n_modalities
         self._weights = MDEWeights.from_state(state.part("weights"), *shape)
-        links = state.part("links")
-        self._n_linked = links.integer("n_neighbors", 0)
-        n_items = links.integer("n_items", 0, self.n_features_in_)
-        n_links = len(self.modality_names_) if n_items else 0
-        self._links = [
-            sp.csr_array(links.weights(str(m), (n_items, n_items))) for m in range(n_links)
-        ]
         smallest = np.nextafter(0, 1)
         self._score_temperature = state.number("score_temperature", smallest)
         lowest = smallest if hasattr(self, "item_to_item_") else 0

@@ -64,7 +64,7 @@ def build(est: MDEInputs, prepared: Prepared[sp.csr_matrix]) -> Built:
     n_users, n_items = train_set.shape
     preference = est._fixed_preference(len(prepared.features))
     encoded, projections = est._reduce(prepared)
-    links = est._link_items(prepared)
+    links = est._link_items(prepared, int(est.item_neighbors))
     network = MDENetwork(
         [Modality.from_arrays(*part, device) for part in encoded],
         _build_graphs(est, prepared, links),

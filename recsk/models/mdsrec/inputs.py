@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from functools import partial
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,13 +83,22 @@ class MDSRecInputs(MDSRecServing):
         n_interests = min(int(self.n_interests), prepared.interactions.n_items)
         return [cluster_items(part, n_interests, prepared.seed) for part in prepared.modalities]
 
+    def _link_similar(self, prepared: Prepared[Sequences]) -> list[sp.csr_array]:
+        """Find the similar items of each item, where relations are of these alone."""
+        uses = self.relation in ("blend", "semantic")
+        return self._link_items(prepared, int(self.n_neighbors) if uses else 0)
+
     def _relation_graphs(
-        self, train_matrix: sp.csr_matrix, features: list[Features], count: np.ndarray
+        self,
+        train_matrix: sp.csr_matrix,
+        features: list[Features],
+        links: list[sp.csr_array],
+        count: np.ndarray,
     ) -> Iterator[sp.csr_array]:
         """The relation graph of every modality (MRGC)."""
         assert self.relation is not None
         behavior = None
-        for values, present in features:
+        for (values, present), similar in zip_longest(features, links):
             build = partial(
                 relation_graph,
                 train_matrix,
@@ -96,6 +106,7 @@ class MDSRecInputs(MDSRecServing):
                 int(self.n_neighbors),
                 present=present,
                 max_length=_MAX_DEGREE,
+                links=similar,
             )
             if self.relation == "blend":
                 behavior = build(relation="behavior") if behavior is None else behavior

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.data.interactions import Interactions
-from recsk.models.explaining import ExplainedRecommender
+from recsk.models.linking import LinkingRecommender
 from recsk.models.mdsrec.encoder import StoredEncoder
 from recsk.models.mdsrec.relations import recent_weights
 from recsk.models.mdsrec.weights import MDSRecWeights
@@ -19,7 +19,7 @@ from recsk.storage.state import StateReader
 __all__ = ["MDSRecServing"]
 
 
-class MDSRecServing(ExplainedRecommender):
+class MDSRecServing(LinkingRecommender):
     """Ordered histories as users, new items, and the state that `recsk.save` stores."""
 
     _architecture = (

@@ -36,10 +36,14 @@ _N_CHECKED = 64  # users whose vectors must be finite after an epoch without ear
 
 @dataclass(frozen=True)
 class Built:
-    """A network that is ready to be trained, its data, and the relations beside it."""
+    """A network that is ready to be trained, its data, and the relations beside it.
+
+    `links` are the similar items of each item by modality.
+    """
 
     prepared: Prepared[Sequences]
     network: MDSRecNetwork
+    links: list[sp.csr_array]
     relations: sp.csr_matrix | None
 
 
@@ -50,8 +54,9 @@ def build(est: MDSRecInputs, prepared: Prepared[Sequences]) -> Built:
     train_matrix = prepared.train_set.to_csr(n_items, binary=False)
     count = np.bincount(train_matrix.indices, weights=train_matrix.data, minlength=n_items)
     graphs = interests = None
+    links = est._link_similar(prepared)
     if est.relation is not None and features:
-        graphs = list(est._relation_graphs(train_matrix, features, count))
+        graphs = list(est._relation_graphs(train_matrix, features, links, count))
     if clustered := est._cluster(prepared):
         interests = [
             Interests(SparseOperator(mean, device), torch.as_tensor(cluster, device=device))
@@ -97,7 +102,7 @@ def build(est: MDSRecInputs, prepared: Prepared[Sequences]) -> Built:
         of_new = features if est.new_item_share is None else ()
         found = item_relations(prepared.train_set, n_items, of_new)
         relations = sp.csr_matrix(weight * found)
-    return Built(prepared, network.to(device), relations)
+    return Built(prepared, network.to(device), links, relations)
 
 
 def train(est: MDSRecInputs, built: Built) -> TrainingLog:
@@ -183,6 +188,7 @@ def keep(est: MDSRecInputs, built: Built, log: TrainingLog) -> None:
     if built.relations is not None:
         weights = est._recent_weights(prepared.interactions)
     est._weights = MDSRecWeights.of(network)
+    est._links, est._n_linked = built.links, int(est.n_neighbors)
     est._keep_content(prepared.given_features, prepared.growth, prepared.new_items)
     learned = Learned(catalogue, users, built.relations, weights)
     est._set_fitted(prepared.interactions, learned)
