@@ -205,13 +205,20 @@ def summarize(rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 
 def compare(rows: list[dict[str, Any]]) -> str:
-    """Say how far `partial_fit` is from a new fit, with standard errors over the days."""
+    """Say how far `partial_fit` is from a new fit, with standard errors over months.
+
+    All nights of a month go on from the same first fit, and with one month the errors are those
+    over its nights.
+    """
     both = [row for row in rows if ANEW in row]
     words = []
     for metric in ("recall", "ndcg"):
-        change = [100 * (row[PARTIAL][metric] - row[ANEW][metric]) for row in both]
+        change = np.array([100 * (row[PARTIAL][metric] - row[ANEW][metric]) for row in both])
         level = np.mean([row[ANEW][metric] for row in both])
-        error = np.std(change, ddof=1) / np.sqrt(len(change)) if len(change) > 1 else np.nan
+        seed = np.array([row.get("seed", 0) for row in both])
+        months = [change[seed == s].mean() for s in np.unique(seed)]
+        parts = months if len(months) > 1 else change
+        error = np.std(parts, ddof=1) / np.sqrt(len(parts)) if len(parts) > 1 else np.nan
         words.append(f"{metric} {np.mean(change) / level:+.1f} % (s.e. {error / level:.1f})")
     spent = [np.mean([row["seconds"][way] for row in both]) for way in (PARTIAL, ANEW)]
     return f"{', '.join(words)}, time {100 * spent[0] / spent[1]:.1f} %"

@@ -46,3 +46,17 @@ def test_a_month_has_both_ways(growing, data):
     means = growing.summarize(rows)
     assert set(means) == {growing.ANEW, growing.PARTIAL, growing.ALONE}
     assert all(0 <= mean["recall"] <= 1 for mean in means.values())
+
+
+def test_errors_are_those_of_months_where_there_are_several(growing):
+    def night(seed, change):
+        ways = {growing.ANEW: 0.5, growing.PARTIAL: 0.5 + change}
+        row = {way: {"recall": value, "ndcg": value} for way, value in ways.items()}
+        return {"seed": seed, "seconds": dict.fromkeys(ways, 1.0), **row}
+
+    # Nights of a month that are all alike say no more than one.
+    rows = [night(0, 0.01)] * 5 + [night(1, -0.01)] * 5
+    assert growing.compare(rows).startswith("recall +0.0 % (s.e. 2.0)")
+    assert growing.compare(rows[4:6]).startswith("recall +0.0 % (s.e. 2.0)")
+    one = [night(0, 0.01), night(0, -0.01)]
+    assert growing.compare(one).startswith("recall +0.0 % (s.e. 2.0)")
