@@ -290,6 +290,8 @@ def main() -> None:
                 print(f"| {name} | {model} | {way} | {cells} | {mean['seconds']:.2f} |", flush=True)
     for name, rows in months.items():
         print(f"{name}: {PARTIAL} beside {ANEW}: {compare(rows)}")
+        for seed in args.seeds if len(args.seeds) > 1 else ():
+            print(f"    seed {seed}: {compare([row for row in rows if row['seed'] == seed])}")
     if args.figure:
         draw(months, args.figure)
     options = {k: v for k, v in vars(args).items() if not isinstance(v, Path)}

@@ -45,12 +45,14 @@ class LinkingRecommender(ExplainedRecommender):
 
     def get_state(self) -> dict[str, Any]:
         """Return the fitted state for `recsk.save`."""
-        links = {
-            "n_neighbors": self._n_linked,
-            "n_items": self._links[0].shape[0] if self._links else 0,
-            **{str(m): weights_state(links) for m, links in enumerate(self._links)},
+        return {
+            **super().get_state(),
+            "links": {
+                "n_neighbors": self._n_linked,
+                "n_items": self._links[0].shape[0] if self._links else 0,
+                **{str(m): weights_state(links) for m, links in enumerate(self._links)},
+            },
         }
-        return {**super().get_state(), "links": links}
 
     def set_state(self, state: StateReader) -> None:
         """Set the state that `get_state` returned."""

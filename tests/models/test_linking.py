@@ -2,6 +2,7 @@
 
 import copy
 import functools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,8 +10,11 @@ import pytest
 import recsk
 from recsk import Interactions, MDERecommender, MDSRecRecommender
 from recsk.datasets import make_multimodal
+from recsk.graphs import links as growth
 from recsk.models import linking
+from tests.contract.suite import TRAIN
 
+FILE = Path(__file__).parents[1] / "files/mdsrec-0.1.0-format1.recsk"
 DATA = make_multimodal(n_users=100, n_items=60, random_state=0)
 KNOWN = 52
 OLD = DATA.interactions.item < KNOWN
@@ -61,7 +65,8 @@ def test_a_later_training_finds_what_a_search_from_scratch_finds(name, monkeypat
     model, again = fitted(name), fitted(name)
     again._links = []
     learn_more(again)
-    monkeypatch.setattr(linking, "cosine_neighbors", None)  # everything again: not needed
+    for module in (linking, growth):
+        monkeypatch.setattr(module, "cosine_neighbors", None)  # everything again: not needed
     learn_more(model)
     assert len(model._links) == len(DATA.item_features)
     for grown, found in zip(dense(model), dense(again), strict=True):
@@ -78,6 +83,13 @@ def test_a_file_keeps_the_links(name, tmp_path, monkeypatch):
     monkeypatch.setattr(linking, "cosine_neighbors", None)
     for own, other in zip(dense(learn_more(model)), dense(learn_more(loaded)), strict=True):
         np.testing.assert_array_equal(own, other)
+
+
+def test_a_file_without_links_learns_on():
+    model = recsk.load(FILE)
+    assert model._links == []
+    model.partial_fit(TRAIN[np.arange(20)])
+    assert [links.shape[0] for links in model._links] == 2 * [model.n_features_in_]
 
 
 def test_relations_that_use_no_links_keep_none_and_another_relation_finds_them():
