@@ -156,9 +156,11 @@ class SequenceSampler:
     weights : ndarray of shape (n_interactions,), float32, default=None
         Weight of each item as a target, relative to the mean over all targets.
     n_negatives : int or None, default=None
-        Number of negatives of each batch, drawn uniformly among the items that occur in any
-        sequence. None takes all of these. Items without interactions are never negatives: they
-        would only learn to be far from every user.
+        Number of negatives of each batch, drawn uniformly among the candidates. None takes all of
+        these.
+    candidates : ndarray of int64, default=None
+        Distinct items that may be negatives, ascending. None: those that occur in any sequence.
+        Items without interactions are left out: they would only learn to be far from every user.
     """
 
     def __init__(
@@ -173,6 +175,7 @@ class SequenceSampler:
         device: torch.device,
         weights: npt.NDArray[np.float32] | None = None,
         n_negatives: int | None = None,
+        candidates: npt.NDArray[np.int64] | None = None,
     ) -> None:
         self.items = items
         self.n_items = n_items
@@ -181,11 +184,13 @@ class SequenceSampler:
         self.rng = rng
         self.device = device
         self.n_negatives = n_negatives
-        self._seen_items = np.unique(items)
-        n_seen = len(self._seen_items)
-        self._draws_negatives = n_negatives is not None and n_negatives < n_seen
+        self._candidates = np.unique(items) if candidates is None else candidates
+        n_candidates = len(self._candidates)
+        self._draws_negatives = n_negatives is not None and n_negatives < n_candidates
         # The negatives without a draw; None is the whole catalogue.
-        self._all_negatives = None if n_seen == n_items else self._to_device(self._seen_items)
+        self._all_negatives = None
+        if n_candidates < n_items:
+            self._all_negatives = self._to_device(self._candidates)
         length = np.diff(indptr) - 1  # inputs: the last item of a sequence is only a target
         self._start, self._length = indptr[:-1][length > 0], length[length > 0]
         self.weights = weights
@@ -219,8 +224,8 @@ class SequenceSampler:
         arrays = [padded, next_items.reshape(-1)[position]]
         n_ids, needed = self.n_items, None
         if self._draws_negatives:
-            drawn = self.rng.permutation(len(self._seen_items))[: self.n_negatives]
-            arrays.append(self._seen_items[drawn])
+            drawn = self.rng.permutation(len(self._candidates))[: self.n_negatives]
+            arrays.append(self._candidates[drawn])
             used = np.zeros(n_ids, dtype=bool)
             for items in arrays:
                 used[items] = True

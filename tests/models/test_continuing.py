@@ -6,11 +6,13 @@ import threading
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 import recsk
 from recsk import Interactions, MDERecommender, MDSRecRecommender
 from recsk.datasets import make_multimodal
 from recsk.metrics import evaluate
+from recsk.models.mdsrec import training
 
 DATA = make_multimodal(n_users=120, n_items=60, random_state=0)
 X = DATA.interactions
@@ -72,6 +74,23 @@ def test_new_users_and_items_take_part(name):
     assert model.recommend(k=5)[0].shape == (120, 5)
     assert np.isfinite(model.item_embedding_).all()
     assert np.abs(model.user_embedding_[100:]).sum(axis=1).all()
+
+
+def test_items_of_other_users_are_negatives_too(monkeypatch):
+    """Else those of tonight's users, the popular ones, fall behind the others night by night."""
+    model, negatives, make = fitted("mdsrec"), [], training.SequenceSampler._make_batch
+
+    def seen(*args):
+        batch = make(*args)
+        everything = torch.arange(X.n_items)
+        negatives.append(everything if batch.negative is None else batch.negative)
+        return batch
+
+    monkeypatch.setattr(training.SequenceSampler, "_make_batch", seen)
+    model.partial_fit(NEW[:1])
+    with_interactions = np.union1d(OLD.item, NEW.item[:1])
+    assert negatives
+    assert all(np.array_equal(np.sort(found), with_interactions) for found in negatives)
 
 
 @pytest.mark.parametrize("name", ["mde", "mdsrec"])

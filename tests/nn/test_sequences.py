@@ -175,6 +175,17 @@ def test_items_in_no_sequence_are_never_negatives(n_negatives):
         )
 
 
+@pytest.mark.parametrize("n_negatives", [None, 10, 90])
+def test_candidates_are_negatives_in_no_sequence_too(n_negatives):
+    candidates = np.r_[0:15, 40:60]
+    found = set()
+    batches = sampler([5, 4, 6] * 5, n_negatives=n_negatives, n_items=90, candidates=candidates)
+    for batch in map(as_items, batches):
+        assert len(set(batch.negative.tolist())) == min(n_negatives or 35, 35)
+        found |= set(batch.negative.tolist())
+    assert found <= set(candidates.tolist()) and found & set(range(40, 60))
+
+
 def test_a_batch_that_needs_few_items_lists_them(monkeypatch):
     lengths = [5, 9, 20, 7] * 30
     few = list(sampler(lengths, n_negatives=8, weights=np.arange(1, 1231, dtype=np.float32)))

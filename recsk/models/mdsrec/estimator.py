@@ -96,8 +96,7 @@ class MDSRecRecommender(MDSRecSteps):
         `new_item_share` then shifts. Paper: False.
     n_negatives : int or None, default=None
         Items with interactions that a batch shares as negatives, drawn uniformly. None uses all
-        of them: better, at a cost that grows with the number of items. In `partial_fit` they are
-        the items of the users that it trains on.
+        of them: better, at a cost that grows with the number of items.
     learning_rate : float, default=4e-3
         Of Adam. The weights that are kept are moving averages over steps. Paper: 2e-3.
     batch_size : int or "auto", default="auto"

@@ -124,6 +124,9 @@ def train(est: MDSRecInputs, built: Built) -> TrainingLog:
         device=device,
         weights=trained.weights,
         n_negatives=as_int_or_none(est.n_negatives),
+        # Not only those of the users trained on: these are the popular ones, which would fall
+        # behind all others night by night.
+        candidates=np.flatnonzero(np.bincount(prepared.train_set.items)),
     )
     if not len(batches):
         network.eval()
