@@ -93,6 +93,30 @@ def test_items_of_other_users_are_negatives_too(monkeypatch):
     assert all(np.array_equal(np.sort(found), with_interactions) for found in negatives)
 
 
+def test_vectors_fade_as_data_grow():
+    def learned(model):
+        return model._weights.arrays["item"]
+
+    model = fitted("mdsrec").set_params(learning_rate=1e-12)
+    first, known = learned(model), model.interactions_.nnz
+    model.partial_fit(NEW)
+    share = known / model.interactions_.nnz
+    assert share < 0.8
+    np.testing.assert_allclose(learned(model), share**2 * first, atol=1e-6)
+    again = learned(model)
+    model.partial_fit(NEW[:5])  # pairs that are known
+    np.testing.assert_allclose(learned(model), again, atol=1e-6)
+
+
+@pytest.mark.parametrize("options", [{"project_features": False}, {}])
+def test_vectors_without_content_beside_do_not_fade(options):
+    model = copy.deepcopy(ESTIMATORS["mdsrec"]).set_params(**options)
+    model.fit(OLD, item_features=DATA.item_features if options else None)
+    first = model._weights.arrays["item"]
+    model.set_params(learning_rate=1e-12).partial_fit(NEW)
+    np.testing.assert_allclose(model._weights.arrays["item"], first, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["mde", "mdsrec"])
 def test_added_items_become_ordinary_ones(name):
     model = fitted(name)

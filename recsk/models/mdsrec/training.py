@@ -93,6 +93,8 @@ def build(est: MDSRecInputs, prepared: Prepared[Sequences]) -> Built:
     if prepared.growth is not None:
         n_known = est._weights.arrays["item"].shape[1]
         weights = est._weights.with_new_items(_similar_items(graphs, n_known, n_items))
+        if prepared.adds and network.projections:
+            weights = weights.faded(min(est.interactions_.nnz / train_matrix.nnz, 1.0))
         weights.load(network, est._encoder.weights)
     relations = None
     if est.relation_weight:

@@ -54,6 +54,20 @@ class MDSRecWeights:
             arrays[name] = np.stack(new) if name == "item" else new[0]
         return MDSRecWeights(arrays)
 
+    def faded(self, known: float) -> MDSRecWeights:
+        r"""Return the weights with shorter vectors of items, which then count less beside content.
+
+        Long training on few data fits single items too closely, and learning goes on better from
+        smaller weights (Ash and Adams, arXiv 1910.08475).
+
+        Parameters
+        ----------
+        known : float
+            Share of the interactions that the last training knew. Vectors are multiplied by its
+            square, so that many small trainings and one large one fade them alike.
+        """
+        return MDSRecWeights({**self.arrays, "item": self.arrays["item"] * np.float32(known**2)})
+
     def load(self, network: MDSRecNetwork, encoder: dict[str, Floats]) -> None:
         """Set the weights of a network of as many items.
 
