@@ -55,7 +55,7 @@ class MDSRecWeights:
         return MDSRecWeights(arrays)
 
     def faded(self, known: float) -> MDSRecWeights:
-        r"""Return the weights with shorter vectors of items, which then count less beside content.
+        """Return the weights with shorter vectors of items, which then count less beside content.
 
         Long training on few data fits single items too closely, and learning goes on better from
         smaller weights (Ash and Adams, arXiv 1910.08475).
