@@ -139,7 +139,8 @@ class SequenceSampler:
     """Shuffled passes over sequences; every item but the first of each is a target once.
 
     A sequence longer than `max_length` + 1 items is cut into windows. Each pass draws new places
-    for the cuts. Batches join sequences of similar length, so that little is padding.
+    for the cuts. Batches join sequences of similar length, so that little is padding. They have about
+    the same number of targets, so that all targets have the same weight, as all steps have.
 
     Parameters
     ----------
@@ -150,7 +151,7 @@ class SequenceSampler:
     max_length : int
         Largest number of items before a target that the network reads.
     batch_size : int
-        Sequences, or windows of them, per step.
+        Mean number of sequences, or windows of them, per step.
     rng : RandomState
     device : torch.device
     weights : ndarray of shape (n_interactions,), float32, default=None
@@ -211,7 +212,7 @@ class SequenceSampler:
         # sequences have one length, less noise is enough, which means less padding.
         noise = 0.25 * min(1, 64 * self.batch_size / max(len(length), 1))
         order = np.argsort(length * (1 + noise * self.rng.random_sample(len(length))))
-        batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        batches = _split_evenly(order, length[order], -(-len(order) // self.batch_size))
         for batch in self.rng.permutation(len(batches)):
             rows = batches[batch]
             yield self._make_batch(start[rows], length[rows])
@@ -271,3 +272,12 @@ class SequenceSampler:
         begin = np.where(window > 0, first[sequence] + (window - 1) * self.max_length, 0)
         end = np.minimum(first[sequence] + window * self.max_length, self._length[sequence])
         return self._start[sequence] + begin, end - begin
+
+
+def _split_evenly(
+    windows: npt.NDArray[np.int64], length: npt.NDArray[np.int64], n: int
+) -> list[npt.NDArray[np.int64]]:
+    """Split windows into n runs of about the same total length, fewer if windows are longer."""
+    end = np.cumsum(length)
+    run = (end - 1) * n // end[-1:]
+    return np.split(windows, np.flatnonzero(np.diff(run)) + 1) if len(windows) else []

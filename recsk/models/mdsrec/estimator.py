@@ -100,7 +100,8 @@ class MDSRecRecommender(MDSRecSteps):
     learning_rate : float, default=4e-3
         Of Adam. The weights that are kept are moving averages over steps. Paper: 2e-3.
     batch_size : int or "auto", default="auto"
-        Sequences per step. "auto": a sixteenth of them, from 32 to 1,024. Paper: 256.
+        Mean number of sequences per step, fewer if they are long: steps have the same number of
+        targets. "auto": a sixteenth of them, from 32 to 1,024. Paper: 256.
     max_epochs : int, default=20
         Maximum number of passes over the sequences. Paper: 100.
     early_stopping : bool or "auto", default="auto"
