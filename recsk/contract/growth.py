@@ -62,7 +62,7 @@ class GrowingData(Rankings):
         interactions = self._check_interactions(X, reset=True)
         interactions = weigh_interactions(X, interactions, sample_weight)
         if self.ordered:  # here, because interactions of weight zero are out of the way
-            check_ordered(interactions, "X")
+            check_ordered(interactions, "X", matrix=not isinstance(X, Interactions))
         labels = self._labels.get("item")
         item_features, labels = align_item_features(item_features, interactions.n_items, labels)
         if labels is not None and len(labels) > interactions.n_items:  # rows of new items
@@ -95,7 +95,9 @@ class GrowingData(Rankings):
         new = self._read_more(X)
         new = weigh_interactions(X, new, sample_weight)
         if self.ordered:
-            check_ordered(new, "X")
+            # A night may be stamped by date, or be one basket: it keeps the order of the input.
+            matrix = not isinstance(X, Interactions)
+            check_ordered(new, "X", ties=adds and not matrix, matrix=matrix)
         if isinstance(X, Interactions):
             new, labels = place(new, self._labels, sizes, "X")
         else:

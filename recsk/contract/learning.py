@@ -186,7 +186,8 @@ class Learning(GrowingData):
             New interactions only. Labels are matched by label, and new ones get the next
             positions. A matrix has rows and columns of all known users and items, and of new ones
             behind them. Pairs that are known already count as repeats. In a model of sequences new
-            interactions come behind the known ones.
+            interactions come behind the known ones; those of one time, such as a date, keep the
+            order of the input.
         y : None
             Ignored.
         item_features : dict of str to array-like of shape (n_items, n_columns), default=None

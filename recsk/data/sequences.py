@@ -81,7 +81,9 @@ class Sequences(NamedTuple):
         return matrix
 
 
-def check_ordered(interactions: Interactions, name: str, *, ties: bool = False) -> Interactions:
+def check_ordered(
+    interactions: Interactions, name: str, *, ties: bool = False, matrix: bool = False
+) -> Interactions:
     """Check that interactions have an order in time and return them.
 
     Parameters
@@ -91,6 +93,8 @@ def check_ordered(interactions: Interactions, name: str, *, ties: bool = False) 
         Name of the argument in error messages.
     ties : bool, default=False
         Whether all interactions of every user may have the same time.
+    matrix : bool, default=False
+        Whether the times are the values of a matrix, for error messages.
 
     Returns
     -------
@@ -122,10 +126,16 @@ def check_ordered(interactions: Interactions, name: str, *, ties: bool = False) 
     user, time = interactions.user[by_user], time[by_user]
     same_user = user[1:] == user[:-1]
     if same_user.any() and not (same_user & (time[1:] != time[:-1])).any():
+        if matrix:
+            raise ValueError(
+                f"{name} has the same value for all interactions of each user ({time[0]:g} for "
+                f"user {user[0]}), and the order of the interactions matters here: the values of "
+                "a matrix must be times or ranks, larger is later. "
+                "From columns in order: Interactions(user, item, timestamp=np.arange(len(user)))"
+            )
         raise ValueError(
-            f"{name} has the same value for all interactions of each user ({time[0]:g} for user "
-            f"{user[0]}), and the order of the interactions matters here: the values of a matrix "
-            "must be times or ranks, larger is later. "
-            "From columns in order: Interactions(user, item, timestamp=np.arange(len(user)))"
+            f"{name} has the same time for all interactions of each user, and their order matters "
+            "here: pass times that are finer, or if they already are in order, their ranks: "
+            "timestamp=np.arange(len(user)), of a data frame the name of a column of them"
         )
     return interactions

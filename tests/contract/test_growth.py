@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import sparse
+from sklearn.base import clone
 
 from recsk import Interactions, MDERecommender, MDSRecRecommender
 from recsk.baselines import (
@@ -154,6 +155,41 @@ def test_order_is_kept_and_new_interactions_come_behind():
     expected = SequentialRulesRecommender().fit(together)
     assert (model.item_to_item_ != expected.item_to_item_).nnz == 0
     assert (model.history_weights_ != expected.history_weights_).nnz == 0
+
+
+NIGHT = log(["u1", "u1", "u2"], ["i3", "i1", "i2"], timestamp=pd.Timestamp("2024-05-09"))
+DATED = log(
+    np.char.add("u", X.user.astype(str)),
+    np.char.add("i", X.item.astype(str)),
+    timestamp=pd.Timestamp("2024-05-01") + pd.to_timedelta(np.argsort(ORDER) * 8 // len(X), "D"),
+)
+
+
+@pytest.mark.parametrize("est", [SequentialRulesRecommender(), MDSRecRecommender(**SMALL)])
+def test_a_night_of_one_date_keeps_the_order_of_the_input(est):
+    model = est.fit(DATED)
+    finer = Interactions(NIGHT.user, NIGHT.item, timestamp=[0, 1, 2])
+    finer = finer.with_labels(NIGHT.user_labels, NIGHT.item_labels)
+    expected = copy.deepcopy(model).partial_fit(finer)
+    basket = copy.deepcopy(model).partial_fit(NIGHT[:2])
+    assert basket.interactions_.nnz > 0
+    np.testing.assert_array_equal(
+        model.partial_fit(NIGHT).recommend(k=5)[1], expected.recommend(k=5)[1]
+    )
+
+
+@pytest.mark.parametrize("est", [SequentialRulesRecommender(), MDSRecRecommender(**SMALL)])
+def test_a_fit_needs_an_order_and_says_so_in_words_of_the_user(est):
+    with pytest.raises(
+        ValueError, match="^X has the same time for all interactions of each user"
+    ) as e:
+        clone(est).fit(NIGHT)
+    assert "e+" not in str(e.value) and "user 0" not in str(e.value)
+    model = clone(est).fit(X)
+    before = copy.deepcopy(model)
+    with pytest.raises(ValueError, match="^X has the same value .*the values of a matrix must be"):
+        model.partial_fit(X.to_csr())
+    assert model.interactions_.nnz == before.interactions_.nnz
 
 
 @pytest.mark.parametrize("cls", [MDERecommender, MDSRecRecommender])

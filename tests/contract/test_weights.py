@@ -148,7 +148,7 @@ def test_the_order_has_to_remain_without_weight_zero():
     X = Interactions([0, 0, 0, 1, 1], [0, 1, 2, 0, 1], timestamp=[1, 1, 2, 3, 3])
     est = ESTIMATORS["mdsrec"]
     clone(est).fit(X, sample_weight=[1, 1, 2, 1, 1])
-    with pytest.raises(ValueError, match="^X has the same value for all interactions of each user"):
+    with pytest.raises(ValueError, match="^X has the same time for all interactions of each user"):
         clone(est).fit(X, sample_weight=[1, 1, 0, 1, 1])
 
 
