@@ -24,7 +24,8 @@ class ExplainedRecommender(ContinuingRecommender):
 
     The prediction is that of new items: a regression on the content, and the residuals of similar
     items, without the item itself. So the second part is what interactions with this item taught.
-    An item without interactions has content alone. A modality that an item lacks has no content.
+    An item without interactions has content alone. A modality that an item lacks has no content:
+    what is predicted there comes from the modalities that the item has, and is theirs.
 
     Where the modalities of a vector are side by side, :math:`x_{im}` are its columns of one
     modality. Otherwise a subclass overrides `_summands` and `_modality_shares`.
@@ -40,8 +41,7 @@ class ExplainedRecommender(ContinuingRecommender):
         of_users = users.vectors[rows, :width]
         split: dict[str, Floats] = {}
         if names:
-            whole = self._by_modality(found)
-            content = self._content_by_modality(found, whole)
+            whole, content = self._whole_and_content(found)
             for m, name in enumerate(names):
                 split[f"{name}: content"] = _products(of_users, content[m][at])
                 split[f"{name}: learned"] = _products(of_users, (whole[m] - content[m])[at])
@@ -61,14 +61,21 @@ class ExplainedRecommender(ContinuingRecommender):
         # What content placed has no summands: it is divided.
         return np.asarray(summands + self._divide(whole - summands.sum(axis=0), items))
 
-    def _content_by_modality(self, items: Ids, whole: Floats) -> Floats:
-        """Return the part of the vectors that content predicts, (n_modalities, n, width)."""
+    def _whole_and_content(self, items: Ids) -> tuple[Floats, Floats]:
+        """Return vectors, and the part that content predicts, by modality: (M, n, width)."""
+        whole = self._by_modality(items)
         content = self._divide(self._predicted_vectors(items), items)
-        if self._content_space is not None:
-            alone = (self._n_interactions()[items] == 0) & self._content[items].any(axis=1)
-            content[:, alone] = whole[:, alone]
-            content[np.isnan(self._content_lengths[items]).T] = 0
-        return content
+        if self._content_space is None:
+            return whole, content
+        alone = (self._n_interactions()[items] == 0) & self._content[items].any(axis=1)
+        content[:, alone] = whole[:, alone]
+        lacking = np.isnan(self._content_lengths[items]).T
+        if not lacking.any():
+            return whole, content
+        without = np.where(lacking[:, :, None], content, 0)
+        share = (~lacking / np.maximum((~lacking).sum(axis=0), 1)).astype(np.float32)
+        moved = share[:, :, None] * without.sum(axis=0) - without
+        return whole + moved, content + moved
 
     def _divide(self, vectors: Floats, items: Ids) -> Floats:
         """Divide vectors among the modalities, (n_modalities, n, width)."""

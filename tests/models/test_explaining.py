@@ -59,11 +59,16 @@ def test_modalities_are_columns_of_the_vectors(name):
     model = new_model(name)
     why = model.explain([1], np.arange(N_ITEMS), history=False)
     user = model.user_vectors([1])[0]
+    whole = ~np.isnan(model._content_lengths).any(axis=1)
+    assert 0 < whole.sum() < N_ITEMS
+    both = np.zeros(N_ITEMS)
     for m, modality in enumerate(("image", "text")):
         some = slice(8 * m, 8 * (m + 1))
-        part = why.parts[f"{modality}: content"] + why.parts[f"{modality}: learned"]
+        part = (why.parts[f"{modality}: content"] + why.parts[f"{modality}: learned"])[0]
         expected = model.item_embedding_[:, some] @ user[some]
-        np.testing.assert_allclose(part[0], expected, atol=1e-6)
+        np.testing.assert_allclose(part[whole], expected[whole], atol=1e-6)
+        both += part - expected
+    np.testing.assert_allclose(both, 0, atol=1e-5)
     if "bias" in why.parts:
         np.testing.assert_allclose(why.parts["bias"][0], model.item_embedding_[:, 16], atol=1e-6)
     related = model.history_weights([1]) @ model.item_to_item_
@@ -92,7 +97,7 @@ def test_items_without_interactions_have_content_alone(model):
     lengths = model._content_lengths[[28, 29]]
     for m, name in enumerate(("image", "text")):
         has = ~np.isnan(lengths[:, m])
-        np.testing.assert_array_equal(why.parts[f"{name}: learned"][:, has], 0)
+        np.testing.assert_array_equal(why.parts[f"{name}: learned"], 0)
         np.testing.assert_array_equal(why.parts[f"{name}: content"][:, ~has], 0)
 
 
@@ -119,7 +124,8 @@ def test_added_items_and_their_first_interactions(name, tmp_path):
             est.score_pairs(np.repeat(np.arange(40), 3), [30, 31, 2] * 40).reshape(40, 3),
             atol=1e-5,
         )
-        np.testing.assert_array_equal(why.parts["text: learned"][:, 0], 0)
+        np.testing.assert_array_equal(why.parts["text: learned"][:, :2], 0)
+        np.testing.assert_array_equal(why.parts["image: learned"][:, :2], 0)
         np.testing.assert_array_equal(why.parts["text: content"][:, 1], 0)
     history = model.explain(None, [4], user_items=[[30, 2]])
     assert history.history[0].tolist() in ([30, 2], [2, 30])
@@ -129,6 +135,17 @@ def test_added_items_and_their_first_interactions(name, tmp_path):
     why = model.explain(None, items, history=False)
     np.testing.assert_allclose(total(why), scores, rtol=1e-5, atol=1e-5)
     assert (model.explain([3], [30]).parts["image: learned"] != 0).all()
+
+
+def test_the_first_click_teaches_little_of_a_modality_that_an_item_lacks():
+    model = new_model("MDE")
+    model.add_items(NEW)  # the second one has no text
+    click = Interactions([1], [31], timestamp=[1e9], n_users=40, n_items=32)
+    model.set_params(learning_rate=1e-12).partial_fit(click)
+    parts = model.explain(None, [31], history=False).parts
+    assert (parts["text: content"] == 0).all() and parts["text: learned"].any()
+    learned, content = (np.abs(parts[name]).mean() for name in ("text: learned", "image: content"))
+    assert learned < 0.5 * content
 
 
 def test_without_features_everything_is_learned():
