@@ -110,9 +110,7 @@ class Explaining(Pairs):
                 effects = self._effects(of_users, query.seen, columns)
             except ImportError as error:
                 raise ImportError(f"{error}. explain(..., history=False) works too") from error
-        for name in self._made_when_needed:
-            if name in self.__dict__:
-                kept[name] = self.__dict__[name]
+        self._keep_made(kept)
         return Explanation(
             query.names,
             self._name_items(columns),
@@ -121,6 +119,12 @@ class Explaining(Pairs):
             [self._name_items(list_distinct(one)) for one in of_users],
             effects,
         )
+
+    def _keep_made(self, attributes: dict[str, Any]) -> None:
+        """Add what this copy of a model made when it was needed to the attributes of the model."""
+        for name in self._made_when_needed:
+            if name in self.__dict__:
+                attributes[name] = self.__dict__[name]
 
     def score_parts(self, users: Users, rows: Ids, items: Ids) -> dict[str, Floats]:
         """Split the scores of pairs of a user and an item into parts that add up to them.

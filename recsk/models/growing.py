@@ -59,9 +59,12 @@ class GrowingRecommender(PlacingRecommender):
         >>> model.item_vectors(new).shape == (2, model.item_embedding_.shape[1])
         True
         """
-        check_is_fitted(self)
+        kept = self.__dict__
+        self = self._as_fitted()
         content, _ = self._read_new_features(item_features, None)
-        return self._estimate_new(content).vectors
+        vectors = self._estimate_new(content).vectors
+        self._keep_made(kept)
+        return vectors
 
     def add_items(
         self, item_features: Mapping[str, Any], labels: npt.ArrayLike | None = None

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import pickle
 import threading
 
 import joblib
@@ -11,6 +12,7 @@ import pytest
 import recsk
 from recsk import Interactions, MDERecommender, MDSRecRecommender
 from recsk.datasets import make_multimodal
+from recsk.models import placing
 
 DATA = make_multimodal(n_users=120, n_items=80, random_state=0)
 KNOWN = 70
@@ -243,6 +245,22 @@ def test_errors_change_nothing(cls, method, features, error, message):
     with pytest.raises(error, match=message):
         getattr(model, method)(features)
     assert model.n_features_in_ == KNOWN == len(model.item_embedding_)
+
+
+@CLASSES
+def test_a_reader_during_a_training_leaves_nothing_of_the_old_model(cls, monkeypatch):
+    model, make = fitted(cls), placing.NewItemModel
+
+    def meanwhile(*args):  # another thread
+        made = make(*args)
+        monkeypatch.setattr(placing, "NewItemModel", make)
+        model.partial_fit(log(KNOWN)[:300])
+        return made
+
+    monkeypatch.setattr(placing, "NewItemModel", meanwhile)
+    model.item_vectors(NEW)
+    again = pickle.loads(pickle.dumps(model))  # without what is made when it is needed
+    np.testing.assert_array_equal(model.item_vectors(NEW), again.item_vectors(NEW))
 
 
 @CLASSES
