@@ -44,7 +44,8 @@ class GrowingRecommender(PlacingRecommender):
         ------
         ValueError
             If the model was fitted without `item_features`, or with the same for all items, a
-            modality or its width is another one, or an item has no modality at all.
+            modality or its width is another one, an item has no modality at all, or a parameter,
+            such as `new_item_share`, was set to an invalid value.
         TypeError
             If `item_features` is no dict, or an array does not hold numbers.
 
@@ -152,6 +153,7 @@ class GrowingRecommender(PlacingRecommender):
         """Return the model of new items, made once."""
         kept = self._new_item_model
         if kept is None or kept.share != self.new_item_share:
+            self._validate_params()  # it may have been set since the fit
             kept = self._new_item_model = self._make_new_item_model()
         return kept
 

@@ -8,6 +8,7 @@ import threading
 import joblib
 import numpy as np
 import pytest
+from sklearn.utils._param_validation import InvalidParameterError
 
 import recsk
 from recsk import Interactions, MDERecommender, MDSRecRecommender
@@ -245,6 +246,22 @@ def test_errors_change_nothing(cls, method, features, error, message):
     with pytest.raises(error, match=message):
         getattr(model, method)(features)
     assert model.n_features_in_ == KNOWN == len(model.item_embedding_)
+
+
+@pytest.mark.parametrize("share", [-0.5, float("nan"), float("inf"), "1"])
+@CLASSES
+def test_another_share_is_checked_before_it_is_used(cls, share):
+    model = fitted(cls)
+    model.item_vectors(NEW)  # made with the share of the fit
+    kept = model._new_item_model
+    model.set_params(new_item_share=share)
+    for call in (model.add_items, model.item_vectors):
+        with pytest.raises(InvalidParameterError, match="'new_item_share' parameter"):
+            call(NEW)
+    with pytest.raises(InvalidParameterError, match="'new_item_share' parameter"):
+        model.explain([0], [1])
+    assert model.n_features_in_ == KNOWN and model._new_item_model is kept
+    assert len(model.set_params(new_item_share=2).add_items(NEW)) == N_NEW
 
 
 @CLASSES
