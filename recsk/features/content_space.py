@@ -13,6 +13,8 @@ from recsk.ranking.vectors import unit_rows
 __all__ = ["ContentSpace"]
 
 Floats = npt.NDArray[np.float32]
+# Standard deviations from the mean: rows beyond it would not be finite where they are squared.
+_FARTHEST = 1e15
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,19 @@ class ContentSpace:
     def n_columns(self) -> dict[str, int]:
         """Columns of each modality."""
         return {name: len(mean) for name, mean in self.means.items()}
+
+    def check(self, features: Mapping[str, Floats]) -> None:
+        """Raise a ValueError if a row is too far from all items of the fit to compute with."""
+        for name, rows in features.items():
+            far = np.nan_to_num(np.abs(self.standardize(name, rows)).max(axis=1))
+            if (far > _FARTHEST).any():
+                row = int(np.argmax(far))
+                raise ValueError(
+                    f"item_features[{name!r}] has a value in row {row} that is {far[row]:.0e} "
+                    f"standard deviations from the mean of the fit; expected at most "
+                    f"{_FARTHEST:.0e}. Is it a code for a missing value? An item without this "
+                    "modality has a row of NaN"
+                )
 
     def vectors(self, features: Mapping[str, Floats]) -> Floats:
         """Compute vectors of items.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Features", "fill_and_standardize", "scale_to_unit_mean_norm"]
+__all__ = ["Features", "RowScale", "fill_and_standardize", "scale_to_unit_mean_norm"]
 
 _BLOCK_COLUMNS = 32  # number of columns that are standardised at once
 
@@ -82,3 +82,36 @@ def scale_to_unit_mean_norm(features: Features) -> Features:
     values = values / largest  # because squares of large finite values overflow float32
     values /= np.linalg.norm(values, axis=1)[present].mean()
     return Features(values, present)
+
+
+class RowScale(NamedTuple):
+    """How a fit scaled the rows of a modality: later rows are scaled the same way.
+
+    Attributes
+    ----------
+    divisor : float
+        All values are divided by it.
+    longest : float
+        Length of the longest row after that. Longer ones are shortened to it: encoders have seen
+        none.
+    """
+
+    divisor: float
+    longest: float
+
+    @classmethod
+    def between(cls, before: Features, after: Features) -> RowScale | None:
+        """Measure the scale by the features before and after; None where all are zero."""
+        lengths = np.linalg.norm(after.values, axis=1)
+        row = int(lengths.argmax())
+        longest = float(lengths[row])
+        if not longest > 0:
+            return None
+        return cls(float(np.linalg.norm(before.values[row].astype(np.float64))) / longest, longest)
+
+    def __call__(self, features: Features) -> Features:
+        """Return scaled features, with a new array of values."""
+        values = features.values / np.float32(self.divisor)
+        lengths = np.linalg.norm(values, axis=1, keepdims=True)
+        values *= self.longest / np.maximum(lengths, self.longest)
+        return Features(values, features.present)

@@ -16,6 +16,7 @@ from recsk.contract.preparation import Prepared
 from recsk.contract.training import warn_if_unfinished
 from recsk.data.interactions import Interactions
 from recsk.features.dense import Features as DenseFeatures
+from recsk.features.growth import GrownFeatures
 from recsk.models.growing import GrowingRecommender
 from recsk.storage.state import StateReader
 
@@ -110,6 +111,17 @@ class ContinuingRecommender(GrowingRecommender):
         if self._content_space is None:
             return {}
         return self._content_space.features(self._content, self._content_lengths)
+
+    def _grow_features(
+        self, item_features: Mapping[str, Any] | None, n_items: int
+    ) -> GrownFeatures:
+        grown = super()._grow_features(item_features, n_items)
+        if item_features and self._content_space is not None:
+            changed = grown.changed[:, None]
+            self._content_space.check(
+                {name: np.where(changed, x, np.nan) for name, x in grown.features.items()}
+            )
+        return grown
 
     def _prepare_grown_features(
         self, features: Mapping[str, npt.NDArray[Any]]

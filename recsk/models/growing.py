@@ -178,6 +178,7 @@ class GrowingRecommender(PlacingRecommender):
                 n = max(len(x) for x in item_features.values() if is_frame(x))
             item_features, _ = align_item_features(item_features, n, labels)
         features = check_new_item_features(item_features, space.n_columns)
+        space.check(features)
         return space.vectors(features), space.lengths(features)
 
     def _check_new_labels(self, labels: Any) -> Labels | None:

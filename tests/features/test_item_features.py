@@ -7,7 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from recsk.features import Features, check_item_features
-from recsk.features.dense import fill_and_standardize, scale_to_unit_mean_norm
+from recsk.features.dense import (
+    RowScale,
+    fill_and_standardize,
+    scale_to_unit_mean_norm,
+)
 
 
 def prepared(features, **options):
@@ -201,3 +205,18 @@ def test_the_mean_norm_of_rows_becomes_one(scale):
 def test_features_of_zeros_stay_zero_when_scaled():
     zeros = Features(np.zeros((3, 2), np.float32), np.array([True, True, False]))
     assert not scale_to_unit_mean_norm(zeros).values.any()
+    assert RowScale.between(zeros, scale_to_unit_mean_norm(zeros)) is None
+
+
+def test_later_rows_have_the_scale_of_the_first_ones_and_are_no_longer():
+    rng = np.random.default_rng(0)
+    first = Features(rng.normal(size=(20, 3)).astype(np.float32), np.ones(20, dtype=bool))
+    scaled = scale_to_unit_mean_norm(first)
+    scale = RowScale.between(first, scaled)
+    longest = np.linalg.norm(scaled.values, axis=1).max()
+    later = np.vstack([first.values, 1e9 * first.values[:1]])
+    found = scale(Features(later, np.ones(21, dtype=bool))).values
+    np.testing.assert_allclose(found[:20], scaled.values, rtol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found[20]), longest, rtol=1e-5)
+    unit = found[[0, 20]] / np.linalg.norm(found[[0, 20]], axis=1, keepdims=True)
+    np.testing.assert_allclose(unit[0], unit[1], rtol=1e-5)

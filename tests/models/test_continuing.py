@@ -131,6 +131,42 @@ def test_added_items_become_ordinary_ones(name):
     assert model.recommend([0], k=66, exclude_seen=False)[0].max() == 65
 
 
+@pytest.mark.parametrize("options", [{}, {"project_features": False}], ids=str)
+def test_features_of_one_new_item_do_not_rescale_those_of_all(options, tmp_path):
+    model = copy.deepcopy(ESTIMATORS["mdsrec"]).set_params(**options)
+    model.fit(OLD, item_features=DATA.item_features)
+    recsk.save(model, tmp_path / "model.recsk")
+    vectors = []
+    for est, size in ((model, 1), (recsk.load(tmp_path / "model.recsk"), 1000)):
+        arrival = {m: rows[:1] * np.float32(size) for m, rows in DATA.item_features.items()}
+        est.add_items(arrival)
+        clicks = Interactions(NEW.user, NEW.item, timestamp=NEW.timestamp, n_users=120, n_items=61)
+        vectors.append(est.partial_fit(clicks).item_embedding_[:60])
+    moved = np.linalg.norm(vectors[0] - vectors[1], axis=1)
+    assert np.median(moved / np.linalg.norm(vectors[0], axis=1)) < 0.05
+
+
+def test_a_file_without_the_scale_of_features_measures_it_again(tmp_path):
+    model = fitted("mdsrec")
+    old = copy.deepcopy(model)
+    del old._feature_scales
+    recsk.save(old, tmp_path / "model.recsk")
+    loaded = recsk.load(tmp_path / "model.recsk").partial_fit(NEW)
+    model.partial_fit(NEW)
+    np.testing.assert_allclose(loaded.item_embedding_, model.item_embedding_, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["mde", "mdsrec"])
+def test_features_that_cannot_be_computed_with_are_refused(name):
+    model = fitted(name)
+    before = model.recommend(k=5)[1]
+    far = {m: np.vstack([rows, 0 * rows[:1] + 3e38]) for m, rows in DATA.item_features.items()}
+    clicks = Interactions([0], [60], timestamp=[X.timestamp.max()], n_users=120)
+    with pytest.raises(ValueError, match=r"row 60 that is .* standard deviations from the mean"):
+        model.partial_fit(clicks, item_features=far)
+    np.testing.assert_array_equal(model.recommend(k=5)[1], before)
+
+
 @pytest.mark.parametrize("name", ["mde", "mdsrec"])
 def test_readers_see_one_state(name):
     model = fitted(name)

@@ -235,9 +235,10 @@ NAME = next(iter(NEW))
         ({NAME: NEW[NAME][:, :-1]}, ValueError, "columns; expected"),
         ({NAME: np.full_like(NEW[NAME], np.nan)}, ValueError, "nothing of the item in row 0"),
         ({NAME: np.full_like(NEW[NAME], np.inf)}, ValueError, "infinite"),
+        ({NAME: np.full_like(NEW[NAME], 3e38)}, ValueError, "standard deviations from the mean"),
         ({NAME: NEW[NAME][0]}, ValueError, "shape"),
     ],
-    ids=["array", "empty", "unknown", "width", "nothing", "infinite", "one row"],
+    ids=["array", "empty", "unknown", "width", "nothing", "infinite", "far", "one row"],
 )
 @pytest.mark.parametrize("method", ["add_items", "item_vectors"])
 @CLASSES

@@ -14,7 +14,7 @@ from recsk.contract.hold_out import hold_out_last
 from recsk.contract.preparation import Prepared
 from recsk.data.interactions import Interactions
 from recsk.data.sequences import Sequences
-from recsk.features.dense import Features, scale_to_unit_mean_norm
+from recsk.features.dense import Features, RowScale, scale_to_unit_mean_norm
 from recsk.features.missing import fill_missing_modalities
 from recsk.graphs.interests import cluster_items, extend_clusters
 from recsk.graphs.items import mix_with_identity, relation_graph
@@ -59,14 +59,19 @@ class MDSRecInputs(MDSRecServing):
         )
 
     def _prepare_features(self, features: Mapping[str, np.ndarray]) -> dict[str, Features]:
-        return self._fill_and_scale(super()._prepare_features(features))
+        filled = _fill(super()._prepare_features(features))
+        scaled = {name: scale_to_unit_mean_norm(part) for name, part in filled.items()}
+        scales = {name: RowScale.between(part, scaled[name]) for name, part in filled.items()}
+        self._feature_scales = {name: x for name, x in scales.items() if x is not None}
+        return scaled
 
     def _prepare_grown_features(self, features: Mapping[str, np.ndarray]) -> dict[str, Features]:
-        return self._fill_and_scale(super()._prepare_grown_features(features))
-
-    def _fill_and_scale(self, dense: dict[str, Features]) -> dict[str, Features]:
-        filled = fill_missing_modalities(list(dense.values()))
-        return dict(zip(dense, map(scale_to_unit_mean_norm, filled), strict=True))
+        filled = _fill(super()._prepare_grown_features(features))
+        known = self._feature_scales
+        return {
+            name: known[name](part) if name in known else scale_to_unit_mean_norm(part)
+            for name, part in filled.items()
+        }
 
     def _cluster(
         self, prepared: Prepared[Sequences]
@@ -122,3 +127,7 @@ class MDSRecInputs(MDSRecServing):
         n_targets = np.maximum(np.diff(train_set.indptr) - 1, 0)
         n_windows = int(np.ceil(n_targets / int(self.max_length)).sum())
         return min(max(-(-n_windows // _N_STEPS), _SMALLEST_BATCH), _LARGEST_BATCH)
+
+
+def _fill(dense: dict[str, Features]) -> dict[str, Features]:
+    return dict(zip(dense, fill_missing_modalities(list(dense.values())), strict=True))

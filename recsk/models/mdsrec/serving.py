@@ -8,6 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.data.interactions import Interactions
+from recsk.features.dense import RowScale
 from recsk.models.linking import LinkingRecommender
 from recsk.models.mdsrec.encoder import StoredEncoder
 from recsk.models.mdsrec.relations import recent_weights
@@ -38,6 +39,8 @@ class MDSRecServing(LinkingRecommender):
     ordered = True
     _encoder: StoredEncoder
     _weights: MDSRecWeights
+    # Of the fit, by modality; nothing for one that is all zero, and in files that have none.
+    _feature_scales: dict[str, RowScale] = {}
 
     def user_modality_weights(self, user_items: Any) -> np.ndarray:
         """Compute the weight of each modality for the next item of given histories.
@@ -116,10 +119,13 @@ class MDSRecServing(LinkingRecommender):
 
     def get_state(self) -> dict[str, Any]:
         """Return the fitted state for `recsk.save`."""
+        scales = self._feature_scales
+        rows = [scales.get(name, (0.0, 0.0)) for name in self.modality_names_]
         return {
             **super().get_state(),
             "encoder": self._encoder.get_state(),
             "weights": self._weights.get_state(),
+            **({"feature_scales": np.array(rows, dtype=np.float64)} if scales else {}),
         }
 
     def set_state(self, state: StateReader) -> None:
@@ -132,3 +138,11 @@ class MDSRecServing(LinkingRecommender):
         n_factors = self._encoder.settings["n_factors"]
         weights = state.part("weights")
         self._weights = MDSRecWeights.from_state(weights, self.n_features_in_, n_factors)
+        self._feature_scales = {}
+        if state.has("feature_scales"):
+            shape = len(self.modality_names_), 2
+            rows = state.array("feature_scales", shape, np.float64)
+            if (rows < 0).any():
+                raise ValueError("feature_scales must not be negative")
+            pairs = zip(self.modality_names_, rows.tolist(), strict=True)
+            self._feature_scales = {name: RowScale(*row) for name, row in pairs if min(row) > 0}
