@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from recsk.data.checks import describe
 from recsk.storage.atomic import replace_file
@@ -41,7 +40,8 @@ def save(est: Any, path: str | bytes | os.PathLike[str]) -> None:
 
     The file holds all parameters and everything that `fit` has set. It does not hold attributes
     that you added or metadata requests. The file is complete or does not appear: an older file with
-    this name stays until the new one is complete and on the disk.
+    this name stays until the new one is complete and on the disk. While another thread is in
+    `partial_fit` or `add_items`, the file has the model as it was.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ def save(est: Any, path: str | bytes | os.PathLike[str]) -> None:
         )
     path = os.fsdecode(path)
     target = Path(os.path.realpath(path))  # of a link, the file that it points to is replaced
-    check_is_fitted(est)
+    est = est._as_fitted()  # another thread may change it meanwhile
     if target.is_dir():
         raise IsADirectoryError(f"path must be a file, but {path!r} is a folder")
     if not target.parent.is_dir():

@@ -1,5 +1,6 @@
 """`save` and `load`: the model that was saved is loaded, or an error is raised."""
 
+import copy
 import os
 import pickle
 import sys
@@ -15,6 +16,7 @@ from sklearn.exceptions import NotFittedError
 
 import recsk
 from recsk import Interactions, MDERecommender, MDSRecRecommender
+from recsk.contract.growth import GrowingData
 from tests.contract.suite import FEATURES, N_ITEMS, TEST, TRAIN, as_matrix
 from tests.storage.forging import read_parts
 from tests.storage.models import ITEM_NAMES, SMALL, assert_identical, fitted
@@ -54,6 +56,24 @@ def test_the_same_model_gives_the_same_file(model_of_each_class, path):
     recsk.save(recsk.load(path), path)
     document, arrays = read_parts(path.read_bytes())
     assert document == read_parts(before)[0] and arrays.keys() == read_parts(before)[1].keys()
+
+
+@pytest.mark.parametrize("name", ["MDE", "MDSRec"])
+def test_the_file_has_one_state_of_a_model_that_changes_meanwhile(name, path, monkeypatch):
+    model = copy.deepcopy(fitted(name))
+    before, start = copy.deepcopy(model), GrowingData.get_state
+
+    def meanwhile(self):  # another thread
+        state = start(self)
+        monkeypatch.setattr(GrowingData, "get_state", start)
+        model.add_items({name: rows[:2] for name, rows in FEATURES.items()})
+        model.partial_fit(Interactions([0], [N_ITEMS], timestamp=[0], n_items=N_ITEMS + 2))
+        return state
+
+    monkeypatch.setattr(GrowingData, "get_state", meanwhile)
+    recsk.save(model, path)
+    assert model.n_features_in_ == N_ITEMS + 2
+    assert_identical(recsk.load(path), before)
 
 
 @pytest.mark.parametrize("form", [str, Path, os.fsencode])
