@@ -12,7 +12,7 @@ from sklearn.utils.extmath import randomized_svd
 from recsk.ranking.exact import top_k
 from recsk.ranking.vectors import unit_rows
 
-__all__ = ["ContentRegression", "scale_rows", "similar_by_content"]
+__all__ = ["ContentRegression", "directions_to_regress_on", "scale_rows", "similar_by_content"]
 
 Floats = npt.NDArray[np.float32]
 # Chosen on validation of CiteULike, ML-100K and TikTok.
@@ -64,7 +64,7 @@ class ContentRegression:
         basis: Floats | None = None,
     ) -> None:
         self.content = content
-        self.basis = _columns_to_regress_on(content) if basis is None else basis
+        self.basis = directions_to_regress_on(content) if basis is None else basis
         self.reliability = reliability.astype(np.float32)
         self.residuals = self._fit(vectors, left_out)
         self.similar, correction = self._similar(content[left_out], left_out)
@@ -174,7 +174,7 @@ def _row_sums(matrix: sp.csr_matrix) -> Floats:
     return np.asarray(matrix.sum(axis=1), dtype=np.float32).ravel()
 
 
-def _columns_to_regress_on(content: Floats) -> Floats | None:
+def directions_to_regress_on(content: Floats) -> Floats | None:
     """Return directions of the content for the regression, whose cost is the cube of their number.
 
     None where there are few columns: all count.

@@ -15,7 +15,11 @@ from recsk.contract.learning import Learned
 from recsk.contract.training import TrainedRecommender
 from recsk.data.interactions import Interactions
 from recsk.features.content_space import ContentSpace
-from recsk.models.content_regression import scale_rows, similar_by_content
+from recsk.models.content_regression import (
+    directions_to_regress_on,
+    scale_rows,
+    similar_by_content,
+)
 from recsk.models.new_items import NewItemModel, extend_item_to_item, mix_vectors
 from recsk.storage.state import StateReader
 
@@ -41,8 +45,10 @@ class PlacingRecommender(TrainedRecommender):
     # many as others.
     _young: npt.NDArray[np.bool_]
     new_item_share: float | None  # a parameter
-    # Directions of the content that are regressed on: None if all are, or before the first use.
+    # Directions of the content that are regressed on, by the items of the fit: None if all are, or
+    # before the first use.
     _content_basis: npt.NDArray[np.float32] | None = None
+    _n_trained: int  # items of the last training: later ones are behind them
     _new_item_model: NewItemModel | None = None  # made when it is needed
 
     def _predicted_width(self) -> int:
@@ -105,6 +111,8 @@ class PlacingRecommender(TrainedRecommender):
         """
         space = self._content_space if growth is not None else None
         known, lengths = (self._content, self._content_lengths) if space else (None, None)
+        if space:
+            self._choose_basis()  # by what is known so far, whether somebody needed it or not
         for name in ("_new_item_model", "_content_space", "_content", "_content_lengths"):
             self.__dict__.pop(name, None)
         if growth is None:
@@ -140,6 +148,7 @@ class PlacingRecommender(TrainedRecommender):
         super()._set_fitted(interactions, learned)
         if self._content_space is None:
             return
+        self._n_trained = self.n_features_in_
         count = self._n_interactions()
         if "_young" not in self.__dict__:  # a fit
             self._young = count == 0
@@ -225,12 +234,21 @@ class PlacingRecommender(TrainedRecommender):
         """Count the interactions of each item, those of the last training."""
         return np.bincount(self.interactions_.indices, minlength=self.interactions_.shape[1])
 
+    def _choose_basis(self) -> None:
+        """Choose the directions of a content of many columns, once for a fit."""
+        known = self._learned_items() & ~self._young
+        if self._content_basis is None and known.any():
+            basis = directions_to_regress_on(self._content[known])
+            if basis is not None:
+                self._content_basis = basis
+
     def _make_new_item_model(self) -> NewItemModel:
-        n_users = np.clip(_MAX_SCORES // self.n_features_in_, 1, _N_USERS)
+        self._choose_basis()
+        n_users = np.clip(_MAX_SCORES // self._n_trained, 1, _N_USERS)
         with_history = np.flatnonzero(np.diff(self.interactions_.indptr))
         some = np.unique(np.linspace(0, len(with_history) - 1, n_users).astype(np.int64))
         sample = with_history[some]
-        model = NewItemModel(
+        return NewItemModel(
             self._content,
             self.item_embedding_,
             self._predicted_width(),
@@ -241,9 +259,6 @@ class PlacingRecommender(TrainedRecommender):
             self.new_item_share,
             self._content_basis,
         )
-        if model.regression.basis is not None:
-            self._content_basis = model.regression.basis
-        return model
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out what is made again when it is needed."""
@@ -262,6 +277,7 @@ class PlacingRecommender(TrainedRecommender):
                 **({} if self._content_basis is None else {"basis": self._content_basis}),
                 "lengths": np.nan_to_num(self._content_lengths, nan=-1),
                 **({"young": np.flatnonzero(clicked)} if clicked.any() else {}),
+                **({"n_trained": self._n_trained} if self._n_trained < len(clicked) else {}),
                 "widths": np.array([space.n_columns[name] for name in names], dtype=np.int64),
                 "means": np.concatenate([space.means[name] for name in names]),
                 "deviations": np.concatenate([space.deviations[name] for name in names]),
@@ -280,6 +296,9 @@ class PlacingRecommender(TrainedRecommender):
             self._content_basis = content.array("basis", (self._content.shape[1], None))
         lengths = content.array("lengths", (self.n_features_in_, len(names)))
         self._content_lengths = np.where(lengths < 0, np.float32(np.nan), lengths)
+        n_items = self._n_trained = self.n_features_in_
+        if content.has("n_trained"):
+            self._n_trained = content.integer("n_trained", 1, n_items)
         self._young = self._n_interactions() == 0
         if content.has("young"):
             young, learned = content.array("young", None, np.int64), self._learned_items()

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 import recsk
 from recsk import Interactions, MDERecommender, MDSRecRecommender
 from recsk.datasets import make_multimodal
-from recsk.models import placing
+from recsk.models import content_regression, placing
 
 DATA = make_multimodal(n_users=120, n_items=80, random_state=0)
 KNOWN = 70
@@ -279,6 +279,38 @@ def test_a_reader_during_a_training_leaves_nothing_of_the_old_model(cls, monkeyp
     model.item_vectors(NEW)
     again = pickle.loads(pickle.dumps(model))  # without what is made when it is needed
     np.testing.assert_array_equal(model.item_vectors(NEW), again.item_vectors(NEW))
+
+
+@CLASSES
+def test_who_only_looks_changes_nothing(cls, monkeypatch):
+    monkeypatch.setattr(content_regression, "_MAX_COLUMNS", 3)  # of far more
+    looks = {
+        "explain": lambda model: model.explain([0], [1]),
+        "item_vectors": lambda model: model.item_vectors(NEW),
+    }
+    clicks = DATA.interactions[DATA.interactions.item >= KNOWN]
+    vectors = {}
+    for name, look in {"nobody": None, **looks}.items():
+        model = fitted(cls)
+        if look is not None:
+            look(model)
+        model.partial_fit(clicks, item_features=DATA.item_features)
+        assert (~model._young[KNOWN:]).any()  # what is known is more than in the fit
+        vectors[name] = model.item_vectors(NEW)
+    for name in looks:
+        np.testing.assert_array_equal(vectors[name], vectors["nobody"])
+
+
+@CLASSES
+def test_added_items_do_not_change_how_later_ones_are_placed(cls, monkeypatch, tmp_path):
+    monkeypatch.setattr(placing, "_MAX_SCORES", KNOWN * 30)  # users of a far larger catalogue
+    model = fitted(cls)
+    for _ in range(4):
+        model.add_items(NEW)
+    recsk.save(model, tmp_path / "model.recsk")
+    vectors = model.item_vectors(NEW)
+    for again in (pickle.loads(pickle.dumps(model)), recsk.load(tmp_path / "model.recsk")):
+        np.testing.assert_allclose(again.item_vectors(NEW), vectors, atol=1e-5)
 
 
 @CLASSES
