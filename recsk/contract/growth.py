@@ -11,7 +11,7 @@ import scipy.sparse as sp
 
 from recsk.contract.inputs import check_some, without_zeros
 from recsk.contract.rankings import Rankings
-from recsk.contract.weights import scale_weights, weigh_interactions
+from recsk.contract.weights import scale_weights, warn_of_other_weights, weigh_interactions
 from recsk.data.growth import by_user, join, place
 from recsk.data.interactions import Interactions
 from recsk.data.sequences import check_ordered
@@ -23,6 +23,7 @@ from recsk.storage.state import StateReader
 __all__ = ["GrowingData", "Growth"]
 
 Features = dict[str, npt.NDArray[np.float32]]
+_CALLER = 6  # stacklevel of the caller of `partial_fit`, in a function called by `_check_more`
 
 
 class Growth(NamedTuple):
@@ -93,7 +94,9 @@ class GrowingData(Rankings):
         with_history = np.diff(self.interactions_.indptr) > 0
         sizes = {"user": self.n_users_, "item": self.n_features_in_}
         new = self._read_more(X)
-        new = weigh_interactions(X, new, sample_weight)
+        new = weigh_interactions(X, new, sample_weight, stacklevel=_CALLER)
+        if adds:
+            warn_of_other_weights(known, sample_weight, _CALLER)
         if self.ordered:
             # A night may be stamped by date, or be one basket: it keeps the order of the input.
             matrix = not isinstance(X, Interactions)

@@ -195,7 +195,7 @@ class Learning(GrowingData):
             with rows of all items. Rows of known items replace theirs; a row of NaN, and None,
             keep them.
         sample_weight : array-like of shape (n_samples,) or "value", default=None
-            Weights of the new interactions, on the scale of those of the fit.
+            Weights of the new interactions, on the scale of those of the fit; None gives each 1.
 
         Returns
         -------
@@ -217,6 +217,8 @@ class Learning(GrowingData):
         -----
         ConvergenceWarning
             If values that are not finite end the training of a network early.
+        UserWarning
+            If the fit had weights and `sample_weight` is not given.
 
         Examples
         --------

@@ -12,12 +12,14 @@ import numpy.typing as npt
 from recsk.data.checks import describe
 from recsk.data.interactions import Interactions
 
-__all__ = ["scale_weights", "weigh_interactions"]
+__all__ = ["scale_weights", "warn_of_other_weights", "weigh_interactions"]
 
 _SMALLEST = np.finfo(np.float32).tiny
 
 
-def weigh_interactions(X: Any, interactions: Interactions, sample_weight: Any) -> Interactions:
+def weigh_interactions(
+    X: Any, interactions: Interactions, sample_weight: Any, *, stacklevel: int = 5
+) -> Interactions:
     """Return the interactions to learn from, with their weights as values, as they were given.
 
     Parameters
@@ -28,6 +30,8 @@ def weigh_interactions(X: Any, interactions: Interactions, sample_weight: Any) -
         `X` after its checks: those of its interactions whose value or entry is not zero.
     sample_weight : array-like, "value" or None
         What the user passed to ``fit``.
+    stacklevel : int, default=5
+        Of the warning.
 
     Returns
     -------
@@ -55,7 +59,7 @@ def weigh_interactions(X: Any, interactions: Interactions, sample_weight: Any) -
                 f"X has values from {value.min():g} to {value.max():g}, and fit does not use them: "
                 'pass sample_weight="value" to weigh the interactions by them, or X.with_value('
                 "None) if they are no weights",
-                stacklevel=5,
+                stacklevel=stacklevel,
             )
         return interactions.with_value(None)
     if isinstance(sample_weight, str):
@@ -88,6 +92,27 @@ def weigh_interactions(X: Any, interactions: Interactions, sample_weight: Any) -
     if not positive.all():
         interactions, weight = interactions[positive], weight[positive]
     return interactions.with_value(None if (weight == 1).all() else weight)
+
+
+def warn_of_other_weights(known: Interactions, sample_weight: Any, stacklevel: int) -> None:
+    """Warn if new interactions come without weights, and known ones have some.
+
+    Parameters
+    ----------
+    known : Interactions
+        Values are weights, None where all are one.
+    sample_weight : array-like, "value" or None
+        Of the new interactions; ones on purpose are no None.
+    stacklevel : int
+    """
+    if sample_weight is None and known.value is not None:
+        low, high = known.value.min(), known.value.max()
+        warnings.warn(
+            f"X has no sample_weight, so that its interactions have weight 1, but those of the fit "
+            f"have weights from {low:g} to {high:g}: pass sample_weight on that scale to "
+            "partial_fit (np.ones(len(X)) if 1 is meant)",
+            stacklevel=stacklevel,
+        )
 
 
 def scale_weights(interactions: Interactions) -> Interactions:

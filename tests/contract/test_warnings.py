@@ -1,18 +1,31 @@
 """Warnings of a fit name the line that called it, whichever class has the method."""
 
+import copy
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
 
 from recsk import Interactions, MDERecommender
-from recsk.baselines import ContentKNNRecommender, RP3betaRecommender
+from recsk.baselines import (
+    ContentKNNRecommender,
+    RP3betaRecommender,
+    SequentialRulesRecommender,
+)
 from recsk.models import MDSRecRecommender
 from tests.contract.suite import N_ITEMS, TRAIN
 
 NETWORKS = [MDERecommender(n_factors=4, max_epochs=1), MDSRecRecommender(n_factors=4, max_epochs=1)]
 RULES = [RP3betaRecommender(), ContentKNNRecommender()]
 BY_CLASS = pytest.mark.parametrize("est", NETWORKS + RULES, ids=lambda est: type(est).__name__)
+
+LEARNS_ON = pytest.mark.parametrize(
+    "est",
+    [*NETWORKS, RP3betaRecommender(), SequentialRulesRecommender()],
+    ids=lambda est: type(est).__name__,
+)
 
 
 def log(call):
@@ -54,3 +67,28 @@ def test_features_that_a_rule_does_not_use():
     X = Interactions([0, 1], [1, 0])
     (warning,) = log(lambda: RP3betaRecommender().fit(X, item_features={"t": np.ones((2, 2))}))
     assert warning.filename == __file__ and "are not used" in str(warning.message)
+
+
+def quiet(call):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        return call()
+
+
+@LEARNS_ON
+def test_a_night_without_the_weights_of_the_fit(est):
+    weights, night = np.full(len(TRAIN), 10.0), TRAIN[:30]
+    model = clone(est).fit(TRAIN, sample_weight=weights)
+    (warning,) = log(lambda: copy.deepcopy(model).partial_fit(night))
+    assert "weight 1, but those of the fit have weights from 10 to 10" in str(warning.message)
+    assert "sample_weight" in str(warning.message) and warning.filename == __file__
+    for weight in (np.ones(30), np.full(30, 10.0)):
+        quiet(lambda w=weight: copy.deepcopy(model).partial_fit(night, sample_weight=w))
+    plain = clone(est).fit(TRAIN, sample_weight=np.ones(len(TRAIN)))
+    quiet(lambda: plain.partial_fit(night))
+
+
+def test_values_of_a_matrix_are_no_weights():
+    counts = TRAIN.to_csr() * 7
+    model = RP3betaRecommender().fit(counts)
+    quiet(lambda: model.partial_fit(counts))
