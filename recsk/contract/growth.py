@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from recsk.contract.inputs import check_some, without_zeros
 from recsk.contract.rankings import Rankings
 from recsk.contract.weights import scale_weights, warn_of_other_weights, weigh_interactions
-from recsk.data.growth import by_user, join, place
+from recsk.data.growth import by_user, join, place, warn_if_unknown
 from recsk.data.interactions import Interactions
 from recsk.data.sequences import check_ordered
 from recsk.features.alignment import align_item_features
@@ -103,6 +103,8 @@ class GrowingData(Rankings):
             check_ordered(new, "X", ties=adds and not matrix, matrix=matrix)
         if isinstance(X, Interactions):
             new, labels = place(new, self._labels, sizes, "X")
+            if adds:
+                warn_if_unknown(new, self._labels, labels, "X", _CALLER)
         else:
             labels = dict(self._labels)
         # Rows of a frame may add items that have no interactions yet.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from recsk.data.interactions import Interactions
 from recsk.data.labels import Labels
 from recsk.data.matching import FitLabels, check_same_terms, get_labels
 
-__all__ = ["by_user", "join", "place"]
+__all__ = ["by_user", "join", "place", "warn_if_unknown"]
+
+_FEW = 10  # labels that may well all be new
 
 
 def place(
@@ -75,6 +78,35 @@ def place(
         ids["user"], ids["item"], n_users=sizes["user"], n_items=sizes["item"], **columns
     )
     return placed, labels
+
+
+def warn_if_unknown(
+    placed: Interactions, known: FitLabels, labels: FitLabels, name: str, stacklevel: int
+) -> None:
+    """Warn if none of many users, or of many items, is known: they may be spelled in another way.
+
+    Parameters
+    ----------
+    placed : Interactions
+        As `place` returns them.
+    known, labels : mapping of str to Labels
+        Of the fit, and with new ones behind them.
+    name : str
+        Name of the new interactions in the warning.
+    stacklevel : int
+    """
+    for kind, before in known.items():
+        ids = np.unique(getattr(placed, kind))
+        if len(ids) < _FEW or ids[0] < len(before):
+            continue
+        new, old = labels[kind].decode(ids[:2]).tolist(), before.values[:2].tolist()
+        warnings.warn(
+            f"the model knows none of the {len(ids)} {kind}s of {name}, such as "
+            f"{' and '.join(map(repr, new))}; its own are such as {' and '.join(map(repr, old))}. "
+            "If these are the same in another spelling, bring them to that of the fit: they have "
+            f"been added as new {kind}s",
+            stacklevel=stacklevel,
+        )
 
 
 def _check_types(new: list[Any], known: Labels, kind: str, name: str) -> None:

@@ -92,3 +92,27 @@ def test_values_of_a_matrix_are_no_weights():
     counts = TRAIN.to_csr() * 7
     model = RP3betaRecommender().fit(counts)
     quiet(lambda: model.partial_fit(counts))
+
+
+def spelled(users, items, rows=slice(None)):
+    """The log with labels; `users` and `items` change them."""
+    frame = pd.DataFrame({"time": TRAIN.timestamp[rows]})
+    frame["user"] = [users(f"user {i}") for i in TRAIN.user[rows]]
+    frame["item"] = [items(f"item {i}") for i in TRAIN.item[rows]]
+    return Interactions.from_frame(frame, user="user", item="item", timestamp="time")
+
+
+@LEARNS_ON
+def test_a_night_of_labels_that_are_all_unknown(est):
+    model, some = clone(est).fit(spelled(str, str)), slice(None, None, 2)
+    for change, new, old in (
+        ((str.upper, str), "users of X, such as 'USER ", "such as 'user "),
+        ((str, str.upper), "items of X, such as 'ITEM ", "such as 'item "),
+    ):
+        night = spelled(*change, some)
+        (warning,) = log(lambda night=night: copy.deepcopy(model).partial_fit(night))
+        assert new in str(warning.message) and old in str(warning.message)
+        assert warning.filename == __file__
+    few = spelled(str.upper, str.upper, slice(4))
+    quiet(lambda: copy.deepcopy(model).partial_fit(few))
+    quiet(lambda: model.partial_fit(spelled(str, str, some)))
