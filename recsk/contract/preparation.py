@@ -21,7 +21,7 @@ from recsk.contract.processes import check_agreement, find_processes, same_draws
 from recsk.contract.recommender import BaseRecommender
 from recsk.contract.validation import parse_metric
 from recsk.data.interactions import Interactions
-from recsk.features.dense import Features, fill_and_standardize
+from recsk.features.dense import Features, fill_and_standardize, find_extreme_rows
 
 if TYPE_CHECKING:
     import torch
@@ -116,6 +116,7 @@ class FitPreparation(BaseRecommender):
         train_set, held_out = self._split(interactions, eval_set, rng)
         seed = int(rng.randint(np.iinfo(np.int32).max))
         features = self._prepare_features(checked)
+        self._warn_of_extreme_items(features)
         prepared = Prepared(
             interactions, train_set, held_out, features, checked, rng, seed, device, None, path
         )
@@ -238,6 +239,19 @@ class FitPreparation(BaseRecommender):
 
     def _prepare_grown_features(self, features: Mapping[str, np.ndarray]) -> dict[str, Features]:
         return self._prepare_features(features)
+
+    def _warn_of_extreme_items(self, features: Mapping[str, Features]) -> None:
+        for name, part in features.items():
+            rows = find_extreme_rows(part)
+            if len(rows):
+                item = self._name_items(rows[:1]).tolist()[0]
+                many = f" and of {len(rows) - 1} more" if len(rows) > 1 else ""
+                warnings.warn(
+                    f"item_features[{name!r}]: the values of item {item!r}{many} are so large that "
+                    "they outweigh those of all other items, which then look alike. If they are a "
+                    "code for a missing value, give a row of NaN",
+                    stacklevel=4,
+                )
 
     def _split(
         self, interactions: Interactions, eval_set: Any, rng: np.random.RandomState

@@ -6,9 +6,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Features", "RowScale", "fill_and_standardize", "scale_to_unit_mean_norm"]
+__all__ = [
+    "Features",
+    "RowScale",
+    "fill_and_standardize",
+    "find_extreme_rows",
+    "scale_to_unit_mean_norm",
+]
 
 _BLOCK_COLUMNS = 32  # number of columns that are standardised at once
+# Few rows that outweigh all others. Real embeddings have less than a tenth in a hundredth of rows;
+# a few columns, such as prices, may have such values.
+_EXTREME_SHARE, _FEW_ROWS, _MANY_COLUMNS, _LARGE = 0.5, 0.01, 8, 0.1
 
 
 class Features(NamedTuple):
@@ -82,6 +91,34 @@ def scale_to_unit_mean_norm(features: Features) -> Features:
     values = values / largest  # because squares of large finite values overflow float32
     values /= np.linalg.norm(values, axis=1)[present].mean()
     return Features(values, present)
+
+
+def find_extreme_rows(features: Features) -> np.ndarray:
+    """Find rows so large that they outweigh all others: codes for missing values, or broken ones.
+
+    Parameters
+    ----------
+    features : Features
+        Standardized or not.
+
+    Returns
+    -------
+    ndarray of int64
+        The fewest rows that have more than half of the sum of squares, the largest first. Empty if
+        these are more than a hundredth of the rows with the modality (and more than one), if they
+        are large in few columns, such as those of rare categories, or if there are few columns.
+    """
+    values, present = features
+    squares = np.einsum("ij,ij->i", values, values, dtype=np.float64)
+    order = np.argsort(-squares, kind="stable")
+    sums = np.cumsum(squares[order])
+    n = 1 + int(np.searchsorted(sums, _EXTREME_SHARE * sums[-1], side="right"))
+    few = n <= max(_FEW_ROWS * np.count_nonzero(present), 1)
+    if not few or values.shape[1] < _MANY_COLUMNS or not sums[-1] > 0 or len(order) < 1 / _FEW_ROWS:
+        return order[:0]
+    found = np.abs(values[order[:n]])
+    wide = np.mean(found > _LARGE * found.max(axis=1, keepdims=True), axis=1)
+    return order[: n if (wide > _EXTREME_SHARE).all() else 0]
 
 
 class RowScale(NamedTuple):

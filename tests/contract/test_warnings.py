@@ -116,3 +116,24 @@ def test_a_night_of_labels_that_are_all_unknown(est):
     few = spelled(str.upper, str.upper, slice(4))
     quiet(lambda: copy.deepcopy(model).partial_fit(few))
     quiet(lambda: model.partial_fit(spelled(str, str, some)))
+
+
+@pytest.mark.parametrize("value", [1e6, -9999.0])
+@pytest.mark.parametrize("n_junk", [0, 1, 2])
+@pytest.mark.parametrize("est", NETWORKS, ids=lambda est: type(est).__name__)
+def test_features_of_few_items_that_outweigh_all_others(est, n_junk, value):
+    rng, n = np.random.default_rng(0), 700
+    X = Interactions(rng.integers(0, 50, 2000), np.arange(2000) % n, timestamp=np.arange(2000))
+    X = X.with_labels(item_labels=[f"sku {i}" for i in range(n)])
+    rows = rng.normal(size=(n, 8))
+    rows[7 : 7 + n_junk] = value
+    features = {"v": rows, "price": np.exp(5 * rng.normal(size=(n, 1)))}
+    # Most brands have one item.
+    features["brand"] = np.eye(9)[np.r_[np.arange(7), rng.integers(7, 9, n - 7)]]
+    if not n_junk:
+        quiet(lambda: clone(est).fit(X, item_features=features))
+        return
+    (warning,) = log(lambda: clone(est).fit(X, item_features=features))
+    many = "and of 1 more " if n_junk == 2 else ""
+    expected = f"item_features['v']: the values of item 'sku 7' {many}are so large"
+    assert expected in str(warning.message) and warning.filename == __file__

@@ -371,7 +371,7 @@ class MDERecommender(MDESteps):
             If values that are not finite end the fit early; the best state so far is kept. Also
             if training ends at `max_epochs` while early stopping still sees improvement.
         UserWarning
-            If the values of `Interactions` differ and `sample_weight` is not given.
+            If values differ without `sample_weight`, or features of few items outweigh all others.
         """
         check_no_target(y)
         if self.warm_start and self.__sklearn_is_fitted__():

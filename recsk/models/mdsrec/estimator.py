@@ -386,7 +386,7 @@ class MDSRecRecommender(MDSRecSteps):
             if training ends at `max_epochs` while early stopping still sees improvement, or if no
             user has two items, so that there is no next item to learn.
         UserWarning
-            If the values of `Interactions` differ and `sample_weight` is not given.
+            If values differ without `sample_weight`, or features of few items outweigh all others.
         """
         check_no_target(y)
         if self.warm_start and self.__sklearn_is_fitted__():
