@@ -7,9 +7,10 @@ from typing import Any, Literal, Self
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["RepeatsMixin", "find_pairs"]
+__all__ = ["RepeatsMixin", "find_pairs", "name_deduplicate"]
 
 Indices = npt.NDArray[np.intp]
+Keep = Literal["first", "last", "sum", "max"]
 
 
 class RepeatsMixin:
@@ -24,15 +25,17 @@ class RepeatsMixin:
     def __getitem__(self, index: Any) -> Any:
         raise NotImplementedError
 
-    def deduplicate(self, keep: Literal["first", "last", "sum"] = "first") -> Self:
+    def deduplicate(self, keep: Keep = "first") -> Self:
         """Keep one interaction of each pair of a user and an item.
 
         Parameters
         ----------
-        keep : {"first", "last", "sum"}, default="first"
+        keep : {"first", "last", "sum", "max"}, default="first"
             "first" and "last": the interaction with the earliest or latest time, and at equal
             times or without timestamps the first or last in position. "sum": as "last", and its
             value is the sum of the values of the pair, or their number if there are no values.
+            "max": the interaction with the largest value, with its own time; of equal values, as
+            "first". So a purchase is kept and not the view before it.
 
         Returns
         -------
@@ -42,7 +45,8 @@ class RepeatsMixin:
         Raises
         ------
         ValueError
-            If `keep` is none of these, or a sum exceeds the type of the values.
+            If `keep` is none of these, "max" finds no values, or a sum exceeds the type of the
+            values.
 
         Examples
         --------
@@ -52,16 +56,25 @@ class RepeatsMixin:
         (array([20, 10]), array([30, 20]))
         >>> X.deduplicate("sum").value
         array([2., 1.])
+        >>> X.with_value([1, 3, 10]).deduplicate("max").value
+        array([ 3., 10.])
         """
-        if not isinstance(keep, str) or keep not in ("first", "last", "sum"):
-            raise ValueError(f"keep must be 'first', 'last' or 'sum'; got {keep!r}")
+        if not isinstance(keep, str) or keep not in ("first", "last", "sum", "max"):
+            raise ValueError(f"keep must be 'first', 'last', 'sum' or 'max'; got {keep!r}")
         _, pair = find_pairs(self)
         # Sorts are stable: interactions at the same time keep the order of the input.
-        keys = (pair,) if self.timestamp is None else (self.timestamp, pair)
+        keys = [pair] if self.timestamp is None else [self.timestamp, pair]
+        if keep == "max":
+            if self.value is None:
+                raise ValueError(
+                    "keep='max' needs values, but the interactions have none: set them by "
+                    "X.with_value(values) or value= of from_frame, or use 'first' or 'last'"
+                )
+            keys.insert(-1, -self.value)
         by_pair = np.lexsort(keys)
         ends = np.cumsum(np.bincount(pair))
         starts = np.append(0, ends)[:-1]
-        kept = np.sort(by_pair[starts if keep == "first" else ends - 1])
+        kept = np.sort(by_pair[starts if keep in ("first", "max") else ends - 1])
         distinct: Self = self[kept]
         if keep == "sum":
             total = self._sum_values(pair)[pair[kept]]
@@ -83,6 +96,15 @@ class RepeatsMixin:
                 f"{total[pair[example]]}, beyond {total.dtype}: scale the values down"
             )
         return total
+
+
+def name_deduplicate(value: npt.NDArray[Any] | None) -> str:
+    """Return the code that a message advises for repeats among interactions with these values.
+
+    The first interaction may be a view, and a later one the purchase. Where the values of a pair
+    are equal, both codes keep the same one.
+    """
+    return "X.deduplicate()" if value is None else 'X.deduplicate("max")'
 
 
 def find_pairs(X: RepeatsMixin) -> tuple[Indices, Indices]:

@@ -223,7 +223,7 @@ def measure(
     users, truth, n_items = test.users, test.truth, test.n_items
     warn_of_unknown_users(est, users, stacklevel)
     if exclude_seen:
-        warn_of_repeats(est, truth, users, stacklevel)
+        warn_of_repeats(est, truth, users, X_test, stacklevel)
     of_lists: dict[str, ListValues] = {}
     if any(name not in USER_METRICS and name not in EXPOSURE_METRICS for name in metrics):
         train = match_training(est, X_train, test)

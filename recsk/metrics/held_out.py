@@ -14,6 +14,7 @@ from recsk.data.labels import Labels
 from recsk.data.matching import FitLabels, labels_of_fit, match_held_out
 from recsk.data.matrices import check_one_row_per_user, interaction_matrix
 from recsk.data.names import check_names
+from recsk.data.repeats import name_deduplicate
 
 __all__ = [
     "HeldOut",
@@ -152,7 +153,9 @@ def warn_of_unknown_users(est: Any, users: npt.NDArray[np.int64], stacklevel: in
         )
 
 
-def warn_of_repeats(est: Any, truth: Any, users: npt.NDArray[np.int64], stacklevel: int) -> None:
+def warn_of_repeats(
+    est: Any, truth: Any, users: npt.NDArray[np.int64], X_test: Any, stacklevel: int
+) -> None:
     """Warn if held-out interactions are in training: lists without seen items never hold them."""
     train = getattr(est, "interactions_", None)
     if train is None:
@@ -160,10 +163,11 @@ def warn_of_repeats(est: Any, truth: Any, users: npt.NDArray[np.int64], stacklev
     held_out = truth[users][:, : train.shape[1]]  # without items that the fit does not know
     n_repeats = held_out.multiply(train[users]).nnz
     if n_repeats:
+        distinct = name_deduplicate(X_test.value if isinstance(X_test, Interactions) else None)
         warnings.warn(
             f"{n_repeats} of the {held_out.nnz} held-out interactions are in training too. They "
             "count as not found, because lists leave out seen items. Use a splitter of "
-            "recsk.model_selection (without repeats=True), or split X.deduplicate(). To count "
+            f"recsk.model_selection (without repeats=True), or split {distinct}. To count "
             "repeats as hits, use exclude_seen=False (score: MDSRecRecommender(repeats=True))",
             stacklevel=stacklevel + 1,
         )

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsk.data.interactions import Interactions
-from recsk.data.repeats import find_pairs
+from recsk.data.repeats import find_pairs, name_deduplicate
 from recsk.model_selection.splitter import Bools, InteractionSplitter
 
 __all__ = ["PredefinedInteractionSplit"]
@@ -109,7 +109,8 @@ def _warn_of_repeats(X: Interactions, labels: npt.NDArray[Any]) -> None:
         warnings.warn(
             f"{n_parted} of the {(labels >= 0).sum()} interactions to test have a user and an item "
             "that are in training too. Lists without seen items can never hold them: give all "
-            "interactions of a user with an item the same label, or split X.deduplicate(). To test "
-            "repeats, use exclude_seen=False (MDSRecRecommender: repeats=True)",
+            "interactions of a user with an item the same label, or split "
+            f"{name_deduplicate(X.value)}. To test repeats, use exclude_seen=False "
+            "(MDSRecRecommender: repeats=True)",
             stacklevel=4,
         )

@@ -13,7 +13,7 @@ from sklearn.utils.metadata_routing import UNUSED
 
 from recsk.data.forms import check_form
 from recsk.data.interactions import Interactions
-from recsk.data.repeats import find_pairs
+from recsk.data.repeats import find_pairs, name_deduplicate
 
 __all__ = ["InteractionSplitter", "leave_out_seen", "rank_within_user"]
 
@@ -90,7 +90,8 @@ class InteractionSplitter(BaseEstimator):
             return ""
         return (
             f" with another item. {n_repeats} of the {len(X)} interactions repeat the user and "
-            "item of another one: X.deduplicate() keeps one of them, and repeats=True tests repeats"
+            f"item of another one: {name_deduplicate(X.value)} keeps one of them, and repeats=True "
+            "tests repeats"
         )
 
     @abstractmethod

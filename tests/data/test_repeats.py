@@ -37,6 +37,14 @@ def test_deduplicate_gives_what_pandas_gives(rows, timed, weighed):
         found = X.deduplicate(keep)
         pd.testing.assert_frame_equal(columns_of(found), expected.reset_index(drop=True))
         assert (found.n_users, found.n_items) == (5, 6)
+    if weighed:
+        kept = {}  # of each pair: the largest value, then the earliest time, then the first row
+        for row, (u, i, t, v) in enumerate(rows):
+            kept[u, i] = min(kept.get((u, i), (np.inf,)), (-v, t if timed else 0, row))
+        at = sorted(row for _, _, row in kept.values())
+        pd.testing.assert_frame_equal(
+            columns_of(X.deduplicate("max")), frame.iloc[at].reset_index(drop=True)
+        )
     frame["value"] = frame["value"] if weighed else 1.0
     expected = ordered.drop_duplicates(pair, keep="last").sort_index()[pair]
     expected["value"] = frame.groupby(pair)["value"].transform("sum")
@@ -63,7 +71,7 @@ def test_pairs_are_numbered_by_their_first_interaction(rows):
 def test_labels_types_and_the_input_stay():
     frame = {"user": ["b", "a", "b"], "item": [9, 9, 9], "time": [3, 2, 1], "n": [1, 2, 3]}
     X = Interactions.from_frame(frame, timestamp="time", value="n")
-    for keep, expected in (("first", [2, 3]), ("last", [1, 2]), ("sum", [4, 2])):
+    for keep, expected in (("first", [2, 3]), ("last", [1, 2]), ("sum", [4, 2]), ("max", [2, 3])):
         found = X.deduplicate(keep)
         assert found.value.tolist() == expected and not found.value.flags.writeable
         assert found.user_labels.tolist() == ["a", "b"] and found.item_labels.tolist() == [9]
@@ -76,6 +84,7 @@ def test_labels_types_and_the_input_stay():
 def test_of_nothing_and_of_the_largest_ids():
     for keep in ("first", "last", "sum"):
         assert len(Interactions([], [], timestamp=[]).deduplicate(keep)) == 0
+    assert len(Interactions([], [], value=[]).deduplicate("max")) == 0
     top = 2**31 - 2
     X = Interactions([top, 0, top], [top, top, top]).deduplicate("sum")
     assert (X.user.tolist(), X.item.tolist(), X.value.tolist()) == ([0, top], [top, top], [1, 2])
@@ -83,8 +92,20 @@ def test_of_nothing_and_of_the_largest_ids():
 
 @pytest.mark.parametrize("keep", ["mean", "First", None, True, ["first"], np.array(["first"])])
 def test_another_keep_is_refused(keep):
-    with pytest.raises(ValueError, match="keep must be 'first', 'last' or 'sum'; got"):
+    with pytest.raises(ValueError, match="keep must be 'first', 'last', 'sum' or 'max'; got"):
         Interactions([0], [0]).deduplicate(keep)
+
+
+def test_of_a_view_and_a_purchase_the_purchase_is_kept():
+    X = Interactions([0, 0, 0], [4, 4, 4], timestamp=[5, 7, 9], value=[1, 10, 3])
+    kept = X.deduplicate("max")
+    assert (kept.timestamp.tolist(), kept.value.tolist()) == ([7], [10])
+
+
+def test_the_largest_value_needs_values():
+    X = Interactions([0, 0], [4, 4], timestamp=[5, 7])
+    with pytest.raises(ValueError, match=r"keep='max' needs values.*X\.with_value\(values\)"):
+        X.deduplicate("max")
 
 
 def test_a_sum_that_the_type_cannot_hold_is_refused():

@@ -256,11 +256,38 @@ class TestEachPairTwice:
             assert self.recall(LeaveLastOut(repeats=True), self.X) == {"recall@10": 0}
         assert len(caught) == 1
 
-    @pytest.mark.parametrize("keep", ["first", "last", "sum"])
+    @pytest.mark.parametrize("keep", ["first", "last", "sum", "max"])
     def test_the_cure_works(self, keep):
+        X = self.X.with_value(np.ones(len(self.X))) if keep == "max" else self.X
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert self.recall(LeaveLastOut(), self.X.deduplicate(keep)) == {"recall@10": 1}
+            assert self.recall(LeaveLastOut(), X.deduplicate(keep)) == {"recall@10": 1}
+
+    def test_with_values_the_cure_keeps_the_largest(self):
+        """The advised code once kept the view of each pair and dropped the purchase."""
+        X = self.X.with_value(np.tile([1, 10], 100))  # a view, then a purchase
+        message = r"X\.deduplicate\(\"max\"\)"
+        with pytest.raises(ValueError, match=message):
+            next(LeaveLastOut().split(X))
+        with pytest.warns(UserWarning, match=message):
+            list(PredefinedInteractionSplit(np.tile([-1, 0], 100)).split(X))
+        purchases = X[1::2]
+        model = oracle(MDERecommender(), X[::2], purchases)
+        with pytest.warns(UserWarning, match=message):
+            evaluate(model, purchases, "recall", 10)
+        assert (X.deduplicate("max").value == 10).all()
+
+    @pytest.mark.parametrize("cv", [LeaveLastOut, lambda **k: TemporalSplit(test_size=0.3, **k)])
+    def test_a_later_purchase_of_a_viewed_item_is_kept_as_the_guide_says(self, cv):
+        user = np.tile(np.arange(3), 3)
+        item = np.repeat([4, 5, 4], 3)  # each views 4, views 5 and buys 4
+        X = Interactions(user, item, timestamp=np.arange(9), value=np.repeat([1, 1, 10], 3))
+        with pytest.raises(ValueError, match="leaves nothing to test"):
+            next(cv().split(X))
+        for log, splitter in ((X.deduplicate("max"), cv()), (X, cv(repeats=True))):
+            train, test = next(splitter.split(log))
+            assert log.item[test].tolist() == [4] * len(test)
+            assert set(log.value[test]) == {10} and set(log.value[train]) == {1}
 
     def test_other_splitters_need_no_cure(self):
         with warnings.catch_warnings():
