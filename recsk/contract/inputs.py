@@ -141,16 +141,26 @@ class InputChecks(FittedState):
 
     def _check_item_sets(self, items: Any, name: str, n: int) -> Any:
         """Return sets of items of n rows as they are ranked. A mask for all comes back as it is."""
-        return check_sets(items, name, (n, self.n_features_in_)) if is_for_each(items) else items
+        return self._check_sets(items, name, n, "item") if is_for_each(items) else items
 
     def _check_user_sets(self, users: Any, name: str, n: int) -> Any:
         """Return users for all of n rows as ids, or the users of each row as they are ranked."""
         if users is None:
             return None
         if is_for_each(users):
-            return check_sets(users, name, (n, self.n_users_), "user")
+            return self._check_sets(users, name, n, "user")
         labels = self._labels.get("user")
         return check_names(users, name, labels, self.n_users_, "users", (1,))
+
+    def _check_sets(self, given: Any, name: str, n: int, kind: str) -> Any:
+        """Return one set of items or users for each of n rows; lists may hold labels."""
+        size = self.n_features_in_ if kind == "item" else self.n_users_
+        if isinstance(given, list) and (labels := self._labels.get(kind)) is not None:
+            given = [
+                check_names(x, f"{name}[{row}]", labels, size, f"{kind}s", (1,))
+                for row, x in enumerate(given)
+            ]
+        return check_sets(given, name, (n, size), kind)
 
     def _check_histories(self, user_items: Any) -> tuple[npt.NDArray[Any], Interactions]:
         """Return the names of new users, and their histories with the items of the fit."""

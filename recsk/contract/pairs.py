@@ -109,10 +109,11 @@ class Pairs(Learning):
         items : label, int or array-like of shape (n,)
         k : int, default=10
             Users per item.
-        users : array-like of labels or int, sparse matrix or boolean mask, default=None
-            Only these users, for all items. A matrix or mask of shape (n, n_users) has the users
-            of each item in its row; with labels, columns are in the order of `users_`.
-        filter_users : array-like of labels or int, sparse matrix or boolean mask, default=None
+        users : array-like, list of lists, sparse matrix or boolean mask, default=None
+            Only these users (labels or ids), for all items. A list of lists has one list for each
+            item. A matrix or mask of shape (n, n_users) has the users of each item in its row;
+            with labels, columns are in the order of `users_`.
+        filter_users : as `users`, default=None
             Not these users.
         exclude_seen : bool, default=True
             Leave out the users who have seen the item.

@@ -109,11 +109,11 @@ class BaseRecommender(Diversifying):
             space. Beside `user_ids`, these rows follow those of the known users.
         exclude_seen : bool, default=True
             Leave out the items of the user's history.
-        items : array-like of labels or int, sparse matrix or boolean mask, default=None
-            Only these items may be recommended, to all users. A matrix or mask of shape
-            (n, n_items) has the items of each user in its row; with labels, columns are in the
-            order of `items_`.
-        filter_items : array-like of labels or int, sparse matrix or boolean mask, default=None
+        items : array-like, list of lists, sparse matrix or boolean mask, default=None
+            Only these items (labels or ids) may be recommended, to all users. A list of lists has
+            one list for each user. A matrix or mask of shape (n, n_items) has the items of each
+            user in its row; with labels, columns are in the order of `items_`.
+        filter_items : as `items`, default=None
             These items may not be recommended.
         diversity : float or dict of str to float, default=None
             How much the content of the items in a list should differ, from 0 to 1, in all
@@ -304,9 +304,9 @@ class BaseRecommender(Diversifying):
         ----------
         user_ids : label, int or array-like of shape (n,)
             Users of the fit.
-        items : array-like of labels or int, sparse matrix or boolean mask
-            Items to rank, the same for every user; repeats count once. A matrix or mask of shape
-            (n, n_items) has the items of each user in its row, as in `recommend`.
+        items : array-like, list of lists, sparse matrix or boolean mask
+            Items to rank, the same for every user, or for each user, as in `recommend`; repeats
+            count once.
 
         Returns
         -------
@@ -340,7 +340,7 @@ class BaseRecommender(Diversifying):
         ----------
         item_ids : label, int or array-like of shape (n,)
         k : int, default=10
-        items, filter_items : array-like, sparse matrix or boolean mask, default=None
+        items, filter_items : array-like, list of lists, sparse matrix or boolean mask, default=None
             Only these items may be found, or not these. As in `recommend`: one set for all
             `item_ids`, or one row for each.
 
@@ -371,7 +371,7 @@ class BaseRecommender(Diversifying):
         ----------
         user_ids : label, int or array-like of shape (n,)
         k : int, default=10
-        users, filter_users : array-like, sparse matrix or boolean mask, default=None
+        users, filter_users : array-like, list of lists, sparse matrix or boolean mask, default=None
             Only these users may be found, or not these; as in `recommend_users`.
 
         Returns

@@ -193,6 +193,8 @@ class Allowed(NamedTuple):
 
 def is_for_each(given: Any) -> bool:
     """Whether it is one set for each user, rather than a list of ids or labels for all."""
+    if isinstance(given, list) and given:  # a list or an array is no id and no label
+        return isinstance(given[0], list) or getattr(given[0], "ndim", 0) == 1
     return sp.issparse(given) or (isinstance(given, np.ndarray) and given.ndim == 2)
 
 
@@ -211,14 +213,19 @@ def check_sets(given: Any, name: str, shape: tuple[int, int], what: str = "item"
     ------
     TypeError
         If it is an array of another type than bool.
+    IndexError
+        If an id in a list is out of range.
     ValueError
         If it has another shape.
     """
+    if isinstance(given, list):
+        given = _lists_to_matrix(given, name, shape, what)
     check_unmasked(given, name)
     if not sp.issparse(given) and given.dtype != bool:
         raise TypeError(
-            f"{name} must be a list of {what}s for all rows, or a sparse matrix or boolean mask of "
-            f"shape {shape}, such as {name} > 0; got {describe(given)}"
+            f"{name} must be a list of {what}s for all rows, a list with one such list for each "
+            f"row, or a sparse matrix or boolean mask of shape {shape}, such as {name} > 0; got "
+            f"{describe(given)}"
         )
     if given.shape != shape:
         raise ValueError(
@@ -239,6 +246,18 @@ def check_sets(given: Any, name: str, shape: tuple[int, int], what: str = "item"
         sets = sets.copy()
         sets.eliminate_zeros()
     return sets
+
+
+def _lists_to_matrix(lists: list[Any], name: str, shape: tuple[int, int], what: str) -> Any:
+    """Return one list of ids for each row as a csr_array of bool; an id may occur twice."""
+    if len(lists) != shape[0]:
+        raise ValueError(
+            f"{name} must have one list of {what}s for each of the {shape[0]} that are asked "
+            f"about; got {len(lists)} lists. The same {what}s for all are one list, such as [3, 17]"
+        )
+    rows = [check_ids(x, f"{name}[{i}]", shape[1], f"{what}s") for i, x in enumerate(lists)]
+    indptr = np.cumsum([0, *map(len, rows)])
+    return sp.csr_array((np.ones(indptr[-1], bool), np.concatenate(rows), indptr), shape=shape)
 
 
 def keep(block: npt.NDArray[np.float32], sets: Any, rows: slice) -> None:

@@ -59,10 +59,10 @@ def top_k(
         Length of the lists, 1 or more. It may exceed the number of items.
     exclude : sparse matrix or array of shape (n, n_items), default=None
         The nonzeros of row ``i`` are items that user ``i`` must not get.
-    items : array-like of int, sparse matrix or boolean mask of shape (n, n_items), default=None
-        Only these items are ranked, for all users or for each user its row. Order and repeats do
-        not matter. None ranks all items.
-    filter_items : array-like of int, sparse matrix or boolean mask, default=None
+    items : array-like, list of lists, sparse matrix or boolean mask, default=None
+        Only these items (ids) are ranked, for all users or for each user its row, of shape
+        (n, n_items). Order and repeats do not matter. None ranks all items.
+    filter_items : as `items`, default=None
         Items that no user gets, or each user, even if they are in `items`.
     n_threads : int, default=0
         Threads that rank blocks of users, at most the number of cores. 0 uses as many as OpenMP

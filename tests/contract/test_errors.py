@@ -341,8 +341,6 @@ class TestFitted:
             ([1.0], TypeError, "{} must be integers"),
             ([True], TypeError, "{} must be integers"),
             (["film"], TypeError, "{} must be integers"),
-            ([[0, 1]], ValueError, "{} must be .*1-D"),
-            ([[0], [1, 2]], ValueError, "{} must be one array of integers"),
         ],
     )
     def test_items(self, items, error, message, model):
@@ -354,6 +352,36 @@ class TestFitted:
         }.items():
             with pytest.raises(error, match=message.format(name.strip())):
                 ask(items)
+
+    @pytest.mark.parametrize(
+        ("items", "error", "message"),
+        [
+            ([[0], [1, 2]], ValueError, "must have one list of items for each of the 1 .* 2 lists"),
+            ([[0, 1], [2, 3]], ValueError, r"are one list, such as \[3, 17\]"),
+            ([[0, 24]], IndexError, UNKNOWN_ITEM.format(r"\[0\]", 24).replace(" has", " has", 1)),
+            ([[-1]], IndexError, r"\[0\] has -1"),
+            ([["film"]], TypeError, r"\[0\] must be integers, got list \['film'\]"),
+            ([[True] * 24], TypeError, r"\[0\] must be integers"),
+            ([[[1]]], ValueError, r"\[0\] must be 1-D"),
+            (np.array([[0, 1]]), TypeError, "a list with one such list for each row"),
+        ],
+    )
+    def test_lists_of_items_of_each_user(self, items, error, message, model):
+        for name, ask in {
+            "items": lambda x: model.recommend(0, items=x),
+            "filter_items": lambda x: model.recommend([0], filter_items=x),
+            " items": lambda x: model.rank_items(0, x),
+            "  items": lambda x: model.similar_items([0], items=x),
+        }.items():
+            with pytest.raises(error, match=f"^{name.strip()}.*{message}"):
+                ask(items)
+        for call in (
+            lambda: model.similar_items(0, items=[0, 1], filter_items=[[0], [1]]),
+            lambda: model.recommend_users([0], users=[[0], [1]]),
+            lambda: model.similar_users([0], filter_users=[[0], [1]]),
+        ):
+            with pytest.raises(ValueError, match="for each of the 1 that are asked about"):
+                call()
 
     def test_items_are_lists_and_not_empty_for_rank_items(self, model):
         for ask in (

@@ -1,5 +1,6 @@
 """A model fitted on labels gives the answers of the same model fitted on ids, in labels."""
 
+import copy
 import pickle
 import warnings
 
@@ -77,6 +78,47 @@ def test_every_call_takes_and_returns_labels(pair):
     assert_same_answer(model.similar_items(items[2]), ids.similar_items(2), items)
     assert_same_answer(model.similar_users(named), ids.similar_users(some), users)
     np.testing.assert_array_equal(model.user_vectors(named), ids.user_vectors(some))
+
+
+def test_lists_of_labels_for_each_user_are_the_mask(pair):
+    model, ids, users, items = pair
+    some = [3, 0, 29]
+    named = [users[i] for i in some]
+    sets = [[1, 2, 5, 11], [], [7, 3, 7]]
+    in_labels = [[items[i] for i in row] for row in sets]
+    mask = np.zeros((3, len(items)), dtype=bool)
+    for row, chosen in enumerate(sets):
+        mask[row, chosen] = True
+    for argument in ("items", "filter_items"):
+        expected = ids.recommend(some, k=5, **{argument: mask})
+        for m, u, given in ((model, named, in_labels), (ids, some, sets)):
+            given = copy.deepcopy(given)
+            found = m.recommend(u, k=5, **{argument: given})
+            assert given == (in_labels if m is model else sets)
+            if m is model:
+                assert_same_answer(found, expected, items)
+            else:
+                np.testing.assert_array_equal(found, expected)
+    assert_same_answer(model.rank_items(named, in_labels), ids.rank_items(some, mask), items)
+    new = [[items[4]], [items[2], items[5]]]
+    found = model.recommend(named[:1], k=3, user_items=new, items=in_labels)
+    assert_same_answer(
+        found, ids.recommend(some[:1], 3, user_items=[[4], [2, 5]], items=mask), items
+    )
+    if not hasattr(model, "item_embedding_"):
+        return
+    queries = [2, 9, 4]
+    found = model.similar_items([items[i] for i in queries], 3, items=in_labels)
+    assert_same_answer(found, ids.similar_items(queries, 3, items=mask), items)
+    by_user = np.zeros((2, len(users)), dtype=bool)
+    by_user[0, [4, 8]] = by_user[1, 6] = True
+    lists = [[users[4], users[8]], [users[6]]]
+    found = model.recommend_users([items[2], items[9]], 3, users=lists)
+    assert_same_answer(found, ids.recommend_users([2, 9], 3, users=by_user), users)
+    with pytest.raises(KeyError, match=r"items\[1\] has 'unknown'"):
+        model.recommend(named[:2], items=[[items[1]], ["unknown"]])
+    with pytest.raises(ValueError, match=r"items\[1\] must be a list of labels of items; got str"):
+        model.recommend(named[:2], items=[[items[1]], "unknown"])
 
 
 def test_histories_are_lists_of_labels(pair):

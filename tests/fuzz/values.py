@@ -33,7 +33,7 @@ def ids(draw, size):
 @st.composite
 def candidates(draw, given, size):
     """Draw ids for all of the rows that are asked about, or a set for each, or nearly so."""
-    kind = draw(st.integers(0, 5))
+    kind = draw(st.integers(0, 6))
     if kind < 3:
         return None if kind else draw(ids(size))
     n = len(given) if isinstance(given, list | tuple) else getattr(given, "size", 1)
@@ -41,6 +41,8 @@ def candidates(draw, given, size):
     mask = np.random.default_rng(draw(st.integers(0, 50))).random((n, size)) < 0.4
     if kind == 3:
         return mask
+    if kind == 4:
+        return [np.flatnonzero(row).tolist() for row in mask]
     form = draw(st.sampled_from([sparse.csr_array, sparse.csc_matrix, sparse.coo_array]))
     return form(mask if draw(st.booleans()) else mask * draw(st.sampled_from([1, -2.5, np.nan])))
 

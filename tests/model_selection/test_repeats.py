@@ -277,16 +277,18 @@ class TestEachPairTwice:
             evaluate(model, purchases, "recall", 10)
         assert (X.deduplicate("max").value == 10).all()
 
-    @pytest.mark.parametrize("cv", [LeaveLastOut, lambda **k: TemporalSplit(test_size=0.3, **k)])
+    @pytest.mark.parametrize("cv", [LeaveLastOut, TemporalSplit])
     def test_a_later_purchase_of_a_viewed_item_is_kept_as_the_guide_says(self, cv):
         user = np.tile(np.arange(3), 3)
         item = np.repeat([4, 5, 4], 3)  # each views 4, views 5 and buys 4
         X = Interactions(user, item, timestamp=np.arange(9), value=np.repeat([1, 1, 10], 3))
         with pytest.raises(ValueError, match="leaves nothing to test"):
-            next(cv().split(X))
-        for log, splitter in ((X.deduplicate("max"), cv()), (X, cv(repeats=True))):
-            train, test = next(splitter.split(log))
-            assert log.item[test].tolist() == [4] * len(test)
+            next((cv(test_size=1 / 3) if cv is TemporalSplit else cv()).split(X))
+        for log, options in ((X.deduplicate("max"), {}), (X, {"repeats": True})):
+            if cv is TemporalSplit:
+                options["test_size"] = 3 / len(log)
+            train, test = next(cv(**options).split(log))
+            assert log.item[test].tolist() == [4, 4, 4]
             assert set(log.value[test]) == {10} and set(log.value[train]) == {1}
 
     def test_other_splitters_need_no_cure(self):

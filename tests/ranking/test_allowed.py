@@ -51,6 +51,10 @@ def test_sets_of_every_form_are_the_same(large_problem):
     users, catalogue, _ = large_problem
     mask = np.random.default_rng(0).random((333, 500)) < 0.2
     expected = top_k(users, catalogue, 5, items=mask)
+    lists = [[*np.flatnonzero(row)[::-1], *np.flatnonzero(row)[:2]] for row in mask]
+    arrays = [np.flatnonzero(row) for row in mask]
+    for given in (lists, arrays):
+        np.testing.assert_array_equal(top_k(users, catalogue, 5, items=given)[0], expected[0])
     csr = sparse.csr_array(mask.astype(np.int8))
     row, column = mask.nonzero()
     pairs = np.tile(row, 256), np.tile(column, 256)  # whose sum is 0 in int8
