@@ -42,6 +42,11 @@ def fitted(cls=MDERecommender, **params):
     return copy.deepcopy(_fitted(cls, **params))
 
 
+def saved_and_mapped(model, path):
+    recsk.save(model, path)
+    return recsk.load(path, mmap=True)
+
+
 @CLASSES
 def test_new_items_are_recommended_and_known_ones_stay_as_they_are(cls):
     model, before = fitted(cls), fitted(cls)
@@ -68,6 +73,31 @@ def test_vectors_are_those_that_items_get(cls):
     for row in range(N_NEW):
         single.add_items({name: values[[row]] for name, values in NEW.items()})
     np.testing.assert_allclose(single.item_embedding_, model.item_embedding_, atol=1e-5)
+
+
+@CLASSES
+@pytest.mark.parametrize("load", [lambda model, path: model, saved_and_mapped])
+def test_a_copy_stays_as_it_is_while_the_model_grows(cls, load, tmp_path):
+    """The guide pins a version of a model that serves by copy.copy."""
+    model = load(fitted(cls), tmp_path / "model")
+    before, pinned = copy.deepcopy(model), copy.copy(model)
+    mask = np.random.default_rng(0).random((3, KNOWN)) < 0.5
+    for grow in (
+        lambda: model.add_items(NEW),
+        lambda: model.partial_fit(log(80)[:50]),
+        lambda: model.add_items(NEW),
+    ):
+        grow()
+        assert model.n_features_in_ >= 80 and pinned.n_features_in_ == KNOWN
+        for ask in (
+            lambda m: m.recommend([3, 5, 8], k=9, items=mask),
+            lambda m: m.recommend(user_items=[[3, 5], [60]], k=9),
+            lambda m: m.similar_items([3, 5], k=9),
+        ):
+            for found, expected in zip(ask(pinned), ask(before), strict=True):
+                np.testing.assert_array_equal(found, expected)
+    with pytest.raises(ValueError, match=r"items must have shape \(3, 90\)"):
+        model.recommend([3, 5, 8], k=9, items=mask)
 
 
 @pytest.mark.parametrize("params", [{}, {"cooccurrence_weight": 0}, {"fusion": "sum"}], ids=str)

@@ -94,6 +94,22 @@ def test_a_memory_mapped_model_can_be_saved(tmp_path, path):
 
 
 @pytest.mark.filterwarnings("ignore:no user in X has two items")
+@pytest.mark.parametrize("cls", [MDERecommender, MDSRecRecommender])
+@pytest.mark.parametrize("n_columns", [8, 200])
+def test_the_size_is_that_of_the_guide(cls, n_columns, path):
+    n_users, n_items, n = 1500, 800, 12_000
+    rng = np.random.default_rng(0)
+    user, item = np.arange(n) % n_users, rng.integers(n_items, size=n)
+    X = Interactions(user, item, timestamp=np.arange(n), n_users=n_users, n_items=n_items)
+    features = {name: rng.normal(size=(n_items, n_columns)) for name in "ab"}
+    model = cls(n_factors=16, max_epochs=1, random_state=0).fit(X, item_features=features)
+    recsk.save(model, path)
+    of_users, per_interaction = (2, 8) if cls is MDERecommender else (1, 16)
+    expected = 4 * model.item_embedding_.shape[1] * (of_users * n_users + 4 * n_items)
+    expected += 4 * 2 * n_columns * n_items + 8 * model.item_to_item_.nnz + per_interaction * n
+    assert os.path.getsize(path) == pytest.approx(expected, rel=0.15)
+
+
 def test_empty_rows_and_single_interactions_can_be_saved(path):
     """The first and last rows are empty, or there is only one interaction."""
     for user, item in (([1], [2]), ([1, 1, 3], [0, 4, 0]), ([0], [0])):
