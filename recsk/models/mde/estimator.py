@@ -156,7 +156,7 @@ class MDERecommender(MDESteps):
     modality_names_ : list of str
         Modalities in the order of the preferences; empty without features.
     loss_curve_ : dict of str to list of float
-        Weighted mean of every loss term by epoch.
+        Mean of every loss term by epoch, times its weight (`alpha`, `beta`, ...).
     validation_curve_ : list of float
         `eval_metric` by epoch; empty without early stopping.
     n_iter_, best_iter_ : int
