@@ -68,9 +68,10 @@ def compare(
 
     Parameters
     ----------
-    models : dict of str to fitted estimator
+    models : dict of str to fitted estimator, or to list of fitted estimators
         Two or more names and models: anything that `evaluate` takes, searches included. All must
-        speak labels or all ids.
+        speak labels or all ids. A list has several fits of one model, such as of several
+        `random_state`: their values are averaged for each user, before the tests.
     X_test, metrics, k, eval_users, exclude_seen, X_train
         As in :func:`~recsk.metrics.evaluate`. Every metric and k adds a test for each model, and
         the correction makes each test harder to pass: choose few.
@@ -93,8 +94,9 @@ def compare(
     Raises
     ------
     ValueError
-        If there are fewer than two models, some speak labels and others ids, they know different
-        users of `X_test`, a parameter is out of range, or for a reason of `evaluate`.
+        If there are fewer than two models, a list is empty, some speak labels and others ids, they
+        know different users of `X_test`, a parameter is out of range, or for a reason of
+        `evaluate`.
     TypeError
         If `models` is not a dict with names of type str, or for a reason of `evaluate`.
 
@@ -130,7 +132,8 @@ def compare(
     0  first   0.8         NaN  NaN   NaN     NaN
     1   last   0.1        -0.7 -1.0  -0.3  0.0391
     """
-    names = _check_models(models)
+    fits = _check_models(models)
+    names = list(models)
     reference = names[0] if baseline is None else baseline
     if reference not in names:
         raise ValueError(f"baseline must be one of the models, {names}; got {baseline!r}")
@@ -143,16 +146,20 @@ def compare(
     wanted = check_metrics(metrics)
     cutoffs = list(k) if isinstance(k, Iterable) else k  # an iterator would be empty next time
 
-    measured: dict[str, Measured] = {}
-    for name, model in models.items():
+    of_fits: dict[str, Measured] = {}
+    for name, (_, model) in fits.items():
         try:
-            measured[name] = measure(
+            of_fits[name] = measure(
                 model, X_test, wanted, cutoffs, eval_users, exclude_seen, X_train, stacklevel=3
             )
         except Exception as error:
             error.add_note(f"(while comparing: this concerns the model {name!r})")
             raise
-    users = _align_users(measured)
+    users = _align_users(of_fits)
+    measured = {
+        name: _average([found for fit, found in of_fits.items() if fits[fit][0] == name])
+        for name in names
+    }
     columns = measured[names[0]].columns
     rows = _make_rows(measured, reference, n_resamples, method, confidence_level, seed)
     return Comparison(
@@ -170,8 +177,12 @@ def compare(
     )
 
 
-def _check_models(models: Any) -> list[str]:
-    """Check that there are several models, all of which speak labels or all ids."""
+def _check_models(models: Any) -> dict[str, tuple[str, Any]]:
+    """Check that there are several models, all of which speak labels or all ids.
+
+    Returns the name of the model and the fit itself, by the name of the fit: of a list ``a`` these
+    are ``a[0]``, ``a[1]`` and so on.
+    """
     if not isinstance(models, Mapping) or not all(isinstance(name, str) for name in models):
         raise TypeError(
             f"models must be a dict of names and fitted models, such as {{'mde': a, 'ease': b}}; "
@@ -180,21 +191,48 @@ def _check_models(models: Any) -> list[str]:
     names = list(models)
     if len(names) < 2:
         raise ValueError(f"models must hold two or more models; got {names}: use evaluate for one")
-    spoken = {name: labels_of_fit(find_recommender(model)) for name, model in models.items()}
+    fits: dict[str, tuple[str, Any]] = {}
+    for name, model in models.items():
+        if not isinstance(model, list):
+            fits[name] = name, model
+        elif not model:
+            raise ValueError(f"models[{name!r}] must hold one or more fits; got an empty list")
+        else:
+            numbered = {f"{name}[{i}]": (name, fit) for i, fit in enumerate(model)}
+            if both := sorted(numbered.keys() & set(names)):
+                raise ValueError(f"models has {both[0]!r} beside a list {name!r}: rename one")
+            fits |= numbered
+    spoken = {name: labels_of_fit(find_recommender(fit)) for name, (_, fit) in fits.items()}
     for kind in ("user", "item"):
-        with_labels = [name for name in names if kind in spoken[name]]
-        if 0 < len(with_labels) < len(names):
-            without = next(name for name in names if name not in with_labels)
+        with_labels = [name for name in fits if kind in spoken[name]]
+        if 0 < len(with_labels) < len(fits):
+            without = next(name for name in fits if name not in with_labels)
             raise ValueError(
                 f"models must all speak labels of {kind}s or all ids: {with_labels[0]!r} was "
                 f"fitted on labels and {without!r} on ids. Fit all on the same Interactions; a "
                 f"model of your own speaks labels if it has {kind}s_"
             )
-    return names
+    return fits
+
+
+def _average(fits: list[Measured]) -> Measured:
+    """Return the means of the values of several fits, for each of the same users."""
+    if len(fits) == 1:
+        return fits[0]
+    first = fits[0]
+    by_user = {
+        column: np.mean([found.by_user[column] for found in fits], axis=0)
+        for column in first.by_user
+    }
+    overall = {
+        column: float(np.mean([found.overall[column] for found in fits]))
+        for column in first.overall
+    }
+    return first._replace(by_user=by_user, overall=overall)
 
 
 def _align_users(measured: dict[str, Measured]) -> npt.NDArray[Any]:
-    """Put the values of all models in the order of the first one's users, and return these.
+    """Put the values of all fits in the order of the first one's users, and return these.
 
     Raises
     ------

@@ -160,6 +160,66 @@ def test_models_may_hold_their_users_in_any_order(truth):
     assert compare(dict(reversed(models.items())), X_test, "ndcg", 5).users[0] in users
 
 
+@pytest.mark.parametrize("labelled", [False, True])
+def test_several_fits_of_a_model_are_averaged_by_user(truth, labelled):
+    users = np.array([f"u{i:03}" for i in range(N_USERS)])
+    items = np.array([f"i{i:02}" for i in range(N_ITEMS)])
+    X_test = Interactions.from_csr(truth).with_labels(users, items) if labelled else truth
+    labels = (users, items) if labelled else None
+    fits = {
+        "a": [Noisy(2, seed, truth, labels) for seed in range(3)],
+        "b": [Noisy(6, 9, truth, labels), Noisy(5, 8, truth, labels)],
+        "c": [Noisy(4, 7, truth, labels)],
+    }
+    models = fits | {"c": fits["c"][0]}
+    if labelled:  # one of the fits knows the users in another order
+        order = np.random.default_rng(0).permutation(N_USERS)
+        other = fits["a"][1]
+        other.users_, other.ranked = users[order], other.ranked[order]
+    metrics = ["recall", "ndcg", "coverage"]
+    comparison = compare(models, X_test, metrics, (3, 5), baseline="b", random_state=0)
+    assert list(models) == ["a", "b", "c"] and len(models["a"]) == 3
+    for name, several in fits.items():
+        tables = [evaluate(fit, X_test, metrics[:2], (3, 5), per_user=True) for fit in several]
+        overall = [evaluate(fit, X_test, "coverage", (3, 5)) for fit in several]
+        for key in ("recall@3", "recall@5", "ndcg@3", "ndcg@5"):
+            rows = [
+                dict(zip(table["user"].tolist(), table[key].tolist(), strict=True))
+                for table in tables
+            ]
+            for user, found in zip(comparison.users, comparison.values[name][key], strict=True):
+                assert found == pytest.approx(sum(row[user] for row in rows) / len(rows))
+        for row in comparison.rows:
+            if row.model != name:
+                continue
+            if row.metric == "coverage":
+                key = f"coverage@{row.k}"
+                assert row.mean == pytest.approx(sum(x[key] for x in overall) / len(overall))
+                continue
+            values = comparison.values[name][f"{row.metric}@{row.k}"]
+            assert row.mean == pytest.approx(values.mean())
+            assert row.standard_error == pytest.approx(stats.sem(values))
+            d = values - comparison.values["b"][f"{row.metric}@{row.k}"]
+            if name != "b":
+                assert row.difference == pytest.approx(d.mean())
+                assert row.p == pytest.approx(stats.ttest_1samp(d, 0).pvalue, abs=0.03)
+                assert row.p_wilcoxon == stats.wilcoxon(d[d != 0]).pvalue
+    alone = compare(
+        models | {"c": fits["c"]}, X_test, metrics, (3, 5), baseline="b", random_state=0
+    )
+    assert alone.frame.equals(comparison.frame)
+
+
+def test_a_user_without_a_value_under_one_fit_does_not_enter():
+    short = RANKED.copy()
+    short[0, 1:] = -1  # no diversity for user 0
+    features = np.random.default_rng(0).normal(size=(6, 3))
+    whole = FixedRecommender(RANKED)
+    models = {"a": [whole, FixedRecommender(short)], "b": whole}
+    a, b = compare(models, TRUTH, Diversity(features), 3, random_state=0).rows
+    assert a.n_users == b.n_users == 1 and a.mean == b.mean
+
+
 def test_models_must_know_the_same_users(truth):
     users, items = np.arange(N_USERS) + 1000, np.arange(N_ITEMS)
     X_test = Interactions.from_csr(truth).with_labels(users, items)
@@ -170,6 +230,9 @@ def test_models_must_know_the_same_users(truth):
         with pytest.warns(UserWarning, match="X_test has . users that were not in the fit"):
             with pytest.raises(ValueError, match="users of X_test that 'all' knows were not.*'f"):
                 compare(tried, X_test, "ndcg", 5)
+        with pytest.warns(UserWarning, match="X_test has . users that were not in the fit"):
+            with pytest.raises(ValueError, match=r"that 'all' knows .* fit of 'b\[1\]'"):
+                compare({"all": models["all"], "b": list(models.values())}, X_test, "ndcg", 5)
         with pytest.warns(UserWarning, match="not in the fit"):
             assert len(compare(tried, X_test, "ndcg", 5, known).users) == len(known)
     models["ids"] = Noisy(2, 1, truth)
@@ -181,6 +244,9 @@ def test_models_must_know_the_same_users(truth):
     ("change", "error", "message"),
     [
         ({"models": {"a": FixedRecommender(RANKED)}}, ValueError, "two or more models.*evaluate"),
+        ({"models": {"a": [], "b": None}}, ValueError, r"models\['a'\] must hold one or more fits"),
+        ({"models": {"a": [None], "a[0]": None}}, ValueError, r"'a\[0\]' beside a list 'a'"),
+        ({"models": {"a": [FixedRecommender(RANKED)] * 2}}, ValueError, "two or more models"),
         ({"models": [FixedRecommender(RANKED)]}, TypeError, "models must be a dict of names"),
         ({"models": {1: None, 2: None}}, TypeError, "models must be a dict of names"),
         ({"models": {"a": None, "b": None}}, TypeError, "est must have a method recommend"),
