@@ -93,7 +93,7 @@ def test_similar_ranks_by_cosine_without_the_query_itself(large_problem):
         ({"block_size": 0}, ValueError, "block_size must be 1 or more; got 0"),
         ({"items": [0, 3]}, IndexError, "items has 3, but items go from 0 to 2"),
         ({"items": [0.5]}, TypeError, "items must be integers, got"),
-        ({"items": [[0]]}, ValueError, r"items must be 1-D; got shape \(1, 1\)"),
+        ({"items": [[0]] * 5}, ValueError, "items must have one list of items .*; got 5 lists"),
         ({"filter_items": [-1]}, IndexError, "filter_items has -1, but items go from 0 to 2"),
         ({"exclude": np.eye(3)}, TypeError, "exclude must be a sparse matrix; got ndarray"),
         (
