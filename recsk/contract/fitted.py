@@ -110,7 +110,7 @@ class FittedState(BaseEstimator):
                 state[name] = weights_state(part) if sp.issparse(part) else part
         if self._labels:
             state["labels"] = {
-                kind: labels_state(labels.values, f"{kind}s_")
+                kind: labels_state(labels, f"{kind}s_")
                 for kind, labels in self._labels.items()
             }
         if hasattr(self, "feature_names_in_"):

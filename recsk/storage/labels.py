@@ -17,19 +17,24 @@ __all__ = ["labels_state", "read_labels"]
 _MAX_DIGITS = 20  # of an integer in a file
 
 
-def labels_state(labels: npt.NDArray[Any], name: str) -> dict[str, Any]:
-    """Return labels as arrays and a name of their form.
+def labels_state(labels: Labels, name: str) -> dict[str, Any]:
+    """Return labels as arrays and a name of their form, and the name of their column, if any.
 
     Raises
     ------
     ValueError
         If a label is not a str, int, finite float, bool or a tuple of these; it is named.
     """
-    if labels.dtype.kind == "U":
-        return {"form": "text", "text": text_state(labels.tolist())}
-    if labels.dtype == np.int64:
-        return {"form": "integers", "integers": labels}
-    texts = [json.dumps(_check_plain(label, name), allow_nan=False) for label in labels.tolist()]
+    column = {"column": labels.column} if isinstance(labels.column, str) else {}
+    return {**_values_state(labels.values, name), **column}
+
+
+def _values_state(values: npt.NDArray[Any], name: str) -> dict[str, Any]:
+    if values.dtype.kind == "U":
+        return {"form": "text", "text": text_state(values.tolist())}
+    if values.dtype == np.int64:
+        return {"form": "integers", "integers": values}
+    texts = [json.dumps(_check_plain(label, name), allow_nan=False) for label in values.tolist()]
     return {"form": "json", "text": text_state(texts)}
 
 
@@ -55,8 +60,9 @@ def read_labels(state: StateReader, sizes: Mapping[str, int]) -> dict[str, Label
             values = part.texts("text", size)
             if form == "json":
                 values = [_from_json(text) for text in values]
+        column = part.string("column") if part.has("column") else None
         try:
-            found[kind] = Labels(values, f"labels.{kind}")
+            found[kind] = Labels(values, f"labels.{kind}", column)
         except TypeError as error:
             raise ValueError(str(error)) from error
     return found

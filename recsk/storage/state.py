@@ -140,6 +140,13 @@ class StateReader:
             self._reject(name, "true or false", value)
         return value
 
+    def string(self, name: str) -> str:
+        """Read a string."""
+        value = self._pop(name)
+        if not isinstance(value, str):
+            self._reject(name, "a string", value)
+        return value
+
     def choice(self, name: str, options: Collection[str]) -> str:
         """Read a string that is one of `options`."""
         value = self._pop(name)

@@ -18,7 +18,7 @@ import recsk
 from recsk import Interactions, MDERecommender, MDSRecRecommender
 from recsk.contract.growth import GrowingData
 from tests.contract.suite import FEATURES, N_ITEMS, TEST, TRAIN, as_matrix
-from tests.storage.forging import read_parts
+from tests.storage.forging import check_rejected, forge, read_parts
 from tests.storage.models import ITEM_NAMES, SMALL, assert_identical, fitted
 
 
@@ -199,6 +199,23 @@ class TestLabels:
         labels = [label, *(f"other {i}" for i in range(N_ITEMS - 1))]
         found = self.saved(labels, tmp_path)
         assert found == labels and type(found[0]) is type(label)
+
+    def test_the_column_of_the_labels_comes_back(self, path):
+        items = [f"item {i}" for i in range(N_ITEMS)]
+        frame = {"who": TRAIN.user, "sku": [items[i] for i in TRAIN.item]}
+        X = Interactions.from_frame(frame, user="who", item="sku")
+        recsk.save(MDERecommender(n_factors=2, max_epochs=1).fit(X), path)
+        assert {k: x.column for k, x in recsk.load(path)._labels.items()} == {
+            "user": "who",
+            "item": "sku",
+        }
+        document, arrays = read_parts(path.read_bytes())
+        del document["state"]["labels.item.column"]  # of an earlier file
+        forge(path, document, arrays)
+        assert recsk.load(path)._labels["item"].column is None
+        message = "labels.item.column must be a string"
+        change = lambda d, a: d["state"].update({"labels.item.column": 3})  # noqa: E731
+        check_rejected(path, document, arrays, change, message)
 
     def test_many_long_labels_are_no_part_of_the_header(self, tmp_path):
         labels = [f"{i}" * 60_000 for i in range(10, 10 + N_ITEMS)]
