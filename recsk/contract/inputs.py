@@ -19,7 +19,7 @@ from recsk.data.forms import check_form
 from recsk.data.interactions import Interactions
 from recsk.data.matching import get_labels, match_held_out, match_histories
 from recsk.data.matrices import check_one_row_per_user, interaction_matrix
-from recsk.data.names import check_names
+from recsk.data.names import check_names, check_no_mask
 from recsk.data.sequences import check_ordered
 from recsk.ranking.allowed import ItemMask, check_sets, is_for_each
 
@@ -135,6 +135,7 @@ class InputChecks(FittedState):
         """Return items for all rows as a mask. None and sets of each row come back as they are."""
         if items is None or is_for_each(items):
             return items
+        check_no_mask(items, name, self._labels.get("item"), "items", of_rows=True)
         if "item" in self._labels:
             items = self._check_items(items, name)
         return ItemMask.read(items, name, self.n_features_in_)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from recsk.data.checks import check_ids, describe
 from recsk.data.labels import Labels, list_labels
 
-__all__ = ["check_names"]
+__all__ = ["check_names", "check_no_mask"]
 
 _BOOL = (bool, np.bool_)
 
@@ -44,6 +44,7 @@ def check_names(
     TypeError, ValueError
         If it is neither, or has another number of axes.
     """
+    check_no_mask(given, name, labels, kind)
     if labels is None:
         return check_ids(given, name, size, kind, dimensions)
     if _is_label(given, labels):
@@ -64,6 +65,34 @@ def check_names(
         raise TypeError(
             f"{name} must be a list of labels of {kind}; got {describe(given)}: {error}"
         ) from error
+
+
+def check_no_mask(
+    given: Any, name: str, labels: Labels | None, kind: str, *, of_rows: bool = False
+) -> None:
+    """Raise a TypeError if it is a 1-D boolean mask, and not labels that are bools.
+
+    `of_rows`: whether a mask with a row for each user is allowed, and can be the cure.
+    """
+    dtype = getattr(given, "dtype", None)
+    if isinstance(given, list):
+        is_mask = bool(given) and all(isinstance(value, _BOOL) for value in given)
+    else:
+        is_mask = getattr(dtype, "kind", "") == "b" or str(dtype).lower() in ("bool", "boolean")
+        is_mask = is_mask and len(np.shape(given)) == 1 and len(given) > 0
+    if not is_mask:
+        return
+    if labels is None:
+        what, cure = "integers", "np.flatnonzero(mask)"
+    elif any(isinstance(label, _BOOL) for label in labels.values.tolist()):
+        return
+    else:
+        what, cure = f"a list of labels of {kind}", f"model.{kind}_[mask]"
+    if of_rows:
+        cure += ", or a mask of 2 axes with a row for each user"
+    raise TypeError(
+        f"{name} must be {what}; got a mask, {len(given)} entries of dtype bool: pass {cure}"
+    )
 
 
 def _encode(values: list[Any], labels: Labels, name: str) -> npt.NDArray[np.int64]:

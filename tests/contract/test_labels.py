@@ -5,6 +5,7 @@ import pickle
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
@@ -367,3 +368,20 @@ def test_a_matrix_is_in_the_order_of_the_labels(pair):
         matrix = matrix.multiply(np.arange(1, N_ITEMS + 1)).tocsr()  # an order of its own
     assert model.score(matrix) == ids.score(matrix)
     assert evaluate(model, matrix, "recall", 5) == evaluate(ids, matrix, "recall", 5)
+
+
+@pytest.mark.parametrize("kind", [np.array, list, pd.Series], ids=["array", "list", "series"])
+def test_a_mask_of_all_items_has_a_cure(kind):
+    """Of strings too, among which no mask is mistaken for labels."""
+    users, items = [f"u{i}" for i in range(N_USERS)], [f"i{i}" for i in range(N_ITEMS)]
+    labelled = clone(ESTIMATORS["mde"]).fit(TRAIN.with_labels(users, items), item_features=FEATURES)
+    with_ids = clone(ESTIMATORS["mde"]).fit(TRAIN, item_features=FEATURES)
+    mask = kind(np.arange(N_ITEMS) < 3)
+    for model, cure in ((labelled, r"model.items_\[mask\]"), (with_ids, r"np.flatnonzero\(mask\)")):
+        for name in ("items", "filter_items"):
+            with pytest.raises(TypeError, match=f"^{name} must be .*mask.*{cure}, or a mask of 2"):
+                model.recommend(**{name: mask})
+        with pytest.raises(TypeError, match=f"must be .* got a mask, .* pass {cure}$"):
+            model.similar_items(mask)
+    chosen = labelled.recommend(items=labelled.items_[np.array(mask)], k=3)[0]
+    assert set(chosen.ravel()) <= {*items[:3], None}
