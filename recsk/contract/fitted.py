@@ -49,7 +49,7 @@ class FittedState(BaseEstimator):
     def _forget(self) -> None:
         """Remove what an earlier fit left: a fit that fails must not leave half a model."""
         self._forget_parts()
-        for name in ("interactions_", "_log", "_features"):
+        for name in ("interactions_", "_log", "_features", "_feature_columns"):
             self.__dict__.pop(name, None)
 
     def _forget_parts(self) -> None:

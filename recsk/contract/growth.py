@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,10 +15,10 @@ from recsk.contract.weights import scale_weights, warn_of_other_weights, weigh_i
 from recsk.data.growth import by_user, join, place, warn_if_unknown
 from recsk.data.interactions import Interactions
 from recsk.data.sequences import check_ordered
-from recsk.features.alignment import align_item_features
+from recsk.features.alignment import align_item_features, feature_columns
 from recsk.features.growth import GrownFeatures, grow_features
 from recsk.features.item_features import check_item_features
-from recsk.storage.state import StateReader
+from recsk.storage.state import StateReader, text_state
 
 __all__ = ["GrowingData", "Growth"]
 
@@ -55,6 +55,8 @@ class GrowingData(Rankings):
     # What `interactions_` does not tell of the data: order, weights, repeats. None: it tells all.
     _log: Interactions | None = None
     _features: Features | None = None  # as they were given; None without
+    # Names of their columns, of each modality that came in a frame with names.
+    _feature_columns: Mapping[str, Sequence[str]] = {}
 
     def _check_data(
         self, X: Any, item_features: Mapping[str, Any] | None, sample_weight: Any
@@ -65,13 +67,16 @@ class GrowingData(Rankings):
         if self.ordered:  # here, because interactions of weight zero are out of the way
             check_ordered(interactions, "X", matrix=not isinstance(X, Interactions))
         labels = self._labels.get("item")
-        item_features, labels = align_item_features(item_features, interactions.n_items, labels)
+        given = item_features
+        item_features, labels = align_item_features(given, interactions.n_items, labels)
         if labels is not None and len(labels) > interactions.n_items:  # rows of new items
             interactions = interactions.with_labels(item_labels=labels)
             self.n_features_in_ = interactions.n_items
         if labels is not None:
             self._set_labels({**self._labels, "item": labels})
         features = self._check_features(item_features, interactions.n_items)
+        if self.uses_features and (columns := feature_columns(given, labels)):
+            self._feature_columns = columns
         self._remember(interactions, features)
         return scale_weights(interactions), features
 
@@ -109,7 +114,12 @@ class GrowingData(Rankings):
             labels = dict(self._labels)
         # Rows of a frame may add items that have no interactions yet.
         aligned, items = align_item_features(
-            item_features, new.n_items, labels.get("item"), partly=True
+            item_features,
+            new.n_items,
+            labels.get("item"),
+            partly=True,
+            columns=self._feature_columns,
+            of="the model" if "item" in labels else "X",
         )
         if items is not None:
             labels["item"] = items
@@ -207,6 +217,9 @@ class GrowingData(Rankings):
                 }
                 for name, rows in self._features.items()
             }
+        if self._feature_columns:
+            names = {name: text_state(x) for name, x in self._feature_columns.items()}
+            state["feature_columns"] = {"modalities": list(names), "names": names}
         return state
 
     def set_state(self, state: StateReader) -> None:
@@ -223,6 +236,19 @@ class GrowingData(Rankings):
                 present = part.array("present", (self.n_features_in_,), np.uint8)
                 rows[present == 0] = np.nan
                 self._features[name] = rows
+        columns = state.part("feature_columns")
+        if columns.has("modalities"):
+            self._feature_columns = {
+                name: _read_names(columns.part("names"), name)
+                for name in columns.strings("modalities")
+            }
+
+
+def _read_names(state: StateReader, modality: str) -> list[str]:
+    names = state.texts(modality, None)
+    if len(set(names)) < len(names):
+        raise ValueError(f"the columns of {modality!r} have a name twice")
+    return names
 
 
 def _has_repeats(interactions: Interactions) -> bool:

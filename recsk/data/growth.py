@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsk.data.interactions import Interactions
-from recsk.data.labels import Labels
+from recsk.data.labels import Labels, check_same_type
 from recsk.data.matching import FitLabels, check_same_terms, get_labels
 
 __all__ = ["by_user", "join", "place", "warn_if_unknown"]
@@ -68,7 +68,7 @@ def place(
             values = own[kind].decode(np.arange(n)).tolist()
             new = [label for label in values if label not in known[kind]]
             if new:
-                _check_types(new, known[kind], kind, name)
+                check_same_type(new, known[kind], f"{name} has {kind}s with labels")
                 together = known[kind].values.tolist() + new
                 labels[kind] = Labels(together, column=known[kind].column)
             given = labels[kind].find(values)[given]
@@ -107,21 +107,6 @@ def warn_if_unknown(
             f"been added as new {kind}s",
             stacklevel=stacklevel,
         )
-
-
-def _check_types(new: list[Any], known: Labels, kind: str, name: str) -> None:
-    """Reject numbers among texts and the reverse: "7" would be another user than 7."""
-    types = [{_type(x) for x in labels} for labels in (new, known.values.tolist())]
-    if known.values.size and not types[0] & types[1]:
-        raise ValueError(
-            f"{name} has {kind}s with labels such as {new[0]!r}, but the model knows labels such "
-            f"as {known.values.tolist()[0]!r}: bring them to the same type"
-        )
-
-
-def _type(label: Any) -> type:
-    """Return the type of a label; whole and other numbers are equal where their values are."""
-    return float if isinstance(label, int | float) else type(label)
 
 
 def join(known: Interactions, new: Interactions) -> Interactions:

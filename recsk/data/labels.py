@@ -10,7 +10,14 @@ import numpy.typing as npt
 
 from recsk.data.checks import describe
 
-__all__ = ["Labels", "check_labels", "is_missing", "list_labels", "to_label_array"]
+__all__ = [
+    "Labels",
+    "check_labels",
+    "check_same_type",
+    "is_missing",
+    "list_labels",
+    "to_label_array",
+]
 
 _LONG = 8  # a string this many times as long as the others makes fixed-width arrays wasteful
 
@@ -165,6 +172,35 @@ def check_labels(given: Any, known: Labels | None, size: int, kind: str) -> Labe
     if labels is not None and len(labels) < size:
         raise ValueError(f"{kind}_labels must label all {size} {kind}s; got {len(labels)} labels")
     return labels
+
+
+def check_same_type(new: list[Any], known: Labels, what: str) -> None:
+    """Reject numbers among texts and the reverse: "7" would be another user than 7.
+
+    Parameters
+    ----------
+    new : list of labels
+        One or more.
+    known : Labels
+        Those of a model.
+    what : str
+        Of the error message, such as "X has users with labels".
+
+    Raises
+    ------
+    ValueError
+        If no new label is of a type that the known ones have.
+    """
+    if known.values.size and not {*map(_type, new)} & {*map(_type, known.values.tolist())}:
+        raise ValueError(
+            f"{what} such as {new[0]!r}, but the model knows labels such as "
+            f"{known.values.tolist()[0]!r}: bring them to the same type"
+        )
+
+
+def _type(label: Any) -> type:
+    """Return the type of a label; whole and other numbers are equal where their values are."""
+    return float if isinstance(label, int | float) else type(label)
 
 
 def list_labels(values: Any) -> list[Any]:

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from recsk.data.checks import describe
-from recsk.data.labels import Labels, list_labels, to_label_array
-from recsk.features.frames import FeatureFrame, is_frame, read_feature_frame
+from recsk.data.labels import Labels, check_same_type, list_labels, to_label_array
+from recsk.features.frames import FeatureFrame, is_frame, read_feature_frame, string_names
 
-__all__ = ["align_item_features"]
+__all__ = [
+    "align_item_features",
+    "check_dict",
+    "check_row_labels",
+    "feature_columns",
+    "is_default_index",
+    "item_columns",
+]
+
+_NO_NAMES: Mapping[str, Sequence[str]] = {}
 
 
 def align_item_features(
@@ -21,6 +30,9 @@ def align_item_features(
     labels: Labels | None,
     *,
     partly: bool = False,
+    columns: Mapping[str, Sequence[str]] = _NO_NAMES,
+    first: int = 0,
+    of: str = "X",
 ) -> tuple[Mapping[str, Any] | None, Labels | None]:
     """Return features with one row for each item, in the order of the items.
 
@@ -37,7 +49,15 @@ def align_item_features(
     labels : Labels or None
         Labels of the items; None if X has ids. A frame is then matched by an index of ids.
     partly : bool, default=False
-        Whether frames are expected to have rows for few of the items, and for new ones.
+        Whether frames are expected to have rows for few of the items, and for new ones. An empty
+        frame is then left out.
+    columns : mapping of str to sequence of str
+        Names of the columns of the fit, of each modality whose frame had names. Columns of later
+        frames are matched by name.
+    first : int, default=0
+        Id of the first item, where there are no labels.
+    of : str, default="X"
+        What has the items, in error messages.
 
     Returns
     -------
@@ -57,32 +77,37 @@ def align_item_features(
     UserWarning
         If a frame has rows for less than half of the items of X, and rows for others.
     """
-    if item_features is not None and not isinstance(item_features, Mapping):
-        raise TypeError(
-            "item_features must be a dict of modality name to array or data frame: pass "
-            f"item_features={{'image': features}}; got {_short(item_features)}"
-        )
+    check_dict(item_features)
     if item_features is None or not any(map(is_frame, item_features.values())):
         return item_features, labels
-    key = (labels and labels.column) or "item"
-    keys_allowed = (key, "item")
+    keys_allowed = item_columns(labels)
+    if partly:  # a day without new items
+        item_features = {
+            name: features
+            for name, features in item_features.items()
+            if not is_frame(features) or _n_rows(features)
+        }
     frames = {
-        name: read_feature_frame(features, keys_allowed, f"item_features[{name!r}]")
+        name: read_feature_frame(
+            features, keys_allowed, f"item_features[{name!r}]", columns.get(name)
+        )
         for name, features in item_features.items()
         if is_frame(features)
     }
-    known = Labels(np.arange(n_items)) if labels is None else labels
+    known = Labels(np.arange(first, first + n_items)) if labels is None else labels
     rows: dict[str, Any] = {}
     unknown: dict[Any, None] = {}
     for name, frame in frames.items():
         label = f"item_features[{name!r}]"
-        keys = _check_keys(frame, label, known, labels is not None, key, partly)
+        keys = _check_keys(frame, label, known, labels is not None, keys_allowed[0], partly, of)
         rows[name] = keys
         if keys is not None:
             ids = known.find(keys)
             others = [x for x, i in zip(keys, ids, strict=True) if i < 0]
             unknown.update(dict.fromkeys(others))
             n_found = len(keys) - len(others)
+            if others and partly and labels is not None:
+                check_same_type(others, known, f"{label} has items with labels")
             if others and 2 * n_found < n_items and not partly:
                 warnings.warn(
                     f"item_features[{name!r}] has rows for {n_found} of the {n_items} items of X "
@@ -91,9 +116,12 @@ def align_item_features(
                     stacklevel=5,
                 )
     if unknown and labels is None:
+        has, cure = "has", "give X labels (Interactions.from_frame), or drop these rows"
+        if of != "X":
+            has, cure = "are", "pass frame.reset_index(drop=True), in the order of the new items"
         raise ValueError(
-            f"item_features has rows for the items {list(unknown)[:3]}, but X has the items 0 to "
-            f"{n_items - 1}: give X labels (Interactions.from_frame), or drop these rows"
+            f"item_features has rows for the items {list(unknown)[:3]}, but {of} {has} the items "
+            f"{first} to {first + n_items - 1}: {cure}"
         )
     if unknown:
         known = known.extend(list(unknown))
@@ -108,44 +136,93 @@ def align_item_features(
     return aligned, None if labels is None else known
 
 
+def check_dict(item_features: Any) -> None:
+    """Raise a TypeError unless it is a dict, or None."""
+    if item_features is not None and not isinstance(item_features, Mapping):
+        raise TypeError(
+            "item_features must be a dict of modality name to array or data frame: pass "
+            f"item_features={{'image': features}}; got {_short(item_features)}"
+        )
+
+
+def item_columns(labels: Labels | None) -> tuple[str, str]:
+    """Return the names that a column may have that names the items; the first one counts."""
+    return (labels and labels.column) or "item", "item"
+
+
+def feature_columns(
+    item_features: Mapping[str, Any] | None, labels: Labels | None
+) -> dict[str, list[str]]:
+    """Return the names of the columns of each frame whose columns all have strings as names.
+
+    Parameters
+    ----------
+    item_features : dict of str to array-like or DataFrame, or None
+        Checked by `align_item_features`.
+    labels : Labels or None
+        Labels of the items.
+    """
+    keys_allowed = item_columns(labels)
+    found = {
+        name: string_names(features, keys_allowed)
+        for name, features in (item_features or {}).items()
+        if is_frame(features)
+    }
+    return {name: names for name, names in found.items() if names is not None}
+
+
+def is_default_index(keys: Any) -> bool:
+    """Whether pandas numbered the rows by itself, which says nothing about items."""
+    return keys is None or (
+        type(keys).__name__ == "RangeIndex" and keys.start == 0 and keys.step == 1
+    )
+
+
 def _check_keys(
-    frame: FeatureFrame, name: str, known: Labels, labelled: bool, key: str, partly: bool
+    frame: FeatureFrame,
+    name: str,
+    known: Labels,
+    labelled: bool,
+    key: str,
+    partly: bool,
+    of: str,
 ) -> list[Any] | None:
     """Return the labels of a frame's rows, or None if its rows are in the order of the items."""
-    if partly and not len(frame.values):  # a day without new items
-        return []
-    keys, positional = frame.keys, False
-    if not frame.from_column:
-        # What pandas numbers by itself says nothing about items.
-        positional = keys is None or (
-            type(keys).__name__ == "RangeIndex" and keys.start == 0 and keys.step == 1
-        )
+    keys = frame.keys
+    positional = frame.column is None and is_default_index(keys)
     if positional and not labelled:
         return None
-    values = [] if keys is None else _check_labels(list_labels(keys), name)
+    values = [] if keys is None else check_row_labels(list_labels(keys), name)
     if values:
         _check_whole_rows(frame, values, name)
     found = known.find(values)
-    if labelled and not frame.from_column and (better := _better_column(frame, known, found)):
+    if labelled and frame.column is None and (better := _better_column(frame, known, found)):
         raise ValueError(
             f"{name} has an index of numbers without a name, and the column {better!r} names as "
-            f"many items of X: pass frame.set_index({better!r}), or frame.rename_axis({key!r}) if "
-            "the index is right"
+            f"many items of {of}: pass frame.set_index({better!r}), or "
+            f"frame.rename_axis({key!r}) if the index is right"
         )
     if (
         (positional and (found[: len(known)] < 0).any())
         or keys is None
         or not (partly or (found >= 0).any())
     ):
+        such = f"{of} has items such as {_show(known.decode(0))}"
+        if frame.column is not None:
+            raise ValueError(
+                f"{name} does not name the items of its rows: the column {frame.column!r} has "
+                f"values such as {_show(values[0])}, none of which is an item of {of}; {such}. "
+                "Bring both to the same type and spelling"
+            )
+        index = "" if positional or not values else f" (it has values such as {_show(values[0])})"
         raise ValueError(
-            f"{name} does not name the items of its rows: X has labels such as "
-            f"{known.decode(0)!r}, and the frame has neither a column {key!r} nor an index with "
-            f"them. Pass frame.set_index('...') (pandas), rename the column to {key!r}, or pass an "
-            "array in the order of the items"
+            f"{name} does not name the items of its rows: {such}, and the frame has neither a "
+            f"column {key!r} nor an index with them{index}. Pass frame.set_index('...') (pandas), "
+            f"rename the column to {key!r}, or pass an array in the order of the items"
         )
     if positional and not np.isin(np.arange(len(known)), found).all():
         raise ValueError(
-            f"{name} has a default index, which does not name all items of X; pass "
+            f"{name} has a default index, which does not name all items of {of}; pass "
             "frame.set_index('...') with their labels"
         )
     if len(set(values)) < len(values):
@@ -157,7 +234,16 @@ def _check_keys(
     return values
 
 
-def _check_labels(keys: list[Any], name: str) -> list[Any]:
+def _show(label: Any) -> str:
+    return f"{label!r} ({type(label).__name__})"
+
+
+def _n_rows(frame: Any) -> int:
+    """Count the rows; a lazy frame, which is refused later, has some."""
+    return len(frame) if hasattr(frame, "__len__") else 1
+
+
+def check_row_labels(keys: list[Any], name: str) -> list[Any]:
     """Return the labels of a frame's rows; none of them is missing or a list."""
     try:
         set(keys)
@@ -213,4 +299,10 @@ def _check_whole_rows(frame: FeatureFrame, keys: list[Any], name: str) -> None:
         raise ValueError(
             f"{name} has NaN in part of the row of {keys[partly[0]]!r} ({len(partly)} such rows); "
             "a row is either finite or, for an item without this modality, NaN throughout"
+        )
+    infinite = np.flatnonzero(np.isinf(frame.values).any(axis=1))
+    if len(infinite):
+        raise ValueError(
+            f"{name} has an infinite value (for float32) in the row of {keys[infinite[0]]!r} "
+            f"({len(infinite)} such rows)"
         )

@@ -10,7 +10,16 @@ import numpy.typing as npt
 
 from recsk.data.labels import is_missing
 
-__all__ = ["FeatureFrame", "is_frame", "read_feature_frame"]
+__all__ = [
+    "FeatureFrame",
+    "check_eager",
+    "find_keys",
+    "is_frame",
+    "read_feature_frame",
+    "string_names",
+]
+
+_SHOWN = 3  # names of columns in an error message
 
 
 class FeatureFrame(NamedTuple):
@@ -20,8 +29,8 @@ class FeatureFrame(NamedTuple):
     ----------
     keys : array-like of shape (n_rows,) or None
         What names the item of each row: a key column or the index; None where there is neither.
-    from_column : bool
-        Whether `keys` is a column, not the index.
+    column : str or None
+        Name of the column that `keys` is; None if it is the index.
     values : ndarray of shape (n_rows, n_columns), float32
         Missing entries are NaN.
     bare_index : bool
@@ -31,7 +40,7 @@ class FeatureFrame(NamedTuple):
     """
 
     keys: Any
-    from_column: bool
+    column: str | None
     values: npt.NDArray[np.float32]
     bare_index: bool = False
     integer_columns: Mapping[str, npt.NDArray[np.int64]] = {}
@@ -42,7 +51,35 @@ def is_frame(features: Any) -> bool:
     return hasattr(features, "columns") and not isinstance(features, np.ndarray)
 
 
-def read_feature_frame(frame: Any, key: Sequence[str], label: str) -> FeatureFrame:
+def check_eager(frame: Any, label: str) -> None:
+    """Raise a TypeError if a frame has not been computed yet."""
+    if hasattr(frame, "collect_schema") and hasattr(frame, "collect"):
+        raise TypeError(f"{label} is lazy: pass frame.collect()")
+
+
+def find_keys(frame: Any, key: Sequence[str]) -> tuple[Any, str | None]:
+    """Return what names the item of each row, and the name of its column, None for the index.
+
+    `key` are the names that the column may have. A frame of polars without one has no keys: None.
+    """
+    names = _names(frame)
+    found = next((name for name in key if name in names), None)
+    if found is not None:
+        return _to_list(frame[found]), found
+    index = getattr(frame, "index", None)
+    return None if callable(index) else index, None
+
+
+def string_names(frame: Any, key: Sequence[str]) -> list[str] | None:
+    """Return the names of the columns of features, None unless all are strings."""
+    found = find_keys(frame, key)[1]
+    names = [name for name in _names(frame) if name != found]
+    return names if all(isinstance(name, str) for name in names) else None
+
+
+def read_feature_frame(
+    frame: Any, key: Sequence[str], label: str, columns: Sequence[str] | None = None
+) -> FeatureFrame:
     """Read the columns of a frame as numbers.
 
     Parameters
@@ -55,39 +92,67 @@ def read_feature_frame(frame: Any, key: Sequence[str], label: str) -> FeatureFra
         Without such a column the index of a pandas frame does.
     label : str
         What error messages call the frame.
+    columns : sequence of str or None, default=None
+        Names of the columns of the fit. Columns are put into this order by name, if all names are
+        strings. None keeps the order.
 
     Raises
     ------
     TypeError
         If a column holds neither numbers nor vectors.
     ValueError
-        If there is no column of features, or vectors differ in length.
+        If there is no column of features, names are other than `columns`, or vectors differ in
+        length.
     """
-    if hasattr(frame, "collect_schema") and hasattr(frame, "collect"):
-        raise TypeError(f"{label} is lazy: pass frame.collect()")
-    names = list(getattr(frame, "column_names", None) or frame.columns)
+    check_eager(frame, label)
+    names = _names(frame)
     repeated = [name for i, name in enumerate(names) if name in names[:i]]
     if repeated:
         raise ValueError(f"{label} has several columns {repeated[0]!r}; rename or drop them")
-    found = next((name for name in key if name in names), None)
-    keys = None if found is None else _to_list(frame[found])
-    columns = {name: frame[name] for name in names if name != found}
-    parts = [_numbers(column, name, label) for name, column in columns.items()]
-    if not parts:
+    keys, found = find_keys(frame, key)
+    cure = "" if found else f". A column that names the items must be called {key[0]!r}"
+    ordered = [name for name in names if name != found]
+    if not ordered:
         raise ValueError(f"{label} has no column of features; its columns are {names}")
+    if columns is not None and all(isinstance(name, str) for name in ordered):
+        _check_names(ordered, columns, label, cure)
+        ordered = list(columns)
+    parts = [_numbers(frame[name], name, label, cure) for name in ordered]
     values = np.hstack(parts)
-    if keys is not None:
-        return FeatureFrame(keys, True, values)
-    index = getattr(frame, "index", None)
-    if index is None or callable(index):
-        return FeatureFrame(None, False, values)
-    bare = getattr(index, "name", None) is None and getattr(index.dtype, "kind", "O") in "iu"
+    if found or keys is None:
+        return FeatureFrame(keys, found, values)
+    bare = getattr(keys, "name", None) is None and getattr(keys.dtype, "kind", "O") in "iu"
     integers = {
-        name: np.asarray(column, dtype=np.int64)
-        for name, column in columns.items()
-        if getattr(getattr(column, "dtype", None), "kind", "O") in "iu"
+        name: np.asarray(frame[name], dtype=np.int64)
+        for name in ordered
+        if getattr(getattr(frame[name], "dtype", None), "kind", "O") in "iu"
     }
-    return FeatureFrame(index, False, values, bare, integers)
+    return FeatureFrame(keys, None, values, bare, integers)
+
+
+def _names(frame: Any) -> list[Any]:
+    return list(getattr(frame, "column_names", None) or frame.columns)
+
+
+def _check_names(names: list[str], columns: Sequence[str], label: str, cure: str) -> None:
+    """Raise a ValueError unless these are the columns of the fit, in any order."""
+    given, known = set(names), set(columns)
+    missing = [name for name in columns if name not in given]
+    unknown = [name for name in names if name not in known]
+    if not missing and not unknown:
+        return
+    parts = [
+        f"{', '.join(map(repr, some[:_SHOWN]))}{', ...' * (len(some) > _SHOWN)} "
+        f"{'is' if len(some) == 1 else 'are'} {what}"
+        for some, what in ((missing, "missing"), (unknown, "unknown"))
+        if some
+    ]
+    raise ValueError(
+        f"{label} must have the columns of the fit, in any order: {' and '.join(parts)}. Rename "
+        "them. Of one-hot columns, pass frame.reindex(columns=[...], fill_value=0) with those of "
+        "the fit. An array has no names, and its columns are in the order of the fit"
+        f"{cure if len(unknown) > len(missing) else ''}"
+    )
 
 
 def _to_list(column: Any) -> list[Any]:
@@ -97,7 +162,7 @@ def _to_list(column: Any) -> list[Any]:
     return list(column)
 
 
-def _numbers(column: Any, name: Any, label: str) -> npt.NDArray[np.float32]:
+def _numbers(column: Any, name: Any, label: str, cure: str) -> npt.NDArray[np.float32]:
     """Return a column as (n_rows, 1), or a column of vectors as (n_rows, length)."""
     dtype = getattr(column, "dtype", None)
     if isinstance(dtype, np.dtype) and dtype.kind in "biuf":
@@ -114,7 +179,7 @@ def _numbers(column: Any, name: Any, label: str) -> npt.NDArray[np.float32]:
         raise TypeError(
             f"{label} has the column {name!r} of {dtype or type(column).__name__}, with values "
             f"such as {wrong!r}: features must be numbers, bools or vectors. Encode it (for "
-            "example by pandas.get_dummies) or drop it"
+            f"example by pandas.get_dummies) or drop it{cure}"
         )
     try:
         numbers = [np.nan if is_missing(cell) else float(cell) for cell in cells]

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from recsk.data.checks import describe
+from recsk.data.labels import Labels
 
 __all__ = ["check_item_features", "check_new_item_features"]
 
@@ -55,7 +56,9 @@ def check_item_features(
     return checked
 
 
-def check_new_item_features(item_features: Any, n_columns: Mapping[str, int]) -> dict[str, Any]:
+def check_new_item_features(
+    item_features: Any, n_columns: Mapping[str, int], labels: Labels | None = None
+) -> dict[str, Any]:
     """Check the features of items that arrive after the fit.
 
     Parameters
@@ -64,6 +67,8 @@ def check_new_item_features(item_features: Any, n_columns: Mapping[str, int]) ->
         A row of NaN is an item without the modality; a modality may be left out.
     n_columns : mapping of str to int
         Columns of each modality of the fit.
+    labels : Labels or None, default=None
+        Labels of the items, for error messages.
 
     Returns
     -------
@@ -101,10 +106,14 @@ def check_new_item_features(item_features: Any, n_columns: Mapping[str, int]) ->
         raise ValueError(f"item_features must have one row for each new item; rows are {sizes}")
     nothing = np.all([np.isnan(rows[:, 0]) for rows in checked.values()], axis=0)
     if nothing.any():
+        row = int(np.argmax(nothing))
+        named = labels is not None and row < len(labels)
+        item = (
+            repr(labels.decode(row)) if labels is not None and named else f"the item in row {row}"
+        )
         raise ValueError(
-            f"item_features has nothing of the item in row {int(np.argmax(nothing))} "
-            f"({int(nothing.sum())} such rows): an item without any modality cannot be placed; "
-            "leave it out"
+            f"item_features has nothing of {item} ({int(nothing.sum())} such items): an item "
+            "without any modality cannot be placed; leave it out"
         )
     return checked
 

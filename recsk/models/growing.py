@@ -10,10 +10,9 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.utils.validation import check_is_fitted
 
-from recsk.data.labels import Labels
-from recsk.features.alignment import align_item_features
-from recsk.features.frames import is_frame
-from recsk.features.item_features import check_new_item_features
+from recsk.data.labels import Labels, check_same_type
+from recsk.features.alignment import item_columns
+from recsk.features.arrivals import labels_of_frames, read_new_features
 from recsk.models.new_items import NewItemEstimate, NewItemModel, grow_item_to_item
 from recsk.models.placing import PlacingRecommender
 
@@ -31,9 +30,10 @@ class GrowingRecommender(PlacingRecommender):
 
         Parameters
         ----------
-        item_features : dict of str to array-like of shape (n, n_columns)
+        item_features : dict of str to array-like of shape (n, n_columns) or DataFrame
             Features of the new items by modality, with the columns of the fit. An item with a row
-            of NaN lacks the modality; a modality may be left out.
+            of NaN lacks the modality; a modality may be left out. Rows of frames that name their
+            items are matched by label, in the order in which these appear.
 
         Returns
         -------
@@ -62,7 +62,9 @@ class GrowingRecommender(PlacingRecommender):
         """
         kept = self.__dict__
         self = self._as_fitted()
-        content, _ = self._read_new_features(item_features, None)
+        known = self._labels.get("item")
+        named = None if known is None else labels_of_frames(item_features, known)
+        content, _ = self._read_new_features(item_features, named)
         vectors = self._estimate_new(content).vectors
         self._keep_made(kept)
         return vectors
@@ -76,9 +78,11 @@ class GrowingRecommender(PlacingRecommender):
         ----------
         item_features : dict of str to array-like of shape (n, n_columns) or DataFrame
             Features of the new items by modality, with the columns of the fit. An item with a row
-            of NaN lacks the modality; a modality may be left out.
+            of NaN lacks the modality; a modality may be left out. Columns of a frame are matched by
+            name, its rows by label.
         labels : array-like of shape (n,), default=None
-            Labels of the new items: required if the model speaks labels.
+            Labels of the new items: required if the model speaks labels. None takes those that the
+            frames have, in a column with the name of the item column of X or "item", or as index.
 
         Returns
         -------
@@ -88,8 +92,8 @@ class GrowingRecommender(PlacingRecommender):
         Raises
         ------
         ValueError
-            As `item_vectors`; also if labels are missing, repeat, or exist already. Nothing is
-            added then.
+            As `item_vectors`; also if labels are missing, repeat, exist already or are of another
+            type than those of the model. Nothing is added then.
         TypeError
             As `item_vectors`.
 
@@ -106,7 +110,7 @@ class GrowingRecommender(PlacingRecommender):
         (1, 2)
         """
         check_is_fitted(self)
-        given = self._check_new_labels(labels)
+        given = self._check_new_labels(labels, item_features)
         content, lengths = self._read_new_features(item_features, given)
         if given is not None and len(given) != len(content):
             raise ValueError(
@@ -172,32 +176,39 @@ class GrowingRecommender(PlacingRecommender):
                 f"this {type(self).__name__} cannot place new items: no item of the fit has both "
                 "interactions and features that differ from those of other items"
             )
-        n = None if labels is None else len(labels)
-        if isinstance(item_features, Mapping) and any(map(is_frame, item_features.values())):
-            if n is None:
-                n = max(len(x) for x in item_features.values() if is_frame(x))
-            item_features, _ = align_item_features(item_features, n, labels)
-        features = check_new_item_features(item_features, space.n_columns)
+        features = read_new_features(
+            item_features, labels, self.n_features_in_, space.n_columns, self._feature_columns
+        )
         space.check(features)
         return space.vectors(features), space.lengths(features)
 
-    def _check_new_labels(self, labels: Any) -> Labels | None:
+    def _check_new_labels(self, labels: Any, item_features: Any) -> Labels | None:
+        """Return the labels of new items, those of the frames unless they are given."""
         if "item" not in self._labels:
             if labels is not None:
                 raise ValueError(
                     "labels must be None: this model speaks ids, and new items get the next ones"
                 )
             return None
-        known = self._labels["item"]
-        if labels is None:
+        known, name = self._labels["item"], "labels"
+        if labels is not None:
+            given = Labels(labels, "labels", known.column)
+        elif (named := labels_of_frames(item_features, known)) is not None:
+            given, name = named, "item_features"
+        else:
             raise ValueError(
                 f"labels must label the new items, as the model has labels such as "
-                f"{known.decode(0)!r}: pass add_items(item_features, labels=[...])"
+                f"{known.decode(0)!r}: pass add_items(item_features, labels=[...]), or frames with "
+                f"a column {item_columns(known)[0]!r} or an index that names the items"
             )
-        given = Labels(labels, "labels")
         for label in given.values.tolist():
             if label in known:
-                raise ValueError(f"labels has {label!r}, which the model has already")
+                raise ValueError(
+                    f"{name} has {label!r}, which the model has already: leave it out, or pass its "
+                    "features to partial_fit(X, item_features=...)"
+                )
+        if len(given):
+            check_same_type(given.values.tolist(), known, f"{name} has items")
         return given
 
 

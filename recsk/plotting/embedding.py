@@ -162,7 +162,8 @@ class EmbeddingDisplay:
             raise ValueError(f"method must be 'pca' or 'tsne'; got {method!r}")
         n_items = estimator.n_features_in_
         fit_labels = estimator._labels.get("item")
-        item_features, _ = align_item_features(item_features, n_items, fit_labels)
+        columns = getattr(estimator, "_feature_columns", {})
+        item_features, _ = align_item_features(item_features, n_items, fit_labels, columns=columns)
         features = check_item_features(item_features, n_items)
         names = get_modality_names(estimator)
         if features and set(features) != set(estimator.modality_names_):

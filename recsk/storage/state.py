@@ -231,8 +231,8 @@ class StateReader:
         matrix.data = data
         return matrix
 
-    def texts(self, name: str, n: int) -> list[str]:
-        """Read `n` strings that `text_state` wrote."""
+    def texts(self, name: str, n: int | None) -> list[str]:
+        """Read `n` strings that `text_state` wrote; None allows any number of 1 or more."""
         part, name = self.part(name), self._prefix + name
         lengths = part.array("lengths", (n,), np.int64)
         utf8 = part.array("utf8", None, np.uint8)

@@ -5,7 +5,7 @@ import pytest
 
 from recsk import Interactions, MDERecommender, MDSRecRecommender
 from recsk.data.labels import Labels
-from recsk.features.alignment import align_item_features
+from recsk.features.alignment import align_item_features, feature_columns
 
 pd = pytest.importorskip("pandas")
 
@@ -221,3 +221,67 @@ def test_labels_are_named_in_errors():
         align(partly)
     with pytest.raises(ValueError, match="several columns 0"):
         align(pd.concat([frame(), frame()], axis=1))
+
+
+def test_columns_are_matched_by_the_names_of_the_fit():
+    named = frame().set_axis(["x", "y"], axis=1)
+    columns = feature_columns({"v": named, "t": V, "w": frame()}, ITEMS)
+    assert columns == {"v": ["x", "y"]}
+
+    def later(features):
+        found, _ = align_item_features({"v": features}, 4, ITEMS, columns=columns)
+        return found["v"]
+
+    for given in (named, named[["y", "x"]], V, frame()):  # without names, by position
+        np.testing.assert_array_equal(later(given), V)
+    with pytest.raises(ValueError, match=r"item_features\['v'\] .*'y' is missing and 'z' is unkn"):
+        later(named.rename(columns={"y": "z"}))
+    with pytest.raises(ValueError, match="any order: 'x', 'y' are missing and 'a' is unknown"):
+        later(named[["x"]].rename(columns={"x": "a"}))
+    with pytest.raises(ValueError, match="any order: 'sku' is unknown.*must be called 'item'"):
+        later(named.assign(sku=ITEMS.values))
+
+
+@pytest.mark.parametrize("library", ["polars", "pyarrow"])
+def test_columns_of_other_libraries_are_matched_by_name(library):
+    lib = pytest.importorskip(library)
+    make = lib.table if library == "pyarrow" else lib.DataFrame
+    columns = {"x": V[:, 0], "item": ITEMS.values.tolist(), "y": V[:, 1]}
+    assert feature_columns({"v": make(columns)}, ITEMS) == {"v": ["x", "y"]}
+    swapped = make({name: columns[name] for name in ("y", "x", "item")})
+    found, _ = align_item_features({"v": swapped}, 4, ITEMS, columns={"v": ["x", "y"]})
+    np.testing.assert_array_equal(found["v"], V)
+
+
+def test_an_empty_frame_of_a_later_day_is_left_out():
+    for empty in (frame()[:0], pd.DataFrame(), pd.get_dummies(pd.Series([], dtype=str))):
+        found, items = align_item_features({"v": empty}, 4, ITEMS, partly=True)
+        assert not found and items is ITEMS
+
+
+def test_another_type_or_spelling_of_labels_is_shown():
+    numbers = Labels([1, 2, 3, 4], column="sku")
+    texts = pd.DataFrame(V).assign(sku=["01", "02", "03", "04"])
+    message = (
+        r"the column 'sku' has values such as '01' \(str\), none of which is an item of X; X has "
+        r"items such as 1 \(int\)\. Bring both"
+    )
+    with pytest.raises(ValueError, match=message):
+        align(texts, numbers)
+    with pytest.raises(ValueError, match=r"'a' \(str\), and .* nor an index .*such as 'A' \(str\)"):
+        align(frame().rename(str.upper))
+    with pytest.raises(ValueError, match=r"\['v'\] has items .*'01', but the model .*same type"):
+        align_item_features({"v": texts}, 4, numbers, partly=True)
+
+
+def test_a_column_that_may_name_the_items_is_told_apart_from_a_category():
+    with pytest.raises(TypeError, match="column 'sku' .*names the items must be called 'item'"):
+        align(frame().assign(sku=ITEMS.values))
+
+
+def test_an_infinite_value_is_named_by_its_item():
+    infinite = frame([3, 2, 1, 0])
+    infinite.loc["c", 1] = np.inf
+    for labels in (ITEMS, Labels(["c", "d", "b", "a"])):
+        with pytest.raises(ValueError, match=r"\['v'\] has an infinite value .* row of 'c' \(1 s"):
+            align(infinite, labels)
