@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+import numpy.typing as npt
 import scipy.sparse as sp
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
@@ -23,6 +24,8 @@ class FittedState(BaseEstimator):
     """The fitted attributes that all recommenders share, as arrays on the CPU."""
 
     _labels: FitLabels = {}
+    # Names of the first columns of a table, where later columns have none.
+    _first_names: npt.NDArray[Any] | None = None
 
     def _set_labels(self, labels: FitLabels) -> None:
         """Set the labels that this model speaks, in place of those of an earlier fit."""
@@ -49,7 +52,7 @@ class FittedState(BaseEstimator):
     def _forget(self) -> None:
         """Remove what an earlier fit left: a fit that fails must not leave half a model."""
         self._forget_parts()
-        for name in ("interactions_", "_log", "_features", "_feature_columns"):
+        for name in ("interactions_", "_log", "_features", "_feature_columns", "_first_names"):
             self.__dict__.pop(name, None)
 
     def _forget_parts(self) -> None:
@@ -110,11 +113,12 @@ class FittedState(BaseEstimator):
                 state[name] = weights_state(part) if sp.issparse(part) else part
         if self._labels:
             state["labels"] = {
-                kind: labels_state(labels, f"{kind}s_")
-                for kind, labels in self._labels.items()
+                kind: labels_state(labels, f"{kind}s_") for kind, labels in self._labels.items()
             }
         if hasattr(self, "feature_names_in_"):
             state["feature_names_in_"] = text_state(self.feature_names_in_)
+        if self._first_names is not None:
+            state["first_names"] = text_state(self._first_names)
         return state
 
     def set_state(self, state: StateReader) -> None:
@@ -149,6 +153,11 @@ class FittedState(BaseEstimator):
         if state.part("feature_names_in_").names():
             names = state.texts("feature_names_in_", self.n_features_in_)
             self.feature_names_in_ = np.array(names, dtype=object)
+        if state.part("first_names").names():
+            names = state.texts("first_names", None)
+            if len(names) >= self.n_features_in_:
+                raise ValueError(f"first_names must be fewer than the {self.n_features_in_} items")
+            self._first_names = np.array(names, dtype=object)
 
     def _require_vectors(self) -> None:
         """Raise a ValueError if a file has no vectors, for classes that cannot be without."""

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from recsk.contract.inputs import check_some, without_zeros
+from recsk.contract.inputs import check_some, string_columns, without_zeros
 from recsk.contract.rankings import Rankings
 from recsk.contract.weights import scale_weights, warn_of_other_weights, weigh_interactions
 from recsk.data.growth import by_user, join, place, warn_if_unknown
@@ -131,8 +131,8 @@ class GrowingData(Rankings):
             active[: len(with_history)] &= ~with_history
         interactions = join(known if adds else known[:0], new)
         self.n_users_, self.n_features_in_ = interactions.n_users, interactions.n_items
-        if len(getattr(self, "feature_names_in_", ())) != interactions.n_items:
-            self.__dict__.pop("feature_names_in_", None)  # new columns have no name
+        if len(getattr(self, "feature_names_in_", ())) not in (0, interactions.n_items):
+            self._first_names = self.__dict__.pop("feature_names_in_")  # new columns have no name
         self._set_labels(labels)
         self._remember(interactions, features)
         return scale_weights(interactions), features, Growth(active, changed, clicked, adds)
@@ -147,13 +147,12 @@ class GrowingData(Rankings):
                     f"{n_items}: pass n_items={n_items}, or more for new items"
                 )
             return check_some(without_zeros(X, "X"), "X")
-        columns = getattr(X, "columns", None)
         if len(np.shape(X)) == 2 and np.shape(X)[1] > n_items:  # of this copy of the model
             self.n_features_in_ = np.shape(X)[1]
-            names = getattr(self, "feature_names_in_", None)
-            if names is not None and columns is not None and list(columns[:n_items]) == list(names):
-                self.feature_names_in_ = np.asarray(columns, dtype=object)
         new = check_some(self._from_matrix(self._read_matrix(X, False, "X"), "X"), "X")
+        if self._known_names() is not None and (names := string_columns(X)) is not None:
+            self.feature_names_in_ = np.array(names, dtype=object)
+            self.__dict__.pop("_first_names", None)
         if new.n_users < n_users:
             raise ValueError(
                 f"X has {new.n_users} users (rows), but {type(self).__name__} was fitted with "

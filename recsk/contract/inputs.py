@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,7 @@ from sklearn.utils.validation import validate_data
 
 from recsk.contract.fitted import FittedState
 from recsk.data.checks import describe
-from recsk.data.forms import check_form
+from recsk.data.forms import check_form, column_names
 from recsk.data.interactions import Interactions
 from recsk.data.matching import get_labels, match_held_out, match_histories
 from recsk.data.matrices import check_one_row_per_user, interaction_matrix
@@ -23,7 +23,7 @@ from recsk.data.names import check_names, check_no_mask
 from recsk.data.sequences import check_ordered
 from recsk.ranking.allowed import ItemMask, check_sets, is_for_each
 
-__all__ = ["InputChecks", "check_some", "without_zeros"]
+__all__ = ["InputChecks", "check_some", "string_columns", "without_zeros"]
 
 # Formats and types that scikit-learn's checks pass on unchanged. Other formats have no duplicates,
 # and other types are widened to float64 first, so that no sum of duplicates overflows.
@@ -67,9 +67,11 @@ class InputChecks(FittedState):
         }
         try:
             if name == "X":
-                matrix = validate_data(self, X, reset=reset, **checks)
+                est = self if reset else self._with_names_of(X)
+                matrix = validate_data(est, X, reset=reset, **checks)
             else:  # scikit-learn's message about columns would name X
                 matrix = check_array(X, input_name=name, **checks)
+                self._check_names_of(X, name)
         except (TypeError, ValueError) as error:
             if re.search(rf"\b{name}\b", str(error)):
                 raise
@@ -84,6 +86,34 @@ class InputChecks(FittedState):
                 stacklevel=6,
             )
         return sp.csr_array(matrix)
+
+    def _with_names_of(self, X: Any) -> Self:
+        """Return this model, or a copy with the names that `X` gives to columns without a name."""
+        names, given = self._known_names(), string_columns(X)
+        n_later = 0 if names is None else self.n_features_in_ - len(names)
+        if names is None or given is None or n_later <= 0:
+            return self
+        named, known = self._as_copy(), set(names)
+        ordered = given[len(names) :] + given[: len(names)]  # the last ones have no names yet
+        later = [name for name in ordered if name not in known][:n_later]
+        named.feature_names_in_ = np.array([*names, *later], dtype=object)
+        return named
+
+    def _known_names(self) -> npt.NDArray[Any] | None:
+        """Return the names of the first columns, or of all, as far as they are known."""
+        return getattr(self, "feature_names_in_", self._first_names)
+
+    def _check_names_of(self, X: Any, name: str) -> None:
+        """Raise a ValueError if a table of held-out data has the columns of X in another order."""
+        names, given = self._known_names(), string_columns(X)
+        if names is None or given is None or len(given) != self.n_features_in_:
+            return
+        for position, (expected, found) in enumerate(zip(names, given, strict=False)):
+            if expected != found:
+                raise ValueError(
+                    f"{name} must have the columns of X in their order; column {position} is "
+                    f"{found!r}, and {expected!r} in X: pass {name}[X.columns]"
+                )
 
     def _match_space(self, interactions: Interactions, labelled: bool, name: str) -> Interactions:
         """Return later interactions in the space of the fit; `labelled` ones by their labels."""
@@ -231,6 +261,12 @@ class InputChecks(FittedState):
         tags.input_tags.positive_only = True
         tags.target_tags.required = False
         return tags
+
+
+def string_columns(X: Any) -> list[str] | None:
+    """Return the names of the columns of a table if all are strings, else None."""
+    names = [] if sp.issparse(X) else column_names(X)
+    return names if names and all(isinstance(name, str) for name in names) else None
 
 
 def without_zeros(interactions: Interactions, name: str) -> Interactions:

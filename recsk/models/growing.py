@@ -127,7 +127,8 @@ class GrowingRecommender(PlacingRecommender):
             attributes |= {"_labels": {**self._labels, "item": together}}
             attributes |= {"items_": together.values}
         grown = {**self.__dict__, **attributes}
-        grown.pop("feature_names_in_", None)  # new columns have no name
+        if n and "feature_names_in_" in grown:  # new columns have no name
+            grown["_first_names"] = grown.pop("feature_names_in_")
         # One assignment: another thread reads all of the new state or all of the old one.
         self.__dict__ = grown
         return np.arange(n_before, n_before + n) if given is None else given.values

@@ -1,6 +1,7 @@
 """`partial_fit`: what it takes, what it says, and what stays."""
 
 import copy
+import pickle
 import threading
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from scipy import sparse
 from sklearn.base import clone
 
+import recsk
 from recsk import Interactions, MDERecommender, MDSRecRecommender
 from recsk.baselines import (
     ContentKNNRecommender,
@@ -217,3 +219,120 @@ def test_labels_of_another_type_are_refused(first, later):
         model.partial_fit(log(["b", "c"], later))
     assert model.items_.tolist() == first
     model.partial_fit(log(["b"], [first[0]]))
+
+
+def shop(**columns):
+    """A log whose item column is called sku, and frames that name items by it."""
+    frame = pd.DataFrame({"user": [*"aabbcc"], "sku": [*"xyyzzx"], "when": range(6), **columns})
+    return Interactions.from_frame(frame, user="user", item="sku", timestamp="when")
+
+
+def by_sku(items, names=("p", "q"), library=pd):
+    """Features that depend on the item and the name of the column alone."""
+    columns = {name: [float(ord(item) * ord(name) % 7) for item in items] for name in names}
+    return {"t": library.DataFrame({"sku": list(items), **columns})}
+
+
+FEATURE_MODELS = {
+    "mde": MDERecommender(**SMALL),
+    "mdsrec": MDSRecRecommender(**SMALL),
+    "content": ContentKNNRecommender(),
+    "rules": SequentialRulesRecommender(),
+}
+
+
+@pytest.fixture(params=FEATURE_MODELS)
+def by_file(request, tmp_path):
+    """A model with features by the item column, fitted, pickled and from a file."""
+    model = clone(FEATURE_MODELS[request.param]).fit(shop(), item_features=by_sku("xyz"))
+    recsk.save(model, tmp_path / "model.recsk")
+    return model, pickle.loads(pickle.dumps(model)), recsk.load(tmp_path / "model.recsk")
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_the_item_column_of_the_log_is_remembered(by_file, library):
+    library = pytest.importorskip(library)
+    day = shop(sku=[*"xyyzwx"])
+    answers = []
+    for model in by_file:
+        other = copy.deepcopy(model)
+        other.partial_fit(day, item_features=by_sku("wv", library=library))
+        assert other.items_.tolist() == [*"xyzwv"]
+        answers.append(other.recommend(k=5)[1])
+        other.partial_fit(shop(), item_features=by_sku("", library=library))  # no new items
+        if hasattr(model, "warm_start"):
+            again = copy.deepcopy(model).set_params(warm_start=True)
+            again.fit(day, item_features=by_sku("xyzw", library=library))
+            assert again.items_.tolist() == [*"xyzw"]
+    for answer in answers[1:]:
+        np.testing.assert_array_equal(answer, answers[0])
+
+
+def test_columns_of_features_are_matched_by_name(by_file):
+    day = shop(sku=[*"xyyzwx"])
+    for model in by_file:
+        plain, swapped, arrays = (copy.deepcopy(model) for _ in range(3))
+        plain.partial_fit(day, item_features=by_sku("w"))
+        swapped.partial_fit(day, item_features=by_sku("w", "qp"))
+        rows = by_sku("xyzw")["t"][["p", "q"]].to_numpy()
+        arrays.partial_fit(day, item_features={"t": rows})
+        for other in (swapped, arrays):
+            np.testing.assert_array_equal(other.recommend(k=4)[1], plain.recommend(k=4)[1])
+        for names, message in (("pr", "'q' is missing and 'r' is unknown"), ("p", "'q' is mis")):
+            with pytest.raises(ValueError, match=rf"item_features\['t'\] .* any order: {message}"):
+                model.partial_fit(day, item_features=by_sku("w", names))
+        assert model.items_.tolist() == [*"xyz"]
+        if hasattr(model, "warm_start"):
+            model = copy.deepcopy(model).set_params(warm_start=True)
+            with pytest.raises(ValueError, match="'r' is unknown"):
+                model.fit(day, item_features=by_sku("xyzw", "pr"))
+        model.set_params(**({"warm_start": False} if hasattr(model, "warm_start") else {}))
+        model.fit(day, item_features=by_sku("xyzw", "pr"))  # a new fit has new names
+        model.partial_fit(day, item_features=by_sku("w", "rp"))
+
+
+def test_columns_without_names_at_the_fit_have_none_later():
+    model = ContentKNNRecommender().fit(shop(), item_features={"t": np.eye(3, 2)})
+    model.partial_fit(shop(), item_features=by_sku("x", "rs"))
+    expected = by_sku("x", "rs")["t"][["r", "s"]].to_numpy()[0]
+    np.testing.assert_array_equal(model._known_features()["t"][0], expected)
+
+
+def test_rows_of_a_frame_with_labels_of_another_type_are_refused():
+    model = ContentKNNRecommender().fit(shop(), item_features=by_sku("xyz"))
+    numbers = {"t": by_sku("vw")["t"].assign(sku=[1, 2])}
+    with pytest.raises(ValueError, match=r"\['t'\] has items .* such as 1, but .* same type"):
+        model.partial_fit(shop(), item_features=numbers)
+    assert model.items_.tolist() == [*"xyz"]
+
+
+TABLE = pd.DataFrame(np.arange(12).reshape(3, 4), columns=list("abcd"))
+
+
+def test_names_of_columns_are_checked_when_later_ones_have_none(tmp_path):
+    model = EASERecommender().fit(TABLE)
+    model.partial_fit(Interactions([0], [4], n_items=5))
+    assert not hasattr(model, "feature_names_in_")  # the fifth column has no name
+    recsk.save(model, tmp_path / "model.recsk")
+    wide = TABLE.assign(e=[1, 0, 0])
+    for known in (model, recsk.load(tmp_path / "model.recsk")):
+        for wrong in (wide[[*"edcba"]], wide[[*"bacde"]], wide.rename(columns={"b": "x"})):
+            with pytest.raises(ValueError, match="feature names should match"):
+                known.partial_fit(wrong)
+            with pytest.raises(ValueError, match="feature names should match"):
+                known.score(wrong)
+        with pytest.raises(ValueError, match="seen at fit time, yet now missing:\n- b"):
+            known.partial_fit(wide.rename(columns={"b": "x"}))
+        known.partial_fit(wide.to_numpy())
+        known.partial_fit(wide)  # now all have names
+        assert known.feature_names_in_.tolist() == list("abcde")
+        with pytest.raises(ValueError, match="must be in the same order"):
+            known.partial_fit(wide[[*"abced"]])
+        known.fit(TABLE[[*"ba"]])  # another fit has other names
+        known.partial_fit(TABLE[[*"ba"]])
+
+
+def test_held_out_tables_have_the_columns_of_x():
+    model = MDERecommender(**SMALL)
+    with pytest.raises(ValueError, match="eval_set must have the columns of X in their order"):
+        model.fit(TABLE, eval_set=TABLE[[*"bacd"]])

@@ -221,6 +221,39 @@ FORGERIES = {
         ),
         "feature_names_in_.utf8 is not UTF-8",
     ),
+    "names of all columns as those of the first": (
+        "MDE without features",
+        lambda d, a: a.update(
+            {
+                f"first_names.{part}": a[f"feature_names_in_.{part}"].copy()
+                for part in ("lengths", "utf8")
+            }
+        ),
+        "first_names must be fewer than the 24 items",
+    ),
+    "the modalities of names are a number": (
+        "MDE",
+        lambda d, a: d["state"].update({"feature_columns.modalities": 3}),
+        "feature_columns.modalities must be a list of strings",
+    ),
+    "names of columns are missing": (
+        "MDE",
+        lambda d, a: d["state"].update({"feature_columns.modalities": ["text"]}),
+        "'feature_columns.names.text.lengths' is missing",
+    ),
+    "columns with one name": (
+        "MDE",
+        lambda d, a: (
+            d["state"].update({"feature_columns.modalities": ["text"]}),
+            a.update(
+                {
+                    "feature_columns.names.text.lengths": np.array([1, 1]),
+                    "feature_columns.names.text.utf8": np.frombuffer(b"aa", np.uint8).copy(),
+                }
+            ),
+        ),
+        "the columns of 'text' have a name twice",
+    ),
     "too many blocks": (
         "MDSRec",
         lambda d, a: d["state"].update({"encoder.settings.n_blocks": 10**9}),
