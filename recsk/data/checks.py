@@ -21,6 +21,7 @@ __all__ = [
     "check_unmasked",
     "check_vectors",
     "describe",
+    "shorten",
 ]
 
 _MAX_INT32 = np.iinfo(np.int32).max
@@ -34,8 +35,13 @@ def describe(value: Any) -> str:
         return f"a sparse matrix of shape {value.shape}"
     if hasattr(value, "columns") and hasattr(value, "shape"):
         return f"a {type(value).__name__} of shape {tuple(value.shape)}"
+    return f"{type(value).__name__} {shorten(value)}"
+
+
+def shorten(value: Any) -> str:
+    """Return the repr of a value, cut to 60 characters, where its type is the expected one."""
     text = repr(value)
-    return f"{type(value).__name__} {text if len(text) < 60 else text[:57] + '...'}"
+    return text if len(text) < 60 else text[:57] + "..."
 
 
 def check_unmasked(array: Any, name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from recsk.data.checks import describe
+from recsk.data.checks import shorten
 from recsk.storage.atomic import replace_file
 from recsk.storage.format import (
     FORMAT,
@@ -217,15 +217,15 @@ def _to_document(est: Any) -> tuple[str, Arrays]:
 def _to_estimator(document: dict[str, Any], arrays: Arrays, *, check_values: bool = True) -> Any:
     """Check everything in a file, or all but the values of arrays, and make the estimator."""
     if document.keys() != _DOCUMENT_KEYS:
-        raise ValueError(f"it has unexpected or missing entries: {describe(sorted(document))}")
+        raise ValueError(f"it has unexpected or missing entries: {shorten(sorted(document))}")
     name, params, state = document["estimator"], document["params"], document["state"]
     cls = estimator_class(name) if isinstance(name, str) else None
     if cls is None:
-        raise ValueError(f"the estimator must be {estimator_names()}; got {describe(name)}")
+        raise ValueError(f"the estimator must be {estimator_names()}; got {shorten(name)}")
     expected = cls().get_params(deep=False).keys()
     if not isinstance(params, dict) or params.keys() != expected:
         different = sorted(expected ^ params.keys()) if isinstance(params, dict) else params
-        raise ValueError(f"the parameters are not those of {name}: {describe(different)}")
+        raise ValueError(f"the parameters are not those of {name}: {shorten(different)}")
     if not isinstance(state, dict) or state.keys() & arrays.keys():
         raise ValueError("the state must be an object that has every name once")
     est = cls(**{key: param_from_json(key, value) for key, value in params.items()})

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recsk.data.checks import describe
+from recsk.data.checks import describe, shorten
 from recsk.storage.version import __version__
 
 __all__ = [
@@ -73,7 +73,7 @@ def read_metadata(header: bytes, data_size: int) -> tuple[str, str]:
         raise ValueError("its header does not give the positions of the arrays") from error
     if end != data_size:
         raise ValueError(
-            f"its arrays take {describe(end)} bytes, but the file has {data_size} bytes for them"
+            f"its arrays take {_show(end, int)} bytes, but the file has {data_size} bytes for them"
         )
     return text, checksum
 
@@ -86,8 +86,8 @@ def read_document(text: str) -> dict[str, Any]:
     version = document.get("version")
     if type(version) is not int or not 1 <= version <= VERSION:
         raise ValueError(
-            f"its format version is {describe(version)}, written by recsk "
-            f"{describe(document.get('recsk'))}, but this recsk {__version__} reads the versions "
+            f"its format version is {_show(version, int)}, written by recsk "
+            f"{_show(document.get('recsk'), str)}, but this recsk {__version__} reads the versions "
             f"1 to {VERSION}"
         )
     return document
@@ -162,6 +162,11 @@ def parse_json(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"its JSON must be an object; got {describe(value)}")
     return value
+
+
+def _show(value: Any, expected: type) -> str:
+    """Return a value for an error message, with its type if that is not the expected one."""
+    return shorten(value) if type(value) is expected else describe(value)
 
 
 def _make_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

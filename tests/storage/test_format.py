@@ -121,7 +121,7 @@ FORGERIES = {
     "later version": (
         "MDE",
         lambda d, a: d.update(version=VERSION + 1),
-        f"version is int {VERSION + 1}, written by recsk str '{recsk.__version__}', .* "
+        f"version is {VERSION + 1}, written by recsk '{recsk.__version__}', .* "
         f"reads the versions 1 to {VERSION}",
     ),
     "version is true": ("MDE", lambda d, a: d.update(version=True), "version is bool True"),
@@ -140,7 +140,7 @@ FORGERIES = {
     "unknown class": (
         "MDE",
         lambda d, a: d.update(estimator="os.system"),
-        "must be .*, MDERecommender or MDSRecRecommender; got str 'os.system'",
+        "must be .*, MDERecommender or MDSRecRecommender; got 'os.system'",
     ),
     "class is a list": ("MDE", lambda d, a: d.update(estimator=[]), "estimator must be"),
     "state is a list": (
