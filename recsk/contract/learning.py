@@ -193,7 +193,7 @@ class Learning(GrowingData):
         item_features : dict of str to array-like of shape (n_items, n_columns), default=None
             Features of new items: data frames with rows of new items, matched by label, or arrays
             with rows of all items. Rows of known items replace theirs; a row of NaN, and None,
-            keep them.
+            keep them. Columns of a frame are matched by the names in the fit, if it had any.
         sample_weight : array-like of shape (n_samples,) or "value", default=None
             Weights of the new interactions, on the scale of those of the fit; None gives each 1.
 
@@ -209,7 +209,7 @@ class Learning(GrowingData):
             As `fit`.
         ValueError
             As `fit`; also if X has fewer columns or other names than the fit, ids where the model
-            speaks labels, no new label of a type that it knows, other modalities or widths, or, of
+            speaks labels, no new label of a type that it knows, other modalities or columns, or, of
             a network, parameters that its weights depend on have changed. The model then stays as
             it was.
 

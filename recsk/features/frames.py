@@ -72,8 +72,9 @@ def find_keys(frame: Any, key: Sequence[str]) -> tuple[Any, str | None]:
 
 def string_names(frame: Any, key: Sequence[str]) -> list[str] | None:
     """Return the names of the columns of features, None unless all are strings."""
-    found = find_keys(frame, key)[1]
-    names = [name for name in _names(frame) if name != found]
+    names = _names(frame)
+    found = next((name for name in key if name in names), None)
+    names = [name for name in names if name != found]
     return names if all(isinstance(name, str) for name in names) else None
 
 
