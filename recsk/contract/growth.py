@@ -119,7 +119,6 @@ class GrowingData(Rankings):
             labels.get("item"),
             partly=True,
             columns=self._feature_columns,
-            of="the model" if "item" in labels else "X",
         )
         if items is not None:
             labels["item"] = items

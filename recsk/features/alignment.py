@@ -32,7 +32,7 @@ def align_item_features(
     partly: bool = False,
     columns: Mapping[str, Sequence[str]] = _NO_NAMES,
     first: int = 0,
-    of: str = "X",
+    closed: bool = False,
 ) -> tuple[Mapping[str, Any] | None, Labels | None]:
     """Return features with one row for each item, in the order of the items.
 
@@ -56,8 +56,8 @@ def align_item_features(
         frames are matched by name.
     first : int, default=0
         Id of the first item, where there are no labels.
-    of : str, default="X"
-        What has the items, in error messages.
+    closed : bool, default=False
+        Whether rows of other items are an error, as where the user gives labels of new items.
 
     Returns
     -------
@@ -70,7 +70,8 @@ def align_item_features(
     TypeError
         If `item_features` is no dict.
     ValueError
-        If a frame does not name its items, names one twice, or has NaN in part of a row.
+        If a frame does not name its items, names one twice, has NaN in part of a row or an infinite
+        value, or has other columns than `columns`.
 
     Warns
     -----
@@ -97,15 +98,26 @@ def align_item_features(
     known = Labels(np.arange(first, first + n_items)) if labels is None else labels
     rows: dict[str, Any] = {}
     unknown: dict[Any, None] = {}
+    may_differ = partly and not (closed and labels is not None)
+    of = "X"  # what has the items, in error messages
+    if closed:
+        of = "the new items" if labels is None else "labels"
+    elif partly and labels is not None:
+        of = "the model"
     for name, frame in frames.items():
         label = f"item_features[{name!r}]"
-        keys = _check_keys(frame, label, known, labels is not None, keys_allowed[0], partly, of)
+        keys = _check_keys(frame, label, known, labels is not None, keys_allowed[0], may_differ, of)
         rows[name] = keys
         if keys is not None:
             ids = known.find(keys)
             others = [x for x, i in zip(keys, ids, strict=True) if i < 0]
             unknown.update(dict.fromkeys(others))
             n_found = len(keys) - len(others)
+            if others and closed and labels is not None:
+                raise ValueError(
+                    f"{label} has a row of {others[0]!r} ({len(others)} such rows), which is not "
+                    f"in {of}: leave it out, or add it to {of}"
+                )
             if others and partly and labels is not None:
                 check_same_type(others, known, f"{label} has items with labels")
             if others and 2 * n_found < n_items and not partly:
@@ -117,7 +129,7 @@ def align_item_features(
                 )
     if unknown and labels is None:
         has, cure = "has", "give X labels (Interactions.from_frame), or drop these rows"
-        if of != "X":
+        if closed:
             has, cure = "are", "pass frame.reset_index(drop=True), in the order of the new items"
         raise ValueError(
             f"item_features has rows for the items {list(unknown)[:3]}, but {of} {has} the items "

@@ -109,17 +109,11 @@ def read_new_features(
         return check_new_item_features(item_features, n_columns, labels)
     if labels is None:
         n, first = _count_ids(item_features, first)
-        of = "the new items"
     else:
-        n, of = len(labels), "labels"
-    aligned, found = align_item_features(
-        item_features, n, labels, partly=True, columns=names, first=first, of=of
+        n = len(labels)
+    aligned, _ = align_item_features(
+        item_features, n, labels, partly=True, columns=names, first=first, closed=True
     )
-    if labels is not None and found is not None and len(found) > n:
-        raise ValueError(
-            f"item_features has a row of {found.decode(n)!r} ({len(found) - n} such rows), which "
-            "is not in labels: leave it out, or add it to labels"
-        )
     if not aligned:  # all frames are empty
         aligned = {
             name: np.full((n, n_columns.get(name, 1)), np.nan, np.float32) for name in item_features

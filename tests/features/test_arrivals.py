@@ -67,6 +67,9 @@ def test_arrays_beside_frames_are_in_the_order_of_labels():
 def test_rows_of_other_items_are_refused_by_name():
     with pytest.raises(ValueError, match="a row of 'e' .*not in labels: leave it out, or add it"):
         read({"v": keyed(["d", "e"])}, Labels(["d"], column="sku"))
+    for frame in (pd.DataFrame(V, index=[50, 51, 57]), keyed(["x", "y", "z"]).set_index("sku")):
+        with pytest.raises(ValueError, match=r"labels has items such as 'd' .* pass an array in"):
+            read({"v": frame}, Labels(["d", "e", "f"], column="sku"))
     with pytest.raises(ValueError, match="nothing of 'e'"):
         read({"v": keyed(["d"])}, Labels(["d", "e"], column="sku"))
     with pytest.raises(ValueError, match=r"labels has items such as 'd' \(str\), and the frame"):
