@@ -159,7 +159,7 @@ def check_dict(item_features: Any) -> None:
 
 def item_columns(labels: Labels | None) -> tuple[str, str]:
     """Return the names that a column may have that names the items; the first one counts."""
-    return (labels and labels.column) or "item", "item"
+    return (None if labels is None else labels.column) or "item", "item"
 
 
 def feature_columns(
@@ -219,7 +219,7 @@ def _check_keys(
         or keys is None
         or not (partly or (found >= 0).any())
     ):
-        such = f"{of} has items such as {_show(known.decode(0))}"
+        such = f"{of} has {f'items such as {_show(known.decode(0))}' if len(known) else 'no items'}"
         if frame.column is not None:
             raise ValueError(
                 f"{name} does not name the items of its rows: the column {frame.column!r} has "

@@ -70,6 +70,8 @@ def test_rows_of_other_items_are_refused_by_name():
     for frame in (pd.DataFrame(V, index=[50, 51, 57]), keyed(["x", "y", "z"]).set_index("sku")):
         with pytest.raises(ValueError, match=r"labels has items such as 'd' .* pass an array in"):
             read({"v": frame}, Labels(["d", "e", "f"], column="sku"))
+    with pytest.raises(ValueError, match="column 'sku' has values such as 'd'.*labels has no ite"):
+        read({"v": keyed(["d"])}, Labels([], column="sku"))
     with pytest.raises(ValueError, match="nothing of 'e'"):
         read({"v": keyed(["d"])}, Labels(["d", "e"], column="sku"))
     with pytest.raises(ValueError, match=r"labels has items such as 'd' \(str\), and the frame"):
