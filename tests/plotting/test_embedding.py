@@ -247,16 +247,21 @@ def test_a_model_of_labels():
     X = Interactions.from_frame(
         {"user": rng.integers(9, size=80), "item": rng.choice(items, size=80)}, item_labels=items
     )
-    vectors = pd.DataFrame(rng.normal(size=(12, 3)), index=items)
+    vectors = pd.DataFrame(rng.normal(size=(12, 3)), index=items, columns=[*"xyz"])
     colours = pd.Series(np.arange(12) % 3, index=items)
     model = MDERecommender(n_factors=4, max_epochs=1, random_state=0)
     model.fit(X, item_features={"v": vectors})
     displays = [
         EmbeddingDisplay.from_estimator(
-            model, {"v": vectors.iloc[order]}, labels=colours.iloc[order], random_state=0
+            model,
+            {"v": vectors.iloc[order, order]},  # columns are matched by name
+            labels=colours.iloc[order],
+            random_state=0,
         )
         for order in (slice(None), slice(None, None, -1))
     ]
+    with pytest.raises(ValueError, match="'z' is missing and 'w' is unknown"):
+        EmbeddingDisplay.from_estimator(model, {"v": vectors.rename(columns={"z": "w"})})
     assert displays[0].item_ids.tolist() == items
     np.testing.assert_array_equal(displays[0].labels, displays[1].labels)
     for panel, points in displays[0].points.items():
