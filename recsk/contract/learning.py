@@ -218,8 +218,8 @@ class Learning(GrowingData):
         ConvergenceWarning
             If values that are not finite end the training of a network early.
         UserWarning
-            If the fit had weights and `sample_weight` is not given; if none of 10 or more users,
-            or items, of `X` is known by its label: is it spelled in another way?
+            If the fit had weights and `sample_weight` is not given; if none of 10 or more items of
+            `X` is known by its label, or of 10 or more users, and they differ in case or spaces.
 
         Examples
         --------

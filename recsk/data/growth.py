@@ -83,7 +83,10 @@ def place(
 def warn_if_unknown(
     placed: Interactions, known: FitLabels, labels: FitLabels, name: str, stacklevel: int
 ) -> None:
-    """Warn if none of many users, or of many items, is known: they may be spelled in another way.
+    """Warn if none of many items is known, or of many users who may be spelled in another way.
+
+    That all users are new is normal where users are sessions. So of users at least one must be
+    equal to a known one but for case and spaces.
 
     Parameters
     ----------
@@ -99,6 +102,8 @@ def warn_if_unknown(
         ids = np.unique(getattr(placed, kind))
         if len(ids) < _FEW or ids[0] < len(before):
             continue
+        if kind == "user" and not _spelled(labels[kind].decode(ids)) & _spelled(before.values):
+            continue
         new, old = labels[kind].decode(ids[:2]).tolist(), before.values[:2].tolist()
         warnings.warn(
             f"the model knows none of the {len(ids)} {kind}s of {name}, such as "
@@ -107,6 +112,10 @@ def warn_if_unknown(
             f"been added as new {kind}s",
             stacklevel=stacklevel,
         )
+
+
+def _spelled(labels: npt.NDArray[Any]) -> set[str]:
+    return {str(label).strip().casefold() for label in labels.tolist()}
 
 
 def join(known: Interactions, new: Interactions) -> Interactions:

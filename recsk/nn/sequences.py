@@ -139,8 +139,8 @@ class SequenceSampler:
     """Shuffled passes over sequences; every item but the first of each is a target once.
 
     A sequence longer than `max_length` + 1 items is cut into windows. Each pass draws new places
-    for the cuts. Batches join sequences of similar length, so that little is padding. They have about
-    the same number of targets, so that all targets have the same weight, as all steps have.
+    for the cuts. Batches join sequences of similar length, so that little is padding. They have
+    about the same number of targets, so that all targets have the same weight, as all steps have.
 
     Parameters
     ----------

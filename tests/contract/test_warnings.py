@@ -113,6 +113,8 @@ def test_a_night_of_labels_that_are_all_unknown(est):
         (warning,) = log(lambda night=night: copy.deepcopy(model).partial_fit(night))
         assert new in str(warning.message) and old in str(warning.message)
         assert warning.filename == __file__
+    sessions = spelled(lambda user: f"today's {user}", str, some)  # each night has its own
+    quiet(lambda: copy.deepcopy(model).partial_fit(sessions))
     few = spelled(str.upper, str.upper, slice(4))
     quiet(lambda: copy.deepcopy(model).partial_fit(few))
     quiet(lambda: model.partial_fit(spelled(str, str, some)))
