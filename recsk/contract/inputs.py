@@ -210,7 +210,8 @@ class InputChecks(FittedState):
         if not self.ordered:
             return histories
         # One history may be a single basket: interactions at one time keep the order of the input.
-        return check_ordered(histories, "user_items", ties=isinstance(user_items, Interactions))
+        matrix = not isinstance(user_items, Interactions)
+        return check_ordered(histories, "user_items", ties=not matrix, matrix=matrix)
 
     def _match_histories(self, user_items: Any, names: Any) -> Interactions:
         n_items = self.n_features_in_

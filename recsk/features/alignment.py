@@ -220,6 +220,8 @@ def _check_keys(
         or not (partly or (found >= 0).any())
     ):
         such = f"{of} has {f'items such as {_show(known.decode(0))}' if len(known) else 'no items'}"
+        if frame.column is not None and not values:
+            raise ValueError(f"{name} has no rows; {such}")
         if frame.column is not None:
             raise ValueError(
                 f"{name} does not name the items of its rows: the column {frame.column!r} has "

@@ -278,7 +278,8 @@ def test_columns_of_features_are_matched_by_name(by_file):
         arrays.partial_fit(day, item_features={"t": rows})
         for other in (swapped, arrays):
             np.testing.assert_array_equal(other.recommend(k=4)[1], plain.recommend(k=4)[1])
-        for names, message in (("pr", "'q' is missing and 'r' is unknown"), ("p", "'q' is mis")):
+        both = "'q' is missing and 'r' is unknown"
+        for names, message in (("pr", both), ("p", "'q' is missing")):
             with pytest.raises(ValueError, match=rf"item_features\['t'\] .* any order: {message}"):
                 model.partial_fit(day, item_features=by_sku("w", names))
         assert model.items_.tolist() == [*"xyz"]

@@ -45,6 +45,13 @@ def test_a_row_of_another_item_is_a_new_item():
     assert np.isnan(found["t"][4:]).all()
 
 
+def test_a_frame_without_rows():
+    named = pd.DataFrame({"item": [], "x": np.empty(0)})
+    for empty in (named, named.set_index("item"), named[["x"]]):
+        with pytest.raises(ValueError, match=r"item_features\['v'\] (has no rows|does not name)"):
+            align(empty)
+
+
 @pytest.mark.parametrize("library", ["polars", "pyarrow", "pandas"])
 def test_a_key_column_names_items(library):
     lib = pytest.importorskip(library)

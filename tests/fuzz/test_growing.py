@@ -140,7 +140,7 @@ def refuse(model, record):
     day = shop.Day([0, 1], [0, 1], None, 0)
     X = record.interactions(day)
     rows = {name: rows[: X.n_items] for name, rows in shop.FEATURES.items()}
-    labels = None if not record.labelled else ["of", "another", "type"][: X.n_items]
+    labels = [shop.item_label(90), shop.item_label(91)] if record.labelled else None
     other = (
         Interactions([0], [0], timestamp=[0])
         if record.labelled
@@ -154,6 +154,7 @@ def refuse(model, record):
         (lambda: model.partial_fit(X, item_features={"v": rows["text"]}), "item_features"),
         (lambda: model.partial_fit(other), "labels"),
         (lambda: model.add_items({"v": np.ones((2, 9))}, labels), "item_features"),
+        (lambda: model.add_items({"v": rows["v"][:2]}, ["of", "another type"]), "labels"),
         (lambda: model.add_items({"v": rows["v"][:1]}, record.items[:1]), "labels"),
     ):
         with pytest.raises(ValueError, match=word):
