@@ -49,6 +49,10 @@ class FittedState(BaseEstimator):
         copy.__dict__ = self.__dict__.copy()
         return copy
 
+    def __copy__(self) -> Self:
+        """Return a copy that has what was made when it was needed, unlike a pickled one."""
+        return self._as_copy()
+
     def _forget(self) -> None:
         """Remove what an earlier fit left: a fit that fails must not leave half a model."""
         self._forget_parts()

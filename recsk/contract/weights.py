@@ -110,7 +110,7 @@ def warn_of_other_weights(known: Interactions, sample_weight: Any, stacklevel: i
         warnings.warn(
             f"X has no sample_weight, so that its interactions have weight 1, but those of the fit "
             f"have weights from {low:g} to {high:g}: pass sample_weight on that scale to "
-            "partial_fit (np.ones(len(X)) if 1 is meant)",
+            "partial_fit, ones if 1 is meant",
             stacklevel=stacklevel,
         )
 

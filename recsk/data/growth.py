@@ -102,7 +102,7 @@ def warn_if_unknown(
         ids = np.unique(getattr(placed, kind))
         if len(ids) < _FEW or ids[0] < len(before):
             continue
-        if kind == "user" and not _spelled(labels[kind].decode(ids)) & _spelled(before.values):
+        if kind == "user" and not _are_spelled_alike(labels[kind].decode(ids), before.values):
             continue
         new, old = labels[kind].decode(ids[:2]).tolist(), before.values[:2].tolist()
         warnings.warn(
@@ -114,8 +114,12 @@ def warn_if_unknown(
         )
 
 
-def _spelled(labels: npt.NDArray[Any]) -> set[str]:
-    return {str(label).strip().casefold() for label in labels.tolist()}
+def _are_spelled_alike(new: npt.NDArray[Any], known: npt.NDArray[Any]) -> bool:
+    """Whether a new label is equal to a known one but for case and spaces."""
+    if known.dtype.kind in "iu":
+        return False
+    plain = {str(label).strip().casefold() for label in new.tolist()}
+    return any(str(label).strip().casefold() in plain for label in known.tolist())
 
 
 def join(known: Interactions, new: Interactions) -> Interactions:

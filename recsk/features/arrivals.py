@@ -30,8 +30,9 @@ def labels_of_frames(item_features: Any, known: Labels) -> Labels | None:
     Parameters
     ----------
     item_features : dict of str to array-like or DataFrame
-        Frames name items by the item column of the fit, by a column "item", or by an index that
-        is no default one. An empty frame has no items.
+        Frames name items by the item column of the fit, by a column "item", or by an index. Numbers
+        in an index without a name are no labels: they may be left from another frame. An empty
+        frame has no items.
     known : Labels
         Those of the model.
 
@@ -50,7 +51,7 @@ def labels_of_frames(item_features: Any, known: Labels) -> Labels | None:
     check_dict(item_features)
     columns = item_columns(known)
     labels: dict[Any, None] = {}
-    named, unnamed = [], []
+    named, unnamed, empty = [], [], False
     for name, features in (item_features or {}).items():
         if not is_frame(features):
             unnamed.append(name)
@@ -58,14 +59,16 @@ def labels_of_frames(item_features: Any, known: Labels) -> Labels | None:
         label = f"item_features[{name!r}]"
         check_eager(features, label)
         keys, column = find_keys(features, columns)
-        if column is None and is_default_index(keys) and len(features):
+        if not len(features):
+            empty = True
+            continue
+        if column is None and (keys is None or _is_bare(keys)):
             unnamed.append(name)
             continue
         named.append(name)
-        values = [] if keys is None else check_row_labels(list_labels(keys), label)
-        labels.update(dict.fromkeys(values))
+        labels.update(dict.fromkeys(check_row_labels(list_labels(keys), label)))
     if not named:
-        return None
+        return Labels([]) if empty and not unnamed else None
     if unnamed:
         raise ValueError(
             f"item_features[{named[0]!r}] names the items of its rows, but "
@@ -121,16 +124,22 @@ def read_new_features(
     return check_new_item_features(aligned, n_columns, labels)
 
 
+def _is_bare(index: Any) -> bool:
+    """Whether an index of pandas has numbers and no name."""
+    return getattr(index, "name", None) is None and getattr(index.dtype, "kind", "O") in "iu"
+
+
 def _count_ids(item_features: Mapping[str, Any], first: int) -> tuple[int, int]:
     """Return the number of new items, and the id of the first as frames count: `first`, or 0."""
     n, ids = 0, set()
     for name, features in item_features.items():
         if not is_frame(features):
             continue
-        check_eager(features, f"item_features[{name!r}]")
+        label = f"item_features[{name!r}]"
+        check_eager(features, label)
         keys, column = find_keys(features, ("item",))
         n = max(n, len(features))
         if column is not None or not is_default_index(keys):
-            ids.update(list_labels(keys))
+            ids.update(check_row_labels(list_labels(keys), label))
     numbered = bool(ids) and all(isinstance(i, int) and i >= first for i in ids)
     return max(n, len(ids)), first if numbered else 0

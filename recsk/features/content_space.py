@@ -65,14 +65,14 @@ class ContentSpace:
     def check(self, features: Mapping[str, Floats]) -> None:
         """Raise a ValueError if a row is too far from all items of the fit to compute with."""
         for name, rows in features.items():
-            far = np.nan_to_num(np.abs(self.standardize(name, rows)).max(axis=1))
+            far = np.nan_to_num(np.abs(self.standardize(name, rows)))
             if (far > _FARTHEST).any():
-                row = int(np.argmax(far))
+                place = np.unravel_index(np.argmax(far), far.shape)
                 raise ValueError(
-                    f"item_features[{name!r}] has a value in row {row} that is {far[row]:.0e} "
-                    f"standard deviations from the mean of the fit; expected at most "
-                    f"{_FARTHEST:.0e}. Is it a code for a missing value? An item without this "
-                    "modality has a row of NaN"
+                    f"item_features[{name!r}] has the value {rows[place]:g}, which is "
+                    f"{far[place]:.0e} standard deviations from the mean of the fit; expected at "
+                    f"most {_FARTHEST:.0e}. Is it a code for a missing value? An item without "
+                    "this modality has a row of NaN"
                 )
 
     def vectors(self, features: Mapping[str, Floats]) -> Floats:

@@ -117,10 +117,8 @@ class ContinuingRecommender(GrowingRecommender):
     ) -> GrownFeatures:
         grown = super()._grow_features(item_features, n_items)
         if item_features and self._content_space is not None:
-            changed = grown.changed[:, None]
-            self._content_space.check(
-                {name: np.where(changed, x, np.nan) for name, x in grown.features.items()}
-            )
+            changed = grown.changed
+            self._content_space.check({name: x[changed] for name, x in grown.features.items()})
         return grown
 
     def _prepare_grown_features(

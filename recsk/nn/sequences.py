@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,7 +152,8 @@ class SequenceSampler:
     max_length : int
         Largest number of items before a target that the network reads.
     batch_size : int
-        Mean number of sequences, or windows of them, per step.
+        Mean number of sequences, or windows of them, per step; more where single ones are longer
+        than a step should be.
     rng : RandomState
     device : torch.device
     weights : ndarray of shape (n_interactions,), float32, default=None
@@ -202,9 +204,14 @@ class SequenceSampler:
             self.weights = (weights / mean).astype(np.float32)
 
     def __len__(self) -> int:
-        # The cuts change the number of windows a little; only the progress bar uses this one.
-        windows = -(-self._length // self.max_length)
-        return int(-(-windows.sum() // self.batch_size))
+        # Cuts and noise change the number of batches a little.
+        return self._n_batches
+
+    @cached_property
+    def _n_batches(self) -> int:
+        n_full, rest = np.divmod(self._length, self.max_length)
+        length = np.sort(np.append(rest[rest > 0], np.full(n_full.sum(), self.max_length)))
+        return len(_split_evenly(length, length, -(-len(length) // self.batch_size)))
 
     def __iter__(self) -> Iterator[SequenceBatch]:
         start, length = self._cut_windows()

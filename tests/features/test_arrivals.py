@@ -111,6 +111,21 @@ def test_empty_frames_have_no_items(empty):
     assert labels_of_frames({"v": empty, "t": keyed(["c"])}, KNOWN).values.tolist() == ["c"]
 
 
+def test_an_empty_frame_is_beside_rows_without_names():
+    empty = keyed([])
+    for rows in (T[:2], pd.DataFrame(T[:2], columns=["p"])):
+        assert labels_of_frames({"t": rows, "v": empty}, KNOWN) is None
+        assert read({"t": rows, "v": empty})["t"].tolist() == T[:2].tolist()
+
+
+def test_numbers_of_rows_are_no_labels():
+    catalogue, known = pd.DataFrame(V, columns=["x", "y"]), Labels([100, 101], column="sku")
+    for rows in (catalogue[::2], catalogue.iloc[1:]):
+        assert labels_of_frames({"v": rows}, known) is None
+        named = labels_of_frames({"v": rows.rename_axis("movie")}, known)
+        assert named.values.tolist() == rows.index.tolist()
+
+
 def test_columns_are_matched_by_name():
     swapped = keyed(["c", "d"])[["y", "sku", "x"]]
     found = read({"v": swapped}, Labels(["c", "d"], column="sku"), {"v": ["x", "y"]})

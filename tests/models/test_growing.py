@@ -81,6 +81,7 @@ def test_a_copy_stays_as_it_is_while_the_model_grows(cls, load, tmp_path):
     """The guide pins a version of a model that serves by copy.copy."""
     model = load(fitted(cls), tmp_path / "model")
     before, pinned = copy.deepcopy(model), copy.copy(model)
+    assert pinned.__dict__.keys() == model.__dict__.keys()  # also what was made when needed
     mask = np.random.default_rng(0).random((3, KNOWN)) < 0.5
     for grow in (
         lambda: model.add_items(NEW),
