@@ -191,16 +191,18 @@ def check_same_type(new: list[Any], known: Labels, what: str) -> None:
     ValueError
         If no new label is of a type that the known ones have.
     """
-    if known.values.size and not {*map(_type, new)} & {*map(_type, known.values.tolist())}:
+    if known.values.size and not _types(new) & _types(known.values):
         raise ValueError(
             f"{what} such as {new[0]!r}, but the model knows labels such as "
             f"{known.values.tolist()[0]!r}: bring them to the same type"
         )
 
 
-def _type(label: Any) -> type:
-    """Return the type of a label; whole and other numbers are equal where their values are."""
-    return float if isinstance(label, int | float) else type(label)
+def _types(labels: list[Any] | npt.NDArray[Any]) -> set[type]:
+    """Return the types of labels; whole and other numbers are equal where their values are."""
+    if isinstance(labels, np.ndarray):  # of another type than object, one label tells
+        labels = labels[: None if labels.dtype == object else 1].tolist()
+    return {float if isinstance(label, int | float) else type(label) for label in labels}
 
 
 def list_labels(values: Any) -> list[Any]:

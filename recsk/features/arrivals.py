@@ -16,7 +16,7 @@ from recsk.features.alignment import (
     is_default_index,
     item_columns,
 )
-from recsk.features.frames import check_eager, find_keys, is_frame
+from recsk.features.frames import check_eager, find_keys, is_bare_index, is_frame
 from recsk.features.item_features import check_new_item_features
 
 __all__ = ["labels_of_frames", "read_new_features"]
@@ -62,7 +62,7 @@ def labels_of_frames(item_features: Any, known: Labels) -> Labels | None:
         if not len(features):
             empty = True
             continue
-        if column is None and (keys is None or _is_bare(keys)):
+        if column is None and (keys is None or is_bare_index(keys)):
             unnamed.append(name)
             continue
         named.append(name)
@@ -122,11 +122,6 @@ def read_new_features(
             name: np.full((n, n_columns.get(name, 1)), np.nan, np.float32) for name in item_features
         }
     return check_new_item_features(aligned, n_columns, labels)
-
-
-def _is_bare(index: Any) -> bool:
-    """Whether an index of pandas has numbers and no name."""
-    return getattr(index, "name", None) is None and getattr(index.dtype, "kind", "O") in "iu"
 
 
 def _count_ids(item_features: Mapping[str, Any], first: int) -> tuple[int, int]:

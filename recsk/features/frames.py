@@ -14,6 +14,7 @@ __all__ = [
     "FeatureFrame",
     "check_eager",
     "find_keys",
+    "is_bare_index",
     "is_frame",
     "read_feature_frame",
     "string_names",
@@ -122,13 +123,17 @@ def read_feature_frame(
     values = np.hstack(parts)
     if found or keys is None:
         return FeatureFrame(keys, found, values)
-    bare = getattr(keys, "name", None) is None and getattr(keys.dtype, "kind", "O") in "iu"
     integers = {
         name: np.asarray(frame[name], dtype=np.int64)
         for name in ordered
         if getattr(getattr(frame[name], "dtype", None), "kind", "O") in "iu"
     }
-    return FeatureFrame(keys, None, values, bare, integers)
+    return FeatureFrame(keys, None, values, is_bare_index(keys), integers)
+
+
+def is_bare_index(index: Any) -> bool:
+    """Whether an index of pandas has whole numbers and no name."""
+    return getattr(index, "name", None) is None and getattr(index.dtype, "kind", "O") in "iu"
 
 
 def _names(frame: Any) -> list[Any]:

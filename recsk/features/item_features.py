@@ -107,10 +107,9 @@ def check_new_item_features(
     nothing = np.all([np.isnan(rows[:, 0]) for rows in checked.values()], axis=0)
     if nothing.any():
         row = int(np.argmax(nothing))
-        named = labels is not None and row < len(labels)
-        item = (
-            repr(labels.decode(row)) if labels is not None and named else f"the item in row {row}"
-        )
+        item = f"the item in row {row}"
+        if labels is not None and row < len(labels):
+            item = repr(labels.decode(row))
         raise ValueError(
             f"item_features has nothing of {item} ({int(nothing.sum())} such items): an item "
             "without any modality cannot be placed; leave it out"
