@@ -115,7 +115,7 @@ MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "wo_mrgc": ({"relation": None, "relation_weight": 0.0}, None),
     "wo_ica": ({"n_interests": 0}, None),
     "mean_fusion": ({"fusion": "mean"}, None),
-    "softmax_fusion": ({"fusion": "softmax"}, None),
+    "gumbel_fusion": ({"fusion": "gumbel"}, None),
     "no_bias": ({"item_bias": False}, None),
     # k and H of the paper.
     "neighbors_5": ({"n_neighbors": 5}, None),

@@ -43,9 +43,10 @@ and the mean of those of the history.
 """,
     "mdsrec": """\
 `mdsrec` are our defaults and `paper` is `MDSRecRecommender.paper()`; `wo_mrgc` has no relations
-(`relation=None`), `wo_ica` no interests (`n_interests=0`), `mean_fusion` and `softmax_fusion` have
-another `fusion`, `none` has no features. `content_knn` ranks by the cosine between an item's
-features and the mean of those of the history.
+(`relation=None`), `wo_ica` no interests (`n_interests=0`), `mean_fusion`, `softmax_fusion` and
+`gumbel_fusion` have another `fusion` (where `softmax_fusion` is a row, the default was "gumbel"),
+`none` has no features. `content_knn` ranks by the cosine between an item's features and the mean of
+those of the history.
 """,
 }
 LEGENDS = {

@@ -128,7 +128,7 @@ def ablation(dataset: str, model: str, changes: dict[str, Any]) -> list[Cell]:
         names = ["mde", "wo_mda", "wo_msa", "wo_nlt"]
         names += ["paper", "paper_wo_mda", "paper_wo_msa", "paper_wo_nlt"]
     else:
-        names = ["mdsrec", "wo_mrgc", "wo_ica", "mean_fusion", "softmax_fusion"]
+        names = ["mdsrec", "wo_mrgc", "wo_ica", "mean_fusion", "gumbel_fusion"]
         names += ["paper_sequences", "paper_wo_mrgc", "paper_wo_ica", "paper_mean_fusion"]
     return [cell(name, name=name) for name in names]
 

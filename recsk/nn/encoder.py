@@ -67,7 +67,7 @@ class SequenceEncoder(nn.Module):
     dropout : float
     with_interests : bool
         Whether attention compares interests in addition to items.
-    fusion : {"gumbel", "softmax", "mean"}
+    fusion : {"softmax", "gumbel", "mean"}
     tau : float
         Temperature of the fusion weights.
     concatenate : bool
@@ -90,7 +90,7 @@ class SequenceEncoder(nn.Module):
         n_heads: int,
         dropout: float,
         with_interests: bool,
-        fusion: Literal["gumbel", "softmax", "mean"],
+        fusion: Literal["softmax", "gumbel", "mean"],
         tau: float,
         concatenate: bool,
         similarity: Literal["cosine", "dot"],

@@ -70,13 +70,12 @@ class MDSRecRecommender(MDSRecSteps):
     shared_ids : bool, default=False
         Learn one vector per item for all modalities in place of one for each. Paper: True.
     project_features : bool, default=True
-        Add a linear projection of the features to the vectors of the items, and scale every
-        feature column to mean 0 and standard deviation 1. In any case, each modality is then scaled
-        by one factor, so that its rows have a mean length of one. Paper: False.
+        Add a linear projection of the features, with standardized columns, to the items' vectors.
+        In any case, one factor scales a modality to rows of mean length one. Paper: False.
     n_interests : int, default=16
         Clusters of items per modality that attention compares (ICA, the paper's k). 0: none.
-    fusion : {"gumbel", "softmax", "mean"}, default="gumbel"
-        Modality weights of a user: Gumbel-Softmax (random in training only), softmax, or equal.
+    fusion : {"softmax", "gumbel", "mean"}, default="softmax"
+        Modality weights: softmax, softmax with Gumbel noise in training, or equal. Paper: "gumbel".
     candidate_vectors : {"modality", "mean", "id"}, default="modality"
         Item vectors that users are compared with. "modality": each modality of the user with the
         same modality of the item; the score is the weighted sum. "mean", "id": the weighted sum of
@@ -220,7 +219,7 @@ class MDSRecRecommender(MDSRecSteps):
         "shared_ids": ["boolean"],
         "project_features": ["boolean"],
         "n_interests": [Interval(Integral, 0, None, closed="left")],
-        "fusion": [StrOptions({"gumbel", "softmax", "mean"})],
+        "fusion": [StrOptions({"softmax", "gumbel", "mean"})],
         "candidate_vectors": [StrOptions({"modality", "mean", "id"})],
         "similarity": [StrOptions({"dot", "cosine"})],
         "new_item_share": [Interval(Real, 0, None, closed="left"), None],
@@ -236,6 +235,7 @@ class MDSRecRecommender(MDSRecSteps):
         "recent_weight": 0.0,
         "shared_ids": True,
         "project_features": False,
+        "fusion": "gumbel",
         "candidate_vectors": "mean",
         "similarity": "dot",
         "new_item_share": None,
@@ -264,7 +264,7 @@ class MDSRecRecommender(MDSRecSteps):
         shared_ids: bool = False,
         project_features: bool = True,
         n_interests: int = 16,
-        fusion: Literal["gumbel", "softmax", "mean"] = "gumbel",
+        fusion: Literal["softmax", "gumbel", "mean"] = "softmax",
         candidate_vectors: Literal["modality", "mean", "id"] = "modality",
         similarity: Literal["cosine", "dot"] = "cosine",
         new_item_share: float | None = 1.0,

@@ -386,7 +386,7 @@ class TestModalityWeights:
         {"project_features": False},
         {"n_interests": 0},
         {"n_interests": 5},
-        {"fusion": "softmax"},
+        {"fusion": "gumbel"},
         {"fusion": "mean"},
         {"candidate_vectors": "mean"},
         {"candidate_vectors": "id"},
