@@ -512,7 +512,9 @@ def test_random_state_of_cuda_does_not_move(device):
 
 class TestEarlyStopping:
     def fit(self, X=TRAIN, eval_set=None, **params):
-        est = small(max_epochs=8, learning_rate=0.03, eval_metric="ndcg@5", **params)
+        # Epochs are judged before new items get their places.
+        params = {"max_epochs": 8, "learning_rate": 0.03, "new_item_share": None, **params}
+        est = small(eval_metric="ndcg@5", **params)
         return est.fit(X, item_features=FEATURES, eval_set=eval_set)
 
     def test_eval_set(self):
