@@ -116,6 +116,7 @@ MDSREC: dict[str, tuple[dict[str, Any], list[int] | None]] = {
     "wo_ica": ({"n_interests": 0}, None),
     "mean_fusion": ({"fusion": "mean"}, None),
     "gumbel_fusion": ({"fusion": "gumbel"}, None),
+    "softmax_fusion": ({"fusion": "softmax"}, None),
     "no_bias": ({"item_bias": False}, None),
     # k and H of the paper.
     "neighbors_5": ({"n_neighbors": 5}, None),
