@@ -429,7 +429,7 @@ def test_an_epoch_has_sixteen_steps_where_it_can(n_users, length, max_length, ex
 def test_the_paper():
     model = MDSRecRecommender.paper(n_factors=8, max_epochs=2, n_interests=3, random_state=0)
     assert (model.project_features, model.similarity, model.max_epochs) == (False, "dot", 2)
-    assert (model.learning_rate, model.batch_size) == (2e-3, 256)
+    assert (model.learning_rate, model.batch_size, model.fusion) == (2e-3, 256, "gumbel")
     model.fit(TRAIN, item_features=FEATURES)
     # One vector per item, whatever the number of modalities, and scores that are no cosines.
     assert model.item_embedding_.shape == (N_ITEMS, 8)
